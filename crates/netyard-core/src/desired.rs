@@ -1,0 +1,1 @@
+//! What a lab wants from the kernel.

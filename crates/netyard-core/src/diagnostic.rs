@@ -1,0 +1,1 @@
+//! Problems of a lab file, shown at their place.

@@ -1,0 +1,1 @@
+//! Lab files of regular shapes.

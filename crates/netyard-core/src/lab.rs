@@ -1,0 +1,346 @@
+//! A lab as understood: every default filled in, every address given out, every reference resolved.
+//!
+//! A lab file becomes this (`labfile`), the builder of the library too; plans, pictures and expectations start here.
+
+use crate::expect::Expectation;
+use crate::mac::Mac;
+use crate::name::{IfName, LabName, NetworkName, NodeName};
+use crate::nft::{Policy, Ports, Protocol};
+use crate::shaping::Shaping;
+use crate::state::{Neighbour, Route, Stp};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// One described network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lab {
+    /// Its name.
+    pub name: LabName,
+    /// Layer-2 segments in the order of the file.
+    pub networks: Vec<Network>,
+    /// Nodes in the order of the file, ranges expanded.
+    pub nodes: Vec<Node>,
+    /// What `netyard test` checks.
+    pub expectations: Vec<Expectation>,
+    /// How close to hardware the links are.
+    pub profile: Profile,
+    /// How nodes learn each other's Ethernet addresses.
+    pub arp: Arp,
+    /// Whether IPv6 addresses pass duplicate address detection before they are usable (about 2 s).
+    pub dad: bool,
+}
+
+/// How close to hardware the links are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// Checksums are filled and packets are no longer than the MTU, as on a wire.
+    #[default]
+    Realistic,
+    /// veth offloads stay on: faster, but captures show bad checksums and 64 KiB packets.
+    Fast,
+}
+
+/// How nodes learn each other's Ethernet addresses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arp {
+    /// By ARP and neighbour discovery.
+    #[default]
+    Dynamic,
+    /// By permanent neighbour entries for every interface of the same network.
+    Static,
+}
+
+/// A layer-2 segment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    /// Its name; the bridge in the fabric has it too, shortened to 15 bytes where needed.
+    pub name: NetworkName,
+    /// What carries it.
+    pub kind: NetworkKind,
+    /// Prefixes in network form, at most one per address family; empty for a segment without addresses.
+    pub prefixes: Vec<IpNet>,
+    /// Largest packet in bytes of its bridge and of interfaces that name none.
+    pub mtu: u32,
+}
+
+/// What carries a network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkKind {
+    /// A learning bridge in the fabric.
+    Bridge {
+        /// Spanning tree, when on.
+        stp: Option<Stp>,
+        /// IGMP and MLD snooping.
+        snoops_multicast: bool,
+    },
+    /// A bridge that learns nothing: every port sees every frame.
+    Hub,
+    /// A veth pair between exactly two interfaces.
+    Cable,
+}
+
+/// A node: a network namespace, its programs and what they see.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name.
+    pub name: NodeName,
+    /// What it is made of.
+    pub kind: NodeKind,
+    /// What it is for.
+    pub role: Role,
+    /// Interfaces in the order of `links`.
+    pub interfaces: Vec<Interface>,
+    /// Bridges inside the node.
+    pub bridges: Vec<NodeBridge>,
+    /// Routes, the default route through its gateway included.
+    pub routes: Vec<Route>,
+    /// Whether it forwards IPv4 packets.
+    pub forwards_ipv4: bool,
+    /// Whether it forwards IPv6 packets.
+    pub forwards_ipv6: bool,
+    /// Address translation in order.
+    pub nat: Vec<Nat>,
+    /// Packet filter.
+    pub firewall: Option<Firewall>,
+    /// Sysctls that the file sets, by dotted key below `net.`.
+    pub sysctls: BTreeMap<String, String>,
+    /// Permanent neighbour entries that the file sets.
+    pub neighbours: Vec<Neighbour>,
+    /// Programs that run as long as the lab does.
+    pub programs: Vec<Program>,
+    /// Environment of its programs and of what is executed in it.
+    pub env: BTreeMap<String, String>,
+    /// Host name where it is not the node's name.
+    pub hostname: Option<String>,
+    /// Connection to the real network.
+    pub uplink: Option<Uplink>,
+    /// Free words for pictures and selections.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What a node is made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeKind {
+    /// A network namespace of the lab.
+    #[default]
+    Net,
+    /// The namespace in which netyard was started (needs root and `--allow-host`).
+    Host,
+}
+
+/// What a node is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// An end node.
+    #[default]
+    Host,
+    /// A node that forwards.
+    Router,
+    /// A node whose only business is its bridges.
+    Bridge,
+    /// Answers for every address that the lab does not use, with ICMP, HTTP on 80 and DNS on 53.
+    Internet,
+}
+
+/// An interface of a node and the other end of its veth pair.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Interface {
+    /// Its name in the node.
+    pub name: IfName,
+    /// The network it is on.
+    pub network: NetworkName,
+    /// Name of the bridge's side in the fabric, unique there; unused on a cable.
+    pub port: IfName,
+    /// Ethernet address.
+    pub mac: Mac,
+    /// Largest packet in bytes.
+    pub mtu: u32,
+    /// Addresses with prefix lengths, the first of a family is the one that names resolve to.
+    pub addresses: Vec<IpNet>,
+    /// What happens to packets that the node sends here.
+    pub up: Shaping,
+    /// What happens to packets that the node receives here.
+    pub down: Shaping,
+}
+
+/// A bridge inside a node, for labs about bridges.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeBridge {
+    /// Its name.
+    pub name: IfName,
+    /// Ethernet address.
+    pub mac: Mac,
+    /// Interfaces of the node that are its ports.
+    pub ports: Vec<IfName>,
+    /// Spanning tree, when on.
+    pub stp: Option<Stp>,
+    /// Addresses of the bridge itself.
+    pub addresses: Vec<IpNet>,
+}
+
+/// One translation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Nat {
+    /// Sources become the address of the outgoing interface. Always scoped to that interface.
+    Masquerade {
+        /// Source prefixes; empty for every source.
+        from: Vec<IpNet>,
+        /// Outgoing interface.
+        out: IfName,
+    },
+    /// Sources become this address.
+    Snat {
+        /// Source prefixes; empty for every source.
+        from: Vec<IpNet>,
+        /// Outgoing interface.
+        out: IfName,
+        /// New source.
+        to: IpAddr,
+    },
+    /// A port of this node is passed on to another node.
+    PortForward {
+        /// `tcp` or `udp`.
+        protocol: Protocol,
+        /// Interface whose addresses are the public ones.
+        incoming: IfName,
+        /// The addresses of `incoming` that are translated, of the target's family.
+        addresses: Vec<IpAddr>,
+        /// Public ports; the target's port is the first of as many.
+        port: u16,
+        /// Where to.
+        to: SocketAddr,
+        /// When set, clients on the target's own network (these prefixes) reach it by the public address too, and
+        /// are masqueraded so that answers come back this way.
+        hairpin: Vec<IpNet>,
+    },
+}
+
+/// A small stateful packet filter. Established and related packets always pass.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Firewall {
+    /// Packets to the node itself; loopback always passes.
+    pub input: Option<FirewallChain>,
+    /// Packets through the node.
+    pub forward: Option<FirewallChain>,
+}
+
+/// One direction of a firewall.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FirewallChain {
+    /// What happens to new connections that nothing allows.
+    pub policy: Policy,
+    /// What passes (policy drop) or is dropped (policy accept does not look at them).
+    pub allow: Vec<Allow>,
+}
+
+/// New connections that a firewall lets pass: all that is given must hold.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Allow {
+    /// Incoming interface.
+    pub incoming: Option<IfName>,
+    /// Outgoing interface (forward only).
+    pub out: Option<IfName>,
+    /// Source prefix.
+    pub from: Option<IpNet>,
+    /// Destination prefix.
+    pub to: Option<IpNet>,
+    /// Protocol.
+    pub protocol: Option<Protocol>,
+    /// Destination ports (tcp and udp); empty for all.
+    pub ports: Vec<Ports>,
+}
+
+/// A program of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Its name, unique in the node; the first word's file name where none is given.
+    pub name: String,
+    /// Program and arguments; a text in the file becomes `sh -c TEXT`.
+    pub argv: Vec<String>,
+    /// When it is started again.
+    pub restart: Restart,
+    /// Environment on top of the node's.
+    pub env: BTreeMap<String, String>,
+}
+
+/// When an ended program is started again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// Never.
+    #[default]
+    Never,
+    /// After an exit code other than 0, or a signal.
+    OnFailure,
+    /// Whenever it ends.
+    Always,
+}
+
+/// Connection of a node to the real network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Uplink {
+    /// By the program `pasta` (package passt), without access to the host's loopback.
+    Pasta,
+}
+
+impl Lab {
+    /// The node of that name.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.name == *name)
+    }
+
+    /// The network of that name.
+    #[must_use]
+    pub fn network(&self, name: &str) -> Option<&Network> {
+        self.networks.iter().find(|network| network.name == *name)
+    }
+
+    /// The node that has this address on an interface or bridge.
+    #[must_use]
+    pub fn node_with_address(&self, address: IpAddr) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.addresses().any(|own| own.addr() == address))
+    }
+
+    /// Whether any interface or route of the lab is IPv6; otherwise IPv6 is off in its namespaces.
+    #[must_use]
+    pub fn uses_ipv6(&self) -> bool {
+        self.networks.iter().flat_map(|n| &n.prefixes).any(|p| p.addr().is_ipv6())
+            || self.nodes.iter().any(|n| n.forwards_ipv6 || n.addresses().any(|a| a.addr().is_ipv6()))
+    }
+}
+
+impl Node {
+    /// The interface of that name.
+    #[must_use]
+    pub fn interface(&self, name: &str) -> Option<&Interface> {
+        self.interfaces.iter().find(|interface| interface.name == *name)
+    }
+
+    /// All addresses, those of its bridges included.
+    pub fn addresses(&self) -> impl Iterator<Item = IpNet> + '_ {
+        let bridges = self.bridges.iter().flat_map(|bridge| bridge.addresses.iter().copied());
+        self.interfaces.iter().flat_map(|interface| interface.addresses.iter().copied()).chain(bridges)
+    }
+
+    /// The address that its name resolves to first, of one family where that is asked for.
+    #[must_use]
+    pub fn address(&self, is_ipv6: Option<bool>) -> Option<IpAddr> {
+        self.addresses().map(|a| a.addr()).find(|a| is_ipv6.is_none_or(|six| a.is_ipv6() == six))
+    }
+
+    /// Its host name.
+    #[must_use]
+    pub fn hostname(&self) -> &str {
+        self.hostname.as_deref().unwrap_or(self.name.as_str())
+    }
+}

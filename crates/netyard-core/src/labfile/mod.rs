@@ -1,0 +1,1 @@
+//! Lab files: text to lab.

@@ -1,0 +1,22 @@
+//! The pure part of netyard: lab files, desired and live state, plans, pictures.
+//!
+//! Nothing here makes a system call or reads a clock, file, environment or socket; `clippy.toml` of this crate
+//! refuses the doors to them.
+
+pub mod command;
+pub mod desired;
+pub mod diagnostic;
+pub mod diagram;
+pub mod diff;
+pub mod expect;
+pub mod generate;
+pub mod lab;
+pub mod labfile;
+pub mod mac;
+pub mod name;
+pub mod nft;
+pub mod schema;
+pub mod script;
+pub mod shaping;
+pub mod state;
+pub mod step;
