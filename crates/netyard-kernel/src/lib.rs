@@ -5,6 +5,8 @@
 
 pub mod entry;
 pub mod fds;
+pub mod holder;
+pub mod lock;
 pub mod mount;
 pub mod netlink;
 pub mod netns;
