@@ -24,7 +24,8 @@ use std::net::IpAddr;
 ///
 /// The fabric is there when a network has a bridge. A node of kind `host` is there with the lab's own links only,
 /// without `lo` and without values that hold for its whole namespace. An interface whose network does not exist,
-/// or that is alone on its cable, has no link: the check of the lab refuses both.
+/// or that is alone on its cable, has no link, and a value for an interface that is not there is left out: the
+/// check of the lab refuses all three.
 #[must_use]
 pub fn state(lab: &Lab) -> State {
     let members = members_by_network(lab);
@@ -160,8 +161,10 @@ fn namespace(surroundings: &Surroundings<'_>, node: &Node, mut links: BTreeMap<I
     if node.role == Role::Internet {
         routes.extend(internet::routes(node, &surroundings.prefixes, surroundings.uses_ipv6));
     }
+    let mut sysctls = sysctls::of_node(surroundings.lab, node, surroundings.uses_ipv6);
+    sysctls.retain(|key, _| sysctls::interface_of_sysctl(key).is_none_or(|name| links.contains_key(&name)));
     Namespace {
-        sysctls: sysctls::of_node(surroundings.lab, node, surroundings.uses_ipv6),
+        sysctls,
         links,
         routes,
         neighbours: node.neighbours.iter().cloned().collect(),

@@ -128,7 +128,7 @@ fn configure(
     {
         steps.push(Step::SetMac { ns: ns(), name: name.clone(), mac });
     }
-    if from.mtu != to.mtu {
+    if from.mtu != to.mtu || loses_all_ports(change, name) {
         steps.push(Step::SetMtu { ns: ns(), name: name.clone(), mtu: to.mtu });
     }
     if let (LinkKind::Bridge(is), LinkKind::Bridge(bridge)) = (&from.kind, &to.kind)
@@ -156,6 +156,16 @@ fn configure(
     if to.is_up && !from.is_up {
         steps.push(Step::SetLinkUp { ns: ns(), name: name.clone(), is_up: true });
     }
+}
+
+/// Whether a bridge that stays is left without ports: the kernel gives it 1500 then (br_mtu_auto_adjust).
+fn loses_all_ports(change: &Change<'_>, bridge: &IfName) -> bool {
+    let has_ports =
+        |links: &BTreeMap<IfName, Link>| links.values().any(|link| link.master.as_ref() == Some(bridge));
+    let is_bridge = |(from, to): &(&Link, &Link)| matches!(from.kind, LinkKind::Bridge(_)) && to.mtu != 1500;
+    change.kept.get(bridge).is_some_and(is_bridge)
+        && has_ports(&change.live.links)
+        && !has_ports(&change.desired.links)
 }
 
 /// The link as it is after the removals and the making of links.

@@ -26,6 +26,9 @@ use std::collections::BTreeMap;
 /// pairs; then each namespace is configured, its steps next to each other. Links of another kind than loopback,
 /// bridge and veth, and routes and neighbours on them, are left alone unless they are desired.
 ///
+/// Of sysctls, the live state must hold what the kernel has for every key of the desired one; a key that it does not
+/// hold is taken as missing in the kernel, see [`desired::sysctl_may_be_absent`].
+///
 /// A node of kind `host` has its namespace already: give the live state an (empty) entry for it; and if it is to
 /// go, its links are deleted and the step [`Step::DeleteNamespace`] for it only gives it up.
 #[must_use]
