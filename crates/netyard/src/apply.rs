@@ -7,7 +7,7 @@ use crate::tables;
 use netyard_core::name::IfName;
 use netyard_core::state::Ns;
 use netyard_core::step::Step;
-use netyard_kernel::netlink::{Messages, Protocol, Refusal, Socket, ethtool, link};
+use netyard_kernel::netlink::{Messages, Protocol, Refusal, Socket, ethtool, link, qdisc};
 use netyard_kernel::traveller::Traveller;
 use netyard_kernel::{netns, sysctl};
 use rustix::io::Errno;
@@ -27,6 +27,14 @@ pub struct ApplyError {
     pub errno: i32,
     /// The kernel's own words, or ours where the kernel was not asked.
     pub message: Option<String>,
+}
+
+impl ApplyError {
+    /// Whether the kernel lacks the qdisc that the step asks for: netem is a module that small kernels leave out.
+    #[must_use]
+    pub fn is_missing_qdisc(&self) -> bool {
+        qdisc::is_kind_unknown(self.errno, self.message.as_deref())
+    }
 }
 
 impl fmt::Display for ApplyError {
@@ -189,8 +197,9 @@ impl<'a, F: FnMut(usize)> Execution<'a, F> {
     fn at_once(&mut self, index: usize, count: usize) -> Result<(), ApplyError> {
         let steps = &self.steps[index..index + count];
         if let Some(struck) = (0..count).find(|_| self.faults.strikes()) {
-            if matches!(steps[0], Step::AddNamespace { .. }) {
+            if struck > 0 {
                 self.add_namespaces(&steps[..struck]).map_err(|failure| self.error(index, failure))?;
+                (index..index + struck).for_each(&mut self.on_step);
             }
             return Err(self.error(index + struck, injected()));
         }

@@ -7,8 +7,7 @@ use netyard_core::shaping::{Shaping, Share};
 const RTM_NEWQDISC: u16 = 36;
 const RTM_DELQDISC: u16 = 37;
 const RTM_GETQDISC: u16 = 38;
-/// Together: graft a new qdisc over any that is there, so that nothing of an earlier one stays.
-const NLM_F_CREATE_EXCL_REPLACE: u16 = 0x400 | 0x200 | 0x100;
+const NLM_F_CREATE_REPLACE: u16 = 0x400 | 0x100;
 const TC_H_ROOT: u32 = u32::MAX;
 const HEADER_LEN: usize = 20;
 
@@ -97,11 +96,10 @@ pub fn delete(messages: &mut Messages, index: u32) {
     messages.begin(RTM_DELQDISC, 0, &header(index));
 }
 
-/// Whether a refusal says that the kernel lacks the qdisc that was asked for.
+/// Whether an error number and the kernel's words say that it lacks the qdisc that was asked for.
 #[must_use]
-pub fn is_kind_unknown(refusal: &Refusal) -> bool {
-    refusal.errno == libc::ENOENT
-        && refusal.message.as_deref().is_some_and(|words| words.contains("qdisc kind is unknown"))
+pub fn is_kind_unknown(errno: i32, message: Option<&str>) -> bool {
+    errno == libc::ENOENT && message.is_some_and(|words| words.contains("qdisc kind is unknown"))
 }
 
 /// `struct tcmsg`: family (1 byte), padding (3), ifindex (4), handle (4), parent (4), info (4).
@@ -113,7 +111,7 @@ fn header(index: u32) -> [u8; HEADER_LEN] {
 }
 
 fn put_tbf(messages: &mut Messages, index: u32, tbf: Tbf) {
-    let mut message = messages.begin(RTM_NEWQDISC, NLM_F_CREATE_EXCL_REPLACE, &header(index));
+    let mut message = messages.begin(RTM_NEWQDISC, NLM_F_CREATE_REPLACE, &header(index));
     message.put_str(TCA_KIND, "tbf");
     let mut options = message.nest(TCA_OPTIONS);
     // struct tc_tbf_qopt: rate and peak rate (struct tc_ratespec, 12 bytes each), limit, buffer, mtu (4 each).
@@ -144,7 +142,7 @@ fn saturated(value: u64) -> u32 {
 }
 
 fn put_netem(messages: &mut Messages, index: u32, shaping: &Shaping) {
-    let mut message = messages.begin(RTM_NEWQDISC, NLM_F_CREATE_EXCL_REPLACE, &header(index));
+    let mut message = messages.begin(RTM_NEWQDISC, NLM_F_CREATE_REPLACE, &header(index));
     message.put_str(TCA_KIND, "netem");
     let delay_ns = u64::from(shaping.delay_us) * 1000;
     let jitter_ns = u64::from(shaping.jitter_us) * 1000;
@@ -160,21 +158,18 @@ fn put_netem(messages: &mut Messages, index: u32, shaping: &Shaping) {
         saturated(jitter_ns / NS_PER_TICK),
     ];
     options.put_raw(words.map(u32::to_ne_bytes).as_flattened());
-    // Each of these two has the share, then the correlation between one packet and the next (4 bytes each).
+    // What is left out stays as it was when netem takes the place of netem, so nothing is. Each of the first two has
+    // the share, then the correlation between one packet and the next (4 bytes each).
     for (kind, share) in [(TCA_NETEM_REORDER, shaping.reorder), (TCA_NETEM_CORRUPT, shaping.corrupt)] {
-        if share != Share::default() {
-            options.put(kind, [share.0, 0].map(u32::to_ne_bytes).as_flattened());
-        }
+        options.put(kind, [share.0, 0].map(u32::to_ne_bytes).as_flattened());
     }
-    if let Some(rate_bit_per_s) = shaping.rate_bit_per_s {
-        let rate_byte_per_s = rate_bit_per_s / 8;
-        if rate_byte_per_s > u64::from(u32::MAX) {
-            options.put_u64(TCA_NETEM_RATE64, rate_byte_per_s);
-        }
-        // struct tc_netem_rate: rate, packet overhead, cell size, cell overhead (4 bytes each).
-        let words = [saturated(rate_byte_per_s), 0, 0, 0];
-        options.put(TCA_NETEM_RATE, words.map(u32::to_ne_bytes).as_flattened());
+    let rate_byte_per_s = shaping.rate_bit_per_s.unwrap_or_default() / 8;
+    if rate_byte_per_s > u64::from(u32::MAX) {
+        options.put_u64(TCA_NETEM_RATE64, rate_byte_per_s);
     }
+    // struct tc_netem_rate: rate, packet overhead, cell size, cell overhead (4 bytes each).
+    let words = [saturated(rate_byte_per_s), 0, 0, 0];
+    options.put(TCA_NETEM_RATE, words.map(u32::to_ne_bytes).as_flattened());
     // Ticks of 64 ns in 32 bits end at 274 s; beyond, and where a tick is too coarse, the 64-bit attributes rule.
     for (kind, ns) in [(TCA_NETEM_LATENCY64, delay_ns), (TCA_NETEM_JITTER64, jitter_ns)] {
         if ns % NS_PER_TICK != 0 || ns / NS_PER_TICK > u64::from(u32::MAX) {
@@ -227,7 +222,8 @@ fn decode(kind: u16, payload: &[u8]) -> Option<Qdisc> {
 /// The shaping that [`tbf_parameters`] turns into what the kernel holds.
 ///
 /// The kernel keeps the burst as a time in ticks of 64 ns and the latency as a number of bytes, so that several
-/// values fit. Taken is the default where it fits, else the roundest.
+/// values fit. Taken is the default where it fits, else the roundest. A burst of more than 274 s at its rate (2^32
+/// ticks) cannot be told: the kernel says only its remainder.
 fn decode_tbf(options: Attributes<'_>) -> Option<Shaping> {
     let parameters = options.get(TCA_TBF_PARMS)?;
     let word = |at: usize| Some(u32::from_ne_bytes(parameters.get(at..at + 4)?.try_into().ok()?));
@@ -240,7 +236,7 @@ fn decode_tbf(options: Attributes<'_>) -> Option<Shaping> {
     };
     let bursts = bytes_in(ticks).max(1)..=bytes_in(ticks + 2);
     let default = burst_bytes_default(rate_bit_per_s);
-    let burst = (!bursts.contains(&default)).then(|| roundest(&bursts, &[1 << 20, 1 << 10, 1000, 100, 10]));
+    let burst = (!bursts.contains(&default)).then(|| roundest(&bursts, &BYTE_STEPS));
     let burst_bytes = burst.unwrap_or(default);
     let waiting = u128::from(limit.saturating_sub(burst_bytes));
     let us_of = |bytes: u128| saturated_wide((bytes * US_PER_S).div_ceil(u128::from(rate_byte_per_s.max(1))));
@@ -259,6 +255,9 @@ fn decode_tbf(options: Attributes<'_>) -> Option<Shaping> {
 fn saturated_wide(value: u128) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
+
+/// Sizes that people write, the roundest first.
+const BYTE_STEPS: [u32; 8] = [1 << 20, 1_000_000, 100_000, 10_000, 1 << 10, 1000, 100, 10];
 
 /// The first value of a range that is a multiple of the first step that has one there; else the lowest.
 fn roundest(range: &std::ops::RangeInclusive<u32>, steps: &[u32]) -> u32 {
