@@ -25,11 +25,11 @@ fn check(wanted: &State) {
 }
 
 fn namespace<'a>(state: &'a mut State, name: &str) -> &'a mut Namespace {
-    state.namespaces.get_mut(&node(name)).unwrap()
+    state.namespaces.get_mut(&node(name)).expect("the lab has the node")
 }
 
 fn eth0<'a>(state: &'a mut State, name: &str) -> &'a mut Link {
-    namespace(state, name).links.get_mut("eth0").unwrap()
+    namespace(state, name).links.get_mut("eth0").expect("the node has eth0")
 }
 
 fn pair() -> State {
@@ -164,7 +164,7 @@ fn a_rate_reads_back_as_it_was_asked_for() {
             (None, None),
             (Some(32 * 1024), None),
             (Some(100_000), Some(20_000)),
-            (None, Some(400_000)),
+            (None, Some(200_000)),
             (Some(200_000), Some(1_000)),
         ] {
             let egress =

@@ -223,7 +223,7 @@ fn decode(kind: u16, payload: &[u8]) -> Option<Qdisc> {
 ///
 /// The kernel keeps the burst as a time in ticks of 64 ns and the latency as a number of bytes, so that several
 /// values fit. Taken is the default where it fits, else the roundest. A burst of more than 274 s at its rate (2^32
-/// ticks) cannot be told: the kernel says only its remainder.
+/// ticks) cannot be told, as the kernel says only its remainder, nor a latency of more than 4 GiB.
 fn decode_tbf(options: Attributes<'_>) -> Option<Shaping> {
     let parameters = options.get(TCA_TBF_PARMS)?;
     let word = |at: usize| Some(u32::from_ne_bytes(parameters.get(at..at + 4)?.try_into().ok()?));
