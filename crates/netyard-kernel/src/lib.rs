@@ -6,10 +6,13 @@
 pub mod entry;
 pub mod fds;
 pub mod holder;
+pub mod limit;
 pub mod lock;
 pub mod mount;
 pub mod netlink;
 pub mod netns;
 pub mod process;
 pub mod signal;
+pub mod sysctl;
+pub mod traveller;
 pub mod userns;

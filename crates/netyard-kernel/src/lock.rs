@@ -25,7 +25,8 @@ impl RangeLock {
     /// # Errors
     /// Those of open(2) and fcntl(2).
     pub fn try_new(path: &Path, name: &str) -> io::Result<Result<Self, LockOwner>> {
-        let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let file =
+            File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let at = offset(name);
         // SAFETY: an all-zero `flock` is valid; the pointer names it.
         let done = unsafe {
@@ -59,7 +60,9 @@ fn offset(name: &str) -> i64 {
 fn owner(inode: u64, at: i64) -> LockOwner {
     let mark = format!(":{inode} {at} {at}");
     for process in std::fs::read_dir("/proc").ok()?.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         for open in std::fs::read_dir(process.path().join("fdinfo")).into_iter().flatten().flatten() {
             let lines = std::fs::read_to_string(open.path()).unwrap_or_default();
             if lines.lines().any(|line| line.starts_with("lock:") && line.ends_with(&mark)) {

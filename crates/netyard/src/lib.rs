@@ -1,1 +1,20 @@
-//! The engine.
+//! The engine of netyard.
+
+pub mod apply;
+pub mod command;
+mod connection;
+pub mod error;
+pub mod fault;
+mod holder;
+mod internet;
+pub mod live;
+pub mod namespaces;
+pub mod probe;
+pub mod protocol;
+mod ready;
+mod request;
+pub mod running;
+pub mod store;
+mod tables;
+pub mod up;
+mod wire;

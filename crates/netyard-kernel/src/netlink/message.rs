@@ -47,6 +47,19 @@ impl Messages {
         self.starts.clear();
     }
 
+    /// Forgets all requests but the first `count`.
+    pub fn truncate(&mut self, count: usize) {
+        if let Some(start) = self.starts.get(count) {
+            self.bytes.truncate(*start);
+            self.starts.truncate(count);
+        }
+    }
+
+    /// The attributes of the first request, when it has no family header.
+    pub(super) fn attributes(&self) -> &[u8] {
+        self.bytes.get(HEADER_LEN..).unwrap_or_default()
+    }
+
     /// Begins a request; it ends when the returned value is dropped.
     ///
     /// `flags` are `NLM_F_*`, `NLM_F_REQUEST` included by itself. `family_header` is the fixed part that the
@@ -129,9 +142,15 @@ impl Message<'_> {
 
     /// Begins an attribute that holds attributes; it ends when the returned value is dropped.
     pub fn nest(&mut self, kind: u16) -> Nest<'_> {
+        self.nest_plain(kind | NLA_F_NESTED)
+    }
+
+    /// Begins an attribute that holds attributes but is not marked so, as netem's options are (a fixed part is before
+    /// the attributes); it ends when the returned value is dropped.
+    pub fn nest_plain(&mut self, kind: u16) -> Nest<'_> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; 2]);
-        self.bytes.extend_from_slice(&(kind | NLA_F_NESTED).to_ne_bytes());
+        self.bytes.extend_from_slice(&kind.to_ne_bytes());
         Nest { inner: Message { bytes: self.bytes, start: usize::MAX }, start }
     }
 }

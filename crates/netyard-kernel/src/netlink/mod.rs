@@ -3,7 +3,13 @@
 //! Every operation is a function that appends one request to [`Messages`]; a [`Socket`] sends many of them with one
 //! system call and reads all answers. One builder serves rtnetlink, nf_tables and generic netlink alike.
 
+pub mod address;
+pub mod ethtool;
+pub mod link;
 mod message;
+pub mod neighbour;
+pub mod qdisc;
+pub mod route;
 mod socket;
 
 pub use message::{Attributes, Message, Messages, Nest};

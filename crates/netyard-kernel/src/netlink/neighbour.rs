@@ -1,0 +1,89 @@
+//! Neighbour entries: which link-layer address an address has (ip-neighbour(8), linux/neighbour.h).
+
+use super::address::{address_of, family, octets_of};
+use super::message::{Attributes, Messages};
+use super::socket::{Refusal, Socket};
+use netyard_core::mac::Mac;
+use std::net::IpAddr;
+
+const RTM_NEWNEIGH: u16 = 28;
+const RTM_DELNEIGH: u16 = 29;
+const RTM_GETNEIGH: u16 = 30;
+const NLM_F_CREATE_REPLACE: u16 = 0x400 | 0x100;
+const HEADER_LEN: usize = 12;
+
+const NDA_DST: u16 = 1;
+const NDA_LLADDR: u16 = 2;
+/// `NUD_PERMANENT`: an entry that somebody made and that never ages.
+pub const STATE_PERMANENT: u16 = 0x80;
+
+/// Makes a permanent entry, or changes the one for that address.
+///
+/// # Errors
+/// `ENODEV` when there is no such link, `EINVAL` while it is down.
+///
+/// Same as `ip neighbour replace ADDRESS lladdr MAC dev NAME nud permanent`.
+pub fn add(messages: &mut Messages, index: u32, to: IpAddr, mac: Mac) {
+    let mut message = messages.begin(RTM_NEWNEIGH, NLM_F_CREATE_REPLACE, &header(index, to, STATE_PERMANENT));
+    message.put(NDA_DST, octets_of(to, &mut [0; 16]));
+    message.put(NDA_LLADDR, &mac.0);
+}
+
+/// Removes an entry.
+///
+/// # Errors
+/// `ENOENT` when there is none for that address.
+///
+/// Same as `ip neighbour delete ADDRESS dev NAME`.
+pub fn delete(messages: &mut Messages, index: u32, to: IpAddr) {
+    messages.begin(RTM_DELNEIGH, 0, &header(index, to, 0)).put(NDA_DST, octets_of(to, &mut [0; 16]));
+}
+
+/// `struct ndmsg`: family (1 byte), padding (3), ifindex (4), state (2), flags (1), type (1).
+fn header(index: u32, to: IpAddr, state: u16) -> [u8; HEADER_LEN] {
+    let mut header = [0; HEADER_LEN];
+    header[0] = family(to);
+    header[4..8].copy_from_slice(&index.to_ne_bytes());
+    header[8..10].copy_from_slice(&state.to_ne_bytes());
+    header
+}
+
+/// A neighbour entry as the kernel tells of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Neighbour {
+    /// ifindex.
+    pub index: u32,
+    /// Network-layer address.
+    pub to: IpAddr,
+    /// Ethernet address, where it is known.
+    pub mac: Option<Mac>,
+    /// `NUD_*` (linux/neighbour.h).
+    pub state: u16,
+}
+
+/// All entries of the namespace of the socket, ARP and NDP.
+///
+/// # Errors
+/// The kernel's [`Refusal`].
+///
+/// Same as `ip neighbour show nud all`.
+pub fn dump(socket: &mut Socket) -> Result<Vec<Neighbour>, Refusal> {
+    let mut messages = Messages::new();
+    messages.begin(RTM_GETNEIGH, 0, &[0; HEADER_LEN]);
+    let mut neighbours = Vec::new();
+    socket.dump(&mut messages, |kind, payload| neighbours.extend(decode(kind, payload)))?;
+    Ok(neighbours)
+}
+
+fn decode(kind: u16, payload: &[u8]) -> Option<Neighbour> {
+    if kind != RTM_NEWNEIGH {
+        return None;
+    }
+    let attributes = Attributes(payload.get(HEADER_LEN..)?);
+    Some(Neighbour {
+        index: u32::from_ne_bytes(payload[4..8].try_into().ok()?),
+        to: address_of(attributes.get(NDA_DST)?)?,
+        mac: attributes.get(NDA_LLADDR).and_then(|bytes| bytes.try_into().ok()).map(Mac),
+        state: u16::from_ne_bytes([payload[8], payload[9]]),
+    })
+}
