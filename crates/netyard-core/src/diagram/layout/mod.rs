@@ -6,12 +6,10 @@ mod place;
 mod rank;
 mod seat;
 
-pub(super) use channel::Side;
-
 use super::face::{Detail, Face};
 use super::glyphs::Glyphs;
 use super::model::Picture;
-use channel::{Channel, Pin};
+use channel::{Channel, Pin, Side};
 use place::Tower;
 use seat::{Place, Sides};
 

@@ -1,0 +1,1 @@
+//! Properties of all pictures, tried on random graphs.
