@@ -51,8 +51,6 @@ pub(super) struct FaceLine {
 /// A port and the lines it takes.
 #[derive(Debug, Clone)]
 pub(super) struct Stack {
-    /// Index of the port in its block.
-    pub port: usize,
     inks: Vec<Ink>,
 }
 
@@ -159,7 +157,7 @@ fn stack(block: &Block, index: usize, detail: Detail, glyphs: &Glyphs) -> Stack 
     let port = &block.ports[index];
     let paint = if port.is_down { Paint::Down } else { Paint::Port };
     let name = Ink { text: glyphs.text(&port.name), paint };
-    Stack { port: index, inks: std::iter::once(name).chain(inks(&port.notes, detail, glyphs)).collect() }
+    Stack { inks: std::iter::once(name).chain(inks(&port.notes, detail, glyphs)).collect() }
 }
 
 fn inks<'a>(notes: &'a [Note], detail: Detail, glyphs: &'a Glyphs) -> impl Iterator<Item = Ink> + 'a {

@@ -4,6 +4,7 @@ use super::face::Ink;
 use super::glyphs::{Glyphs, width};
 use super::model::{Block, End, NoteKind, Picture, What};
 use super::text::{Line, Paint, Segment};
+use std::collections::BTreeSet;
 
 /// The list, no line wider than `width_max`.
 pub(super) fn list(picture: &Picture, width_max: usize, glyphs: &Glyphs) -> Vec<Line> {
@@ -17,10 +18,13 @@ pub(super) fn list(picture: &Picture, width_max: usize, glyphs: &Glyphs) -> Vec<
         sheet.record(0, &[ink("cables", Paint::Plain)]);
         sheet.table(&cables);
     }
+    let wired: BTreeSet<End> = picture.sound_wires().flat_map(|(_, wire)| wire.ends).collect();
     for (index, block) in picture.blocks.iter().enumerate().filter(|(_, block)| block.what == What::Node) {
-        if !block.notes.is_empty() || !is_wired(picture, index) {
+        let is_free = |port: &usize| !wired.contains(&End { block: index, port: *port });
+        let free: Vec<usize> = (0..block.ports.len()).filter(is_free).collect();
+        if !block.notes.is_empty() || !free.is_empty() || block.ports.is_empty() {
             sheet.heading(block);
-            sheet.table(&free_ports(picture, index));
+            sheet.table(&free.into_iter().map(|port| port_row(block, port)).collect::<Vec<_>>());
         }
     }
     sheet.lines
@@ -65,19 +69,6 @@ fn port_row(block: &Block, port: usize) -> Vec<Ink> {
     }
     row.extend(port.notes.iter().map(|note| ink(&note.text, Paint::of(note.kind))));
     row
-}
-
-fn free_ports(picture: &Picture, index: usize) -> Vec<Vec<Ink>> {
-    let block = &picture.blocks[index];
-    let is_free = |port: &usize| {
-        let end = End { block: index, port: *port };
-        !picture.sound_wires().any(|(_, wire)| wire.ends.contains(&end))
-    };
-    (0..block.ports.len()).filter(is_free).map(|port| port_row(block, port)).collect()
-}
-
-fn is_wired(picture: &Picture, block: usize) -> bool {
-    picture.sound_wires().any(|(_, wire)| wire.ends.iter().any(|end| end.block == block))
 }
 
 fn ink(text: &str, paint: Paint) -> Ink {
@@ -127,27 +118,41 @@ impl Sheet<'_> {
         }
     }
 
-    /// Words with two blanks between them; what does not fit goes to the next line, further in, and what is wider
-    /// than a line is cut.
-    fn record(&mut self, indent: usize, words: &[Ink]) {
+    /// Texts with two blanks between them; what does not fit goes to the next line, further in, in its single words
+    /// where it is wider than that, and a word that is wider still is cut.
+    fn record(&mut self, indent: usize, texts: &[Ink]) {
         let mut line = Line::default();
         let mut used = 0;
-        for word in words {
-            let text = self.glyphs.text(&word.text);
-            let needs = if used == 0 { indent } else { 2 } + width(text.trim_end());
-            let mut gap = if used == 0 { indent } else { 2 };
-            if used > 0 && used + needs > self.width_max {
+        let words: Vec<(usize, Ink)> = texts.iter().flat_map(|text| self.broken(indent, text)).collect();
+        for (blanks, word) in words {
+            let mut gap = if used == 0 { indent } else { blanks };
+            if used > 0 && used + gap + width(word.text.trim_end()) > self.width_max {
                 self.lines.push(trimmed(std::mem::take(&mut line)));
                 used = 0;
                 gap = indent + 2;
             }
-            let gap = gap.min(self.width_max / 2);
-            let text = self.glyphs.fit(if used + gap + width(&text) > self.width_max { text.trim_end() } else { &text }, self.width_max - used - gap);
+            gap = gap.min(self.width_max / 2);
+            let text = self.cut(word.text, self.width_max - used - gap);
             line.segments.push(Segment { text: " ".repeat(gap), paint: Paint::Plain });
             used += gap + width(&text);
             line.segments.push(Segment { text, paint: word.paint });
         }
         self.lines.push(trimmed(line));
+    }
+
+    /// The text, or its words where it is wider than a line, each with the blanks before it.
+    fn broken(&self, indent: usize, ink: &Ink) -> Vec<(usize, Ink)> {
+        let text = self.glyphs.text(&ink.text);
+        if indent + 2 + width(text.trim_end()) <= self.width_max {
+            return vec![(2, Ink { text, paint: ink.paint })];
+        }
+        let words = text.split_whitespace().map(|word| Ink { text: word.to_owned(), paint: ink.paint });
+        words.enumerate().map(|(index, word)| (if index == 0 { 2 } else { 1 }, word)).collect()
+    }
+
+    /// The text in at most `room` columns: without the blanks at its end, then cut.
+    fn cut(&self, text: String, room: usize) -> String {
+        if width(&text) <= room { text } else { self.glyphs.fit(text.trim_end(), room) }
     }
 }
 

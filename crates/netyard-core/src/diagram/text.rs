@@ -80,7 +80,8 @@ impl std::fmt::Debug for Style<'_> {
 /// The picture in box-drawing characters, no line wider than `width` columns (20 and more).
 ///
 /// Tried in this order: columns from left to right with everything, without routes and remarks, without addresses
-/// too; then all boxes below each other; then a list per network. Identical leaves of a picture of more than 30 boxes
+/// too; then hosts on the left of all other boxes below each other; then all boxes below each other; then a list per
+/// network. Identical leaves of a picture of more than 30 boxes
 /// are shown as one.
 #[must_use]
 pub fn unicode(picture: &Picture, width: usize, style: Style<'_>) -> String {
@@ -108,12 +109,16 @@ pub fn drawing(picture: &Picture, width: usize, charset: Charset) -> Vec<Line> {
 const WIRE_WIDTHS: [usize; 3] = [9, 5, 3];
 
 fn boxes(picture: &Picture, width_max: usize, glyphs: &Glyphs) -> Option<Vec<Line>> {
-    for arrangement in [Arrangement::Columns, Arrangement::Stack] {
+    for arrangement in [Arrangement::Columns, Arrangement::Spine, Arrangement::Stack] {
         let order = layout::order(picture, arrangement);
-        // Wires alone, without NAT and filters, say less than all boxes below each other.
-        let details = Detail::ALL.into_iter().filter(|d| arrangement == Arrangement::Stack || *d < Detail::Names);
+        // Boxes below each other with what they do say more than boxes side by side with their names only.
+        let details = Detail::ALL.into_iter().filter(|detail| match arrangement {
+            Arrangement::Columns => *detail < Detail::Names,
+            Arrangement::Spine => *detail < Detail::NoAddresses,
+            Arrangement::Stack => true,
+        });
         for (detail, wire_width) in details.flat_map(|detail| WIRE_WIDTHS.map(|width| (detail, width))) {
-            let setting = Setting { arrangement, detail, glyphs, wire_width, width_max };
+            let setting = Setting { detail, glyphs, wire_width, width_max };
             if let Some(layout) = layout::lay(picture, &order, &setting) {
                 return Some(canvas::draw(picture, &layout, glyphs));
             }

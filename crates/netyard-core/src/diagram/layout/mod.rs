@@ -56,6 +56,8 @@ pub(super) struct Route {
 pub(super) enum Arrangement {
     /// In columns from hosts on the left to the internet on the right.
     Columns,
+    /// Hosts with one wire on the left, all else below each other on the right.
+    Spine,
     /// All below each other, wires on the right.
     Stack,
 }
@@ -63,7 +65,6 @@ pub(super) enum Arrangement {
 /// What a layout is made for.
 #[derive(Debug)]
 pub(super) struct Setting<'a> {
-    pub arrangement: Arrangement,
     pub detail: Detail,
     pub glyphs: &'a Glyphs,
     /// Columns of a straight wire between two boxes: 3 and more.
@@ -88,6 +89,7 @@ pub(super) fn order(picture: &Picture, arrangement: Arrangement) -> Order {
     let neighbours = rank::neighbours(picture);
     let columns = |component: Vec<usize>| match arrangement {
         Arrangement::Stack => vec![rank::column(picture, &neighbours, &component)],
+        Arrangement::Spine => rank::spine(picture, &neighbours, &component),
         Arrangement::Columns => {
             let mut columns = rank::columns(picture, &neighbours, &component);
             order::untangle(&mut columns, &neighbours);
@@ -95,15 +97,16 @@ pub(super) fn order(picture: &Picture, arrangement: Arrangement) -> Order {
         }
     };
     let parts: Vec<_> = rank::components(&neighbours).into_iter().map(columns).collect();
-    let sides = seat::seat(picture, &places(picture, &parts));
+    let sides = seat::seat(picture, &places(picture, &parts, arrangement));
     Order { parts, sides }
 }
 
-fn places(picture: &Picture, parts: &[Vec<Vec<usize>>]) -> Vec<Place> {
+fn places(picture: &Picture, parts: &[Vec<Vec<usize>>], arrangement: Arrangement) -> Vec<Place> {
     let mut places = vec![Place::default(); picture.blocks.len()];
     for part in parts {
         for (column, blocks) in part.iter().enumerate() {
-            let loops_left = column > 0 && column + 1 == part.len();
+            let is_last = column > 0 && column + 1 == part.len();
+            let loops_left = is_last && arrangement == Arrangement::Columns;
             for (row, block) in blocks.iter().enumerate() {
                 places[*block] = Place { column, row, loops_left };
             }

@@ -118,6 +118,18 @@ pub(super) fn column(picture: &Picture, neighbours: &[Vec<usize>], component: &[
     order
 }
 
+/// The hosts with one neighbour in a column of their own, left of one with all other blocks; both in the order of
+/// [`column`].
+pub(super) fn spine(picture: &Picture, neighbours: &[Vec<usize>], component: &[usize]) -> Vec<Vec<usize>> {
+    let is_leaf = |block: &usize| {
+        let is_host = |block: usize| picture.blocks[block].role == Role::Host;
+        is_host(*block) && neighbours[*block].len() == 1 && !is_host(neighbours[*block][0])
+    };
+    let (leaves, others): (Vec<_>, Vec<_>) =
+        column(picture, neighbours, component).into_iter().partition(is_leaf);
+    if leaves.is_empty() { vec![others] } else { vec![leaves, others] }
+}
+
 /// The blocks of the right-most column: the internet where there is one, else the end or the middle of the part.
 fn right_most(picture: &Picture, neighbours: &[Vec<usize>], component: &[usize]) -> Vec<usize> {
     let of_role = |role: Role| -> Vec<usize> {
