@@ -1,5 +1,6 @@
 //! Pictures in the language of Graphviz.
 
+use super::layout;
 use super::model::{Block, End, Picture, Role, Wire};
 use std::fmt::Write;
 
@@ -18,7 +19,7 @@ pub fn dot(picture: &Picture) -> String {
     for (index, block) in picture.blocks.iter().enumerate() {
         let _ = writeln!(out, "    n{index} [label=<{}>];", table(block));
     }
-    for (_, wire) in picture.sound_wires() {
+    for wire in &layout::directed(picture) {
         let _ = writeln!(out, "    {};", edge(picture, wire));
     }
     out.push_str("}\n");

@@ -1,7 +1,8 @@
 //! Pictures as Mermaid flowcharts, for Markdown.
 
 use super::collapse;
-use super::model::{Block, Picture, Role, What};
+use super::layout;
+use super::model::{Block, End, Picture, Role, What, Wire};
 use std::fmt::Write;
 
 /// The picture as a Mermaid `flowchart LR`. Identical leaves of a large picture are shown as one, as in [`super::unicode`].
@@ -17,7 +18,7 @@ pub fn mermaid(picture: &Picture) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "    n{index}{open}\"{}\"{close}", label(block));
     }
-    for (_, wire) in picture.sound_wires() {
+    for wire in &layout::directed(picture) {
         let [one, other] = wire.ends;
         let line = if picture.is_down(wire) { "-.-" } else { "---" };
         let words = wire_label(picture, wire);
@@ -44,9 +45,9 @@ fn label(block: &Block) -> String {
     std::iter::once(first).chain(notes).collect::<Vec<_>>().join("<br/>")
 }
 
-fn wire_label(picture: &Picture, wire: &super::model::Wire) -> String {
-    let is_node = |end: &super::model::End| picture.blocks[end.block].what == What::Node;
-    let port = |end: &super::model::End| {
+fn wire_label(picture: &Picture, wire: &Wire) -> String {
+    let is_node = |end: &End| picture.blocks[end.block].what == What::Node;
+    let port = |end: &End| {
         let port = picture.port(*end);
         let down = if port.is_down { " ✗" } else { "" };
         let notes = port.notes.iter().map(|note| escaped(&note.text));

@@ -4,13 +4,17 @@ use super::examples::*;
 use super::*;
 
 #[test]
+#[allow(clippy::disallowed_methods)]
 fn look() {
-    for w in [139, 100, 80, 60, 40, 20] {
-        println!("== {w}\n{}", unicode(&Picture::of_lab(&home()), w, Style::Plain));
+    let mut home = Picture::of_lab(&home());
+    home.blocks[0].caption = Some("パソコン".to_owned());
+    home.mark_down("printer", "eth0");
+    let _ = std::fs::create_dir_all("/tmp/dia");
+    let star = Picture::of_lab(&star(8));
+    for (name, picture) in [("home", &home), ("ring", &ring(6)), ("star", &star)] {
+        std::fs::write(format!("/tmp/dia/{name}.svg"), svg(picture)).unwrap();
+        std::fs::write(format!("/tmp/dia/{name}.dot"), dot(picture)).unwrap();
+        std::fs::write(format!("/tmp/dia/{name}.mmd"), mermaid(picture)).unwrap();
+        println!("{}", unicode(picture, 139, Style::Plain));
     }
-    println!("{}", ascii(&Picture::of_lab(&home()), 139, Style::Plain));
-    println!("{}", unicode(&Picture::of_lab(&star(8)), 139, Style::Plain));
-    println!("{}", unicode(&Picture::of_lab(&star(100)), 139, Style::Plain));
-    println!("{}", unicode(&ring(6), 139, Style::Plain));
-    println!("{}", unicode(&ring(5), 60, Style::Plain));
 }

@@ -8,7 +8,7 @@ mod seat;
 
 use super::face::{Detail, Face};
 use super::glyphs::Glyphs;
-use super::model::Picture;
+use super::model::{Picture, Wire};
 use channel::{Channel, Pin, Side};
 use place::Tower;
 use seat::{Place, Sides};
@@ -99,6 +99,25 @@ pub(super) fn order(picture: &Picture, arrangement: Arrangement) -> Order {
     let parts: Vec<_> = rank::components(&neighbours).into_iter().map(columns).collect();
     let sides = seat::seat(picture, &places(picture, &parts, arrangement));
     Order { parts, sides }
+}
+
+/// The sound wires with their ends from left to right, for languages that bring a layout of their own.
+pub(super) fn directed(picture: &Picture) -> Vec<Wire> {
+    let neighbours = rank::neighbours(picture);
+    let mut column = vec![0; picture.blocks.len()];
+    for component in rank::components(&neighbours) {
+        for (index, blocks) in rank::columns(picture, &neighbours, &component).iter().enumerate() {
+            for block in blocks {
+                column[*block] = index;
+            }
+        }
+    }
+    let wires = picture.sound_wires().map(|(_, wire)| {
+        let mut wire = wire.clone();
+        wire.ends.sort_by_key(|end| column[end.block]);
+        wire
+    });
+    wires.collect()
 }
 
 fn places(picture: &Picture, parts: &[Vec<Vec<usize>>], arrangement: Arrangement) -> Vec<Place> {
