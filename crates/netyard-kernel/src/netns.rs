@@ -14,16 +14,16 @@ pub struct NewNamespace {
     pub route: Socket,
 }
 
+/// A sysctl to write: path below `/proc/sys` as `net/ipv4/ip_forward`, and value.
+pub type Sysctl = (String, String);
+
 /// Makes a network namespace for each entry of `sysctls` and writes those values inside it.
 ///
 /// # Errors
 /// `EPERM` without `CAP_SYS_ADMIN`, `ENOSPC` at `user.max_net_namespaces`, or what a sysctl was refused with.
 ///
 /// Same as `ip netns add NAME` and `sysctl -w KEY=VALUE` in it.
-pub fn create(
-    userns: Option<BorrowedFd<'_>>,
-    sysctls: &[Vec<(String, String)>],
-) -> io::Result<Vec<NewNamespace>> {
+pub fn create(userns: Option<BorrowedFd<'_>>, sysctls: &[Vec<Sysctl>]) -> io::Result<Vec<NewNamespace>> {
     on_a_thread(move || {
         if let Some(userns) = userns {
             enter(userns, libc::CLONE_NEWUSER)?;
@@ -32,14 +32,14 @@ pub fn create(
     })?
 }
 
-fn create_one(sysctls: &[(String, String)]) -> io::Result<NewNamespace> {
+fn create_one(sysctls: &[Sysctl]) -> io::Result<NewNamespace> {
     // SAFETY: unshare(2) takes no pointers. A network namespace is a property of the calling thread alone, and that
     // thread ends with `create`.
     if unsafe { libc::unshare(libc::CLONE_NEWNET) } < 0 {
         return Err(io::Error::last_os_error());
     }
-    for (key, value) in sysctls {
-        crate::sysctl::write(key, value)?;
+    for (path, value) in sysctls {
+        std::fs::write(format!("/proc/sys/{path}"), value)?;
     }
     Ok(NewNamespace {
         fd: File::open("/proc/thread-self/ns/net")?.into(),

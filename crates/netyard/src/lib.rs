@@ -4,5 +4,6 @@ pub mod apply;
 pub mod fault;
 pub mod live;
 pub mod namespaces;
+pub mod ready;
 mod request;
 mod tables;
