@@ -1,5 +1,7 @@
 //! A lab that is said to be ready carries packets.
 
+#![allow(clippy::unwrap_used, reason = "clippy.toml allows it in test functions alone")]
+
 mod lab;
 
 use lab::{apply, built, home, if_name, lab, node, star};
