@@ -12,7 +12,7 @@ use std::io;
 pub fn write(key: &str, value: &str) -> io::Result<()> {
     std::fs::OpenOptions::new()
         .write(true)
-        .open(path(key)?)
+        .open(file(key)?)
         .and_then(|mut file| io::Write::write_all(&mut file, value.as_bytes()))
 }
 
@@ -23,17 +23,25 @@ pub fn write(key: &str, value: &str) -> io::Result<()> {
 ///
 /// Same as `sysctl -n KEY`.
 pub fn read(key: &str) -> io::Result<String> {
-    let text = std::fs::read_to_string(path(key)?)?;
+    let text = std::fs::read_to_string(file(key)?)?;
     Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-fn path(key: &str) -> io::Result<String> {
+fn file(key: &str) -> io::Result<String> {
+    Ok(format!("/proc/sys/{}", path(key)?))
+}
+
+/// The file of a dotted key, below `/proc/sys`: `net/ipv4/ip_forward`.
+///
+/// # Errors
+/// `EINVAL` for a key that is not below `net`.
+pub fn path(key: &str) -> io::Result<String> {
     let parts: Vec<String> = key.split('.').map(|part| part.replace('/', ".")).collect();
     let is_odd = |part: &String| matches!(part.as_str(), "" | "." | "..") || part.contains('\0');
     if parts.len() < 2 || parts[0] != "net" || parts.iter().any(is_odd) {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
-    Ok(format!("/proc/sys/{}", parts.join("/")))
+    Ok(parts.join("/"))
 }
 
 #[cfg(test)]
@@ -42,9 +50,9 @@ mod tests {
 
     #[test]
     fn a_key_becomes_a_path_below_net() {
-        assert_eq!(path("net.ipv4.ip_forward").unwrap(), "/proc/sys/net/ipv4/ip_forward");
+        assert_eq!(path("net.ipv4.ip_forward").unwrap(), "net/ipv4/ip_forward");
         let vlan = path("net.ipv4.conf.eth0/1.rp_filter").unwrap();
-        assert_eq!(vlan, "/proc/sys/net/ipv4/conf/eth0.1/rp_filter");
+        assert_eq!(vlan, "net/ipv4/conf/eth0.1/rp_filter");
         for key in ["", "net", "kernel.core_pattern", "net.//.//.kernel.core_pattern", "net..x", "net./.x"] {
             assert!(path(key).is_err(), "{key}");
         }

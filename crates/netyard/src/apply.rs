@@ -219,14 +219,15 @@ impl<'a, F: FnMut(usize)> Execution<'a, F> {
 
     fn add_namespaces(&mut self, steps: &[Step]) -> Result<(), Failure> {
         let mut names = Vec::new();
-        let mut all_sysctls: Vec<Vec<(String, String)>> = Vec::new();
+        let mut all_sysctls: Vec<Vec<netns::Sysctl>> = Vec::new();
         for step in steps {
             let Step::AddNamespace { ns, sysctls } = step else { continue };
             if self.namespaces.open.contains_key(ns) || names.contains(&ns) {
                 return Err(Failure::new(Errno::EXIST, "there is a namespace of that name"));
             }
             names.push(ns);
-            all_sysctls.push(sysctls.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
+            let by_path = |(key, value): (&String, &String)| Ok((sysctl::path(key)?, value.clone()));
+            all_sysctls.push(sysctls.iter().map(by_path).collect::<io::Result<_>>()?);
         }
         let userns = self.namespaces.userns.as_ref().map(AsFd::as_fd);
         let made = netns::create(userns, &all_sysctls)?;

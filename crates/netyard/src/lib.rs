@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod command;
 mod connection;
+mod definition;
 pub mod error;
 pub mod fault;
 mod holder;
@@ -18,3 +19,9 @@ pub mod store;
 mod tables;
 pub mod up;
 mod wire;
+
+pub use command::{NodeChild, NodeCommand, Output};
+pub use definition::Lab;
+pub use error::{Error, ErrorKind, Result};
+pub use netyard_kernel::process::ExitStatus;
+pub use running::{Node, RunningLab};

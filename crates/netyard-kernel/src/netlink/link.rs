@@ -56,6 +56,8 @@ pub const LOOPBACK: u32 = 1;
 pub const OPERSTATE_UP: u8 = 6;
 /// `IFLA_BRPORT_STATE` of a port that passes frames (linux/if_bridge.h `BR_STATE_FORWARDING`).
 pub const PORT_FORWARDING: u8 = 3;
+/// `IFLA_BRPORT_STATE` of a port that a spanning tree keeps shut (linux/if_bridge.h `BR_STATE_BLOCKING`).
+pub const PORT_BLOCKING: u8 = 4;
 
 /// What both ends of a veth pair are made with.
 #[derive(Debug, Clone, Copy)]
@@ -319,9 +321,16 @@ pub fn nsid(socket: &mut Socket, ns: BorrowedFd<'_>) -> Result<Option<i32>, Refu
     Ok(number.map(u32::cast_signed).filter(|number| *number >= 0))
 }
 
-/// The link in an `RTM_NEWLINK` answer or event; none for anything else.
+/// The ifindex in an event about a link; none in any other.
 #[must_use]
-pub fn decode(kind: u16, payload: &[u8]) -> Option<Link> {
+pub fn index_of(kind: u16, payload: &[u8]) -> Option<u32> {
+    let is_about_a_link = matches!(kind, RTM_NEWLINK | RTM_DELLINK);
+    let index = u32::from_ne_bytes(payload.get(4..8)?.try_into().ok()?);
+    is_about_a_link.then_some(index)
+}
+
+/// The link in an `RTM_NEWLINK` answer; none in any other.
+fn decode(kind: u16, payload: &[u8]) -> Option<Link> {
     if kind != RTM_NEWLINK {
         return None;
     }

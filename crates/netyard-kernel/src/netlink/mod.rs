@@ -9,6 +9,7 @@ pub mod link;
 mod message;
 pub mod neighbour;
 pub mod qdisc;
+pub mod ready;
 pub mod route;
 mod socket;
 

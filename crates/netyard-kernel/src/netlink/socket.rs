@@ -30,7 +30,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn io(index: usize, error: &io::Error) -> Self {
+    pub(super) fn from_io(index: usize, error: &io::Error) -> Self {
         Self { index, errno: error.raw_os_error().unwrap_or(libc::EIO), message: None }
     }
 }
@@ -129,6 +129,15 @@ impl Socket {
     /// Those of setsockopt(2).
     pub fn join(&self, group: u32) -> io::Result<()> {
         const NETLINK_ADD_MEMBERSHIP: i32 = 1;
+        // A socket without an address of its own hears nothing: its port number, 0, is that of the kernel, and the
+        // sender is left out. One that has sent a request has an address and is refused another, which is as good.
+        // SAFETY: all zeroes but the family is an address, for which the kernel chooses the port number; the pointer
+        // and length name one that outlives the call.
+        unsafe {
+            let mut address: libc::sockaddr_nl = std::mem::zeroed();
+            address.nl_family = libc::AF_NETLINK as u16;
+            libc::bind(self.fd.as_raw_fd(), (&raw const address).cast(), size_of_val(&address) as u32);
+        }
         // SAFETY: the pointer and length name one u32 that outlives the call.
         let done = unsafe {
             libc::setsockopt(
@@ -167,11 +176,11 @@ impl Socket {
         }
         let stop = messages.starts.get(end).copied().unwrap_or(messages.bytes.len());
         let bytes = &messages.bytes[messages.starts[begin]..stop];
-        self.transmit(bytes).map_err(|e| Refusal::io(begin, &e))?;
+        self.transmit(bytes).map_err(|e| Refusal::from_io(begin, &e))?;
         let mut first: Option<Refusal> = None;
         let mut missing = end - begin;
         while missing > 0 {
-            let answers = self.receive().map_err(|e| Refusal::io(begin, &e))?;
+            let answers = self.receive().map_err(|e| Refusal::from_io(begin, &e))?;
             for answer in Answers(&answers) {
                 let offset = answer.sequence.wrapping_sub(base) as usize;
                 if answer.kind != NLMSG_ERROR || offset >= end - begin {
@@ -204,11 +213,11 @@ impl Socket {
             let flags = if acknowledged.contains(&index) { NLM_F_ACK } else { 0 };
             self.stamp(messages, index, flags);
         }
-        self.transmit(&messages.bytes).map_err(|e| Refusal::io(0, &e))?;
+        self.transmit(&messages.bytes).map_err(|e| Refusal::from_io(0, &e))?;
         let mut first: Option<Refusal> = None;
         let mut missing = acknowledged.len();
         while missing > 0 {
-            let answers = self.receive().map_err(|e| Refusal::io(0, &e))?;
+            let answers = self.receive().map_err(|e| Refusal::from_io(0, &e))?;
             for answer in Answers(&answers) {
                 let index = answer.sequence.wrapping_sub(base) as usize;
                 if answer.kind != NLMSG_ERROR || index >= messages.len() {
@@ -241,10 +250,10 @@ impl Socket {
     pub fn dump(&mut self, messages: &mut Messages, mut each: impl FnMut(u16, &[u8])) -> Result<(), Refusal> {
         let sequence = self.sequence;
         self.stamp(messages, 0, NLM_F_DUMP);
-        self.transmit(&messages.bytes).map_err(|e| Refusal::io(0, &e))?;
+        self.transmit(&messages.bytes).map_err(|e| Refusal::from_io(0, &e))?;
         let mut was_interrupted = false;
         loop {
-            let answers = self.receive().map_err(|e| Refusal::io(0, &e))?;
+            let answers = self.receive().map_err(|e| Refusal::from_io(0, &e))?;
             for answer in Answers(&answers).filter(|a| a.sequence == sequence) {
                 was_interrupted |= answer.flags & NLM_F_DUMP_INTR != 0;
                 match answer.kind {
@@ -267,9 +276,9 @@ impl Socket {
     pub fn request(&mut self, messages: &mut Messages) -> Result<(u16, Vec<u8>), Refusal> {
         let sequence = self.sequence;
         self.stamp(messages, 0, 0);
-        self.transmit(&messages.bytes).map_err(|e| Refusal::io(0, &e))?;
+        self.transmit(&messages.bytes).map_err(|e| Refusal::from_io(0, &e))?;
         loop {
-            let answers = self.receive().map_err(|e| Refusal::io(0, &e))?;
+            let answers = self.receive().map_err(|e| Refusal::from_io(0, &e))?;
             for answer in Answers(&answers).filter(|a| a.sequence == sequence) {
                 if answer.kind != NLMSG_ERROR {
                     return Ok((answer.kind, answer.payload.to_vec()));
