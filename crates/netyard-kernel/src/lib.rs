@@ -4,3 +4,4 @@
 //! this crate does not know what a lab is.
 
 pub mod netlink;
+pub mod socket;

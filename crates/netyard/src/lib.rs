@@ -1,1 +1,4 @@
 //! The engine.
+
+pub mod dns;
+pub mod probe;
