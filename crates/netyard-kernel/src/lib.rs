@@ -13,6 +13,7 @@ pub mod netlink;
 pub mod netns;
 pub mod process;
 pub mod signal;
+pub mod socket;
 pub mod sysctl;
 pub mod traveller;
 pub mod userns;

@@ -4,6 +4,7 @@ pub mod apply;
 pub mod command;
 mod connection;
 mod definition;
+pub mod dns;
 pub mod error;
 pub mod fault;
 mod holder;
