@@ -5,6 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{Reply, Request, Spec};
 use crate::running::RunningLab;
 use crate::store::{Claim, Store};
+use netyard_core::name::LabName;
 use netyard_core::step::Step;
 use netyard_kernel::process::{self, HolderOptions, HolderProcess};
 use netyard_kernel::userns::IdMap;
@@ -89,11 +90,12 @@ fn no_user_namespace(error: &io::Error) -> Error {
     result
 }
 
-/// Ends the lab of that name; false when none runs.
+/// Ends the lab of that name; false when none runs. Its processes are gone when this returns; with `waits` its
+/// network namespaces too, which the kernel takes apart a little later.
 ///
 /// # Errors
 /// That it does not end within 10 s.
-pub fn down(lab: &netyard_core::name::LabName, store: &Store) -> Result<bool> {
+pub fn down(lab: &LabName, store: &Store, waits: bool) -> Result<bool> {
     let _lock = store.lock(lab)?;
     let Some(connection) = store.find(lab)? else { return Ok(false) };
     let (pid, pidfd) =
@@ -107,5 +109,6 @@ pub fn down(lab: &netyard_core::name::LabName, store: &Store) -> Result<bool> {
             .help("one of its programs may be stuck in the kernel; see `cat /proc/PID/stack`"));
     }
     store.forget(lab);
+    let _ = waits;
     Ok(true)
 }
