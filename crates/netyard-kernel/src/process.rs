@@ -463,11 +463,19 @@ impl Launch {
             if self.dies_with_caller {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             }
+            // As execvp(3): a folder of PATH that may not be searched does not end the search, and is what is told
+            // when nothing is found.
+            let mut is_denied = false;
             for program in &prepared.programs {
                 libc::execve(program.as_ptr(), prepared.argv.as_ptr(), prepared.env.as_ptr());
-                if !matches!(*libc::__errno_location(), libc::ENOENT | libc::ENOTDIR) {
-                    break;
+                match *libc::__errno_location() {
+                    libc::ENOENT | libc::ENOTDIR => {}
+                    libc::EACCES => is_denied = true,
+                    _ => break,
                 }
+            }
+            if is_denied && *libc::__errno_location() == libc::ENOENT {
+                *libc::__errno_location() = libc::EACCES;
             }
             fail(report, STAGE_EXECUTE)
         }
