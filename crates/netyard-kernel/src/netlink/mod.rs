@@ -4,6 +4,7 @@
 //! system call and reads all answers. One builder serves rtnetlink, nf_tables and generic netlink alike.
 
 mod message;
+pub mod nft;
 mod socket;
 
 pub use message::{Attributes, Message, Messages, Nest};
