@@ -1,11 +1,14 @@
 //! nf_tables tables as data: what a lab's NAT and firewall are made of, and what is read back from the kernel.
 //!
-//! `Display` of each part is nft(8) syntax.
+//! `Display` of each part is nft(8) syntax; that of a [`Table`] is what `nft list ruleset` prints, without counts.
+
+mod text;
+
+pub use text::icmp_type_word;
 
 use crate::name::IfName;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// One table.
@@ -89,6 +92,8 @@ pub enum Hook {
     Postrouting,
     /// At a link, before all else.
     Ingress,
+    /// At a link, after all else; family `netdev` only.
+    Egress,
 }
 
 /// The policy of a base chain.
@@ -102,6 +107,8 @@ pub enum Policy {
 }
 
 /// One rule: all matches hold, then the action.
+///
+/// Several ways to write a rule are one rule in the kernel; [`Rule::canonical`] is the one that is read back.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Rule {
     /// Conditions, all of which must hold.
@@ -138,7 +145,7 @@ pub enum Match {
     CtStatusDnat,
     /// `fib daddr type local`: the packet is for an address of this node.
     DestinationLocal,
-    /// `icmp type N` or `icmpv6 type N`: includes the match on the protocol.
+    /// `icmp type N` or `icmpv6 type N`: includes the match on the protocol and on IPv4 or IPv6.
     IcmpType(Protocol, u8),
     /// `tcp flags syn / syn,rst`: the first packet of a connection each way.
     TcpSyn,
@@ -219,13 +226,14 @@ pub enum Action {
     Accept,
     /// The packet is gone.
     Drop,
-    /// The packet is answered: TCP with a reset, all else with "port unreachable".
+    /// The packet is gone and its sender is told "port unreachable" by ICMP or ICMPv6, TCP too (no reset).
     Reject,
     /// Source address becomes that of the outgoing interface.
     Masquerade,
     /// Source address becomes this one.
     Snat(IpAddr),
-    /// Destination becomes this address and port.
+    /// Destination becomes this address and port; port 0 leaves the port as it is. With a port the rule must match
+    /// on TCP or UDP.
     Dnat(SocketAddr),
     /// The TCP maximum segment size is lowered to what the route carries.
     ClampMss,
@@ -235,148 +243,97 @@ pub enum Action {
     Other(String),
 }
 
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Inet => "inet",
-            Self::Ip => "ip",
-            Self::Ip6 => "ip6",
-            Self::Bridge => "bridge",
-            Self::Netdev => "netdev",
-            Self::Arp => "arp",
+impl Rule {
+    /// The version of IP that the matches restrict the rule to, 4 or 6.
+    #[must_use]
+    pub fn ip_version(&self) -> Option<u8> {
+        self.matches.iter().find_map(Match::ip_version)
+    }
+
+    /// The transport protocol that the matches restrict the rule to.
+    #[must_use]
+    pub fn protocol(&self) -> Option<Protocol> {
+        self.matches.iter().find_map(|m| match m {
+            Match::Protocol(protocol) => Some(*protocol),
+            other => other.included_protocol(),
         })
     }
-}
 
-impl fmt::Display for ChainKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Filter => "filter",
-            Self::Nat => "nat",
-            Self::Route => "route",
-        })
-    }
-}
-
-impl fmt::Display for Hook {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Prerouting => "prerouting",
-            Self::Input => "input",
-            Self::Forward => "forward",
-            Self::Output => "output",
-            Self::Postrouting => "postrouting",
-            Self::Ingress => "ingress",
-        })
-    }
-}
-
-impl fmt::Display for Policy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Accept => "accept",
-            Self::Drop => "drop",
-        })
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Icmp => "icmp",
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::Icmpv6 => "icmpv6",
-        })
-    }
-}
-
-impl fmt::Display for Ports {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.first == self.last {
-            write!(f, "{}", self.first)
-        } else {
-            write!(f, "{}-{}", self.first, self.last)
-        }
-    }
-}
-
-impl fmt::Display for CtStates {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = [
-            (self.invalid, "invalid"),
-            (self.established, "established"),
-            (self.related, "related"),
-            (self.new, "new"),
-            (self.untracked, "untracked"),
-        ];
-        let words: Vec<&str> = words.into_iter().filter(|(is_in, _)| *is_in).map(|(_, word)| word).collect();
-        f.write_str(&words.join(","))
-    }
-}
-
-fn ip_word(addr: IpAddr) -> &'static str {
-    if addr.is_ipv4() { "ip" } else { "ip6" }
-}
-
-/// A prefix as nft prints it: without its length where that is the whole address.
-fn nft_prefix(prefix: IpNet) -> String {
-    if prefix.prefix_len() == prefix.max_prefix_len() {
-        prefix.addr().to_string()
-    } else {
-        prefix.trunc().to_string()
-    }
-}
-
-impl fmt::Display for Match {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::InterfaceIn(name) => write!(f, "iifname \"{name}\""),
-            Self::InterfaceOut(name) => write!(f, "oifname \"{name}\""),
-            Self::InterfaceOutNot(name) => write!(f, "oifname != \"{name}\""),
-            Self::Source(prefix) => write!(f, "{} saddr {}", ip_word(prefix.addr()), nft_prefix(*prefix)),
-            Self::Destination(prefix) => {
-                write!(f, "{} daddr {}", ip_word(prefix.addr()), nft_prefix(*prefix))
+    /// The same rule in the form in which the kernel gives it back.
+    ///
+    /// Prefixes lose their host bits; a match on a protocol goes where another match includes it (`meta l4proto tcp
+    /// tcp dport 80` is `tcp dport 80`); of two ports side by side the source comes first, as nft joins them into one
+    /// comparison.
+    ///
+    /// ```
+    /// # use netyard_core::nft::{Action, Match, Protocol, Rule};
+    /// let port = Match::DestinationPort(Protocol::Tcp, 80.into());
+    /// let long = Rule { matches: vec![Match::Protocol(Protocol::Tcp), port.clone()], counts: false, action: Action::Accept };
+    /// assert_eq!(long.canonical().matches, [port]);
+    /// ```
+    #[must_use]
+    pub fn canonical(&self) -> Self {
+        let included: Vec<Protocol> = self.matches.iter().filter_map(Match::included_protocol).collect();
+        let is_needed = |m: &&Match| !matches!(m, Match::Protocol(p) if included.contains(p));
+        let mut matches: Vec<Match> = self.matches.iter().filter(is_needed).map(Match::canonical).collect();
+        for index in 1..matches.len() {
+            if is_reversed_pair(&matches[index - 1], &matches[index]) {
+                matches.swap(index - 1, index);
             }
-            Self::Protocol(Protocol::Icmpv6) => f.write_str("meta l4proto ipv6-icmp"),
-            Self::Protocol(protocol) => write!(f, "meta l4proto {protocol}"),
-            Self::DestinationPort(protocol, ports) => write!(f, "{protocol} dport {ports}"),
-            Self::SourcePort(protocol, ports) => write!(f, "{protocol} sport {ports}"),
-            Self::CtState(states) => write!(f, "ct state {states}"),
-            Self::CtStatusDnat => f.write_str("ct status dnat"),
-            Self::DestinationLocal => f.write_str("fib daddr type local"),
-            Self::IcmpType(protocol, number) => write!(f, "{protocol} type {number}"),
-            Self::TcpSyn => f.write_str("tcp flags syn / syn,rst"),
-            Self::Other(words) => f.write_str(words),
         }
+        Self { matches, counts: self.counts, action: self.action.clone() }
     }
 }
 
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Table {
+    /// The same table with every rule in the form in which the kernel gives it back ([`Rule::canonical`]).
+    #[must_use]
+    pub fn canonical(&self) -> Self {
+        let rules = |chain: &Chain| chain.rules.iter().map(Rule::canonical).collect();
+        let chains = self.chains.iter().map(|c| Chain { rules: rules(c), ..c.clone() }).collect();
+        Self { family: self.family, name: self.name.clone(), chains }
+    }
+}
+
+impl Match {
+    /// The transport protocol without which this match cannot hold.
+    #[must_use]
+    pub fn included_protocol(&self) -> Option<Protocol> {
         match self {
-            Self::Continue => f.write_str("continue"),
-            Self::Accept => f.write_str("accept"),
-            Self::Drop => f.write_str("drop"),
-            Self::Reject => f.write_str("reject"),
-            Self::Masquerade => f.write_str("masquerade"),
-            Self::Snat(addr) => write!(f, "snat {} to {addr}", ip_word(*addr)),
-            Self::Dnat(to) => write!(f, "dnat {} to {to}", ip_word(to.ip())),
-            Self::ClampMss => f.write_str("tcp option maxseg size set rt mtu"),
-            Self::Jump(chain) => write!(f, "jump {chain}"),
-            Self::Other(words) => f.write_str(words),
+            Self::DestinationPort(protocol, _)
+            | Self::SourcePort(protocol, _)
+            | Self::IcmpType(protocol, _) => Some(*protocol),
+            Self::TcpSyn => Some(Protocol::Tcp),
+            _ => None,
+        }
+    }
+
+    /// The version of IP, 4 or 6, without which this match cannot hold.
+    #[must_use]
+    pub fn ip_version(&self) -> Option<u8> {
+        match self {
+            Self::Source(prefix) | Self::Destination(prefix) if prefix.addr().is_ipv4() => Some(4),
+            Self::Source(_) | Self::Destination(_) => Some(6),
+            Self::IcmpType(Protocol::Icmpv6, _) => Some(6),
+            Self::IcmpType(..) => Some(4),
+            _ => None,
+        }
+    }
+
+    fn canonical(&self) -> Self {
+        match self {
+            Self::Source(prefix) => Self::Source(prefix.trunc()),
+            Self::Destination(prefix) => Self::Destination(prefix.trunc()),
+            other => other.clone(),
         }
     }
 }
 
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for part in &self.matches {
-            write!(f, "{part} ")?;
-        }
-        if self.counts {
-            f.write_str("counter ")?;
-        }
-        self.action.fmt(f)
+/// Whether nft joins these two into one comparison, which reads back the other way round.
+fn is_reversed_pair(first: &Match, second: &Match) -> bool {
+    let is_single = |ports: &Ports| ports.first == ports.last;
+    match (first, second) {
+        (Match::DestinationPort(_, to), Match::SourcePort(_, from)) => is_single(to) && is_single(from),
+        _ => false,
     }
 }

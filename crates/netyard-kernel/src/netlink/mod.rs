@@ -11,6 +11,7 @@ pub mod neighbour;
 pub mod qdisc;
 pub mod ready;
 pub mod route;
+pub mod nft;
 mod socket;
 
 pub use message::{Attributes, Message, Messages, Nest};

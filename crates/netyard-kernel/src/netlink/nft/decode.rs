@@ -1,0 +1,654 @@
+//! Expressions as the rule that they were written from.
+//!
+//! The expressions are walked once. What each register holds is remembered; a comparison, a look-up or a statement
+//! consumes it and becomes a [`Piece`]. At the end, matches on a version of IP or a protocol that nft writes by itself
+//! are left out where a later piece implies them.
+
+use super::encode::{TCPOPT_MAXSEG, reject};
+use super::expression::{Expression, Load, number::*};
+use super::list::Set;
+use super::words::{self, Context, Described, Kind};
+use super::{compat, statement};
+use crate::netlink::Attributes;
+use ipnet::IpNet;
+use netyard_core::name::IfName;
+use netyard_core::nft::{Action, Family, Match, Protocol, Rule};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// How a set without a name is found by the name that the kernel gave it.
+pub(super) type FindSet<'a> = dyn Fn(&str) -> Option<&'a Set> + 'a;
+
+/// The rule of these expressions. Anything unknown becomes words; nothing fails.
+pub(super) fn rule<'a>(family: Family, expressions: &[Expression], set: &'a FindSet<'a>) -> Rule {
+    let ip_version = match family {
+        Family::Ip => Some(4),
+        Family::Ip6 => Some(6),
+        _ => None,
+    };
+    let context = Context { family, ip_version, protocol: None };
+    let mut decoder = Decoder { context, set, registers: BTreeMap::new(), pieces: Vec::new() };
+    let mut rest = expressions;
+    while let Some((expression, tail)) = rest.split_first() {
+        rest = tail;
+        if let (Some((register, first)), Some((same, last))) =
+            (comparison(expression, AT_LEAST), tail.first().and_then(|e| comparison(e, AT_MOST)))
+            && register == same
+        {
+            decoder.range(register, EQUAL, first, last);
+            rest = &tail[1..];
+        } else {
+            decoder.expression(expression);
+        }
+    }
+    finish(decoder.pieces)
+}
+
+fn comparison(expression: &Expression, wanted: u32) -> Option<(u32, &[u8])> {
+    match expression {
+        Expression::Compare { register, op, value } if *op == wanted => Some((*register, value)),
+        _ => None,
+    }
+}
+
+/// One part of a rule.
+enum Piece {
+    /// The packet is of this version of IP, and the words that say so.
+    IpVersion(u8, String),
+    /// The packet is of this transport protocol.
+    Protocol(u8),
+    Match(Match),
+    /// A condition without a `Match` of its own, and what it implies.
+    Words(Described),
+    Counter,
+    Action(Action),
+}
+
+/// What a register holds.
+#[derive(Clone)]
+struct Value {
+    what: Source,
+    mask: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+#[derive(Clone)]
+enum Source {
+    Load(Load),
+    Immediate(Vec<u8>),
+    Words(Described),
+}
+
+struct Decoder<'a> {
+    context: Context,
+    set: &'a FindSet<'a>,
+    registers: BTreeMap<u32, Value>,
+    pieces: Vec<Piece>,
+}
+
+/// The first data register as [`Expression::read`] numbers it.
+const REG_FIRST: u32 = 8;
+
+impl Decoder<'_> {
+    fn expression(&mut self, expression: &Expression) {
+        match expression {
+            Expression::Load { what, to } => self.put(*to, Source::Load(what.clone())),
+            Expression::Immediate { to, value } => self.put(*to, Source::Immediate(value.clone())),
+            Expression::Mask { register, mask, xor } => {
+                if let Some(value) = self.registers.get_mut(register) {
+                    value.mask = Some((mask.clone(), xor.clone()));
+                }
+            }
+            Expression::ToNetworkOrder { .. } => {}
+            Expression::Compare { register, op, value } => self.compare(*register, *op, value),
+            Expression::Range { register, op, first, last } => self.range(*register, *op, first, last),
+            Expression::Lookup { set, register, to, is_inverted } => {
+                self.lookup(set, *register, *to, *is_inverted);
+            }
+            Expression::Counter => self.pieces.push(Piece::Counter),
+            Expression::Verdict(verdict) => {
+                let action = match (verdict.code, &verdict.chain) {
+                    (VERDICT_ACCEPT, _) => Action::Accept,
+                    (VERDICT_DROP, _) => Action::Drop,
+                    (VERDICT_CONTINUE, _) => Action::Continue,
+                    (VERDICT_JUMP, Some(chain)) => Action::Jump(chain.clone()),
+                    _ => Action::Other(words::verdict(verdict)),
+                };
+                self.pieces.push(Piece::Action(action));
+            }
+            Expression::Masquerade { flags: 0, ports: None } => {
+                self.pieces.push(Piece::Action(Action::Masquerade));
+            }
+            Expression::Masquerade { flags, ports } => {
+                let words = format!("masquerade{}{}", self.to_ports(*ports), statement::nat_flags(*flags));
+                self.pieces.push(Piece::Action(Action::Other(words)));
+            }
+            Expression::Nat { kind, family, addresses, ports, flags } => {
+                let action = self.nat(*kind, *family, *addresses, *ports, *flags);
+                self.pieces.push(Piece::Action(action));
+            }
+            Expression::Reject { kind, code } => self.reject(*kind, *code),
+            Expression::WriteTcpOption { register, option, offset, len } => {
+                self.write_tcp_option(*register, *option, (*offset, *len));
+            }
+            Expression::Other { name, attributes } => self.other(name, Attributes(attributes)),
+        }
+    }
+
+    /// Fills a register. A value in the first one begins anew; one behind it continues a concatenation.
+    fn put(&mut self, register: u32, what: Source) {
+        if register == REG_FIRST {
+            self.registers.clear();
+        }
+        self.registers.insert(register, Value { what, mask: None });
+    }
+
+    fn compare(&mut self, register: u32, op: u32, value: &[u8]) {
+        let held = self.registers.get(&register).cloned();
+        if let Some(Value { what: Source::Load(load), mask }) = &held
+            && self.typed(load, mask.as_ref(), op, value)
+        {
+            return;
+        }
+        let Some(held) = held else {
+            self.words(Described::new("?", Kind::Hex, None), op, value, None);
+            return;
+        };
+        let described = self.describe(&held.what);
+        self.words(described, op, value, held.mask.as_ref());
+    }
+
+    /// Appends the pieces of a comparison that has a form of its own; false when it has none.
+    fn typed(&mut self, load: &Load, mask: Option<&(Vec<u8>, Vec<u8>)>, op: u32, value: &[u8]) -> bool {
+        let simple = mask.is_none() && op == EQUAL;
+        if simple && let Some((version, words)) = ip_version(load, value, self.context.family) {
+            self.context.ip_version = Some(version);
+            self.pieces.push(Piece::IpVersion(version, words));
+            return true;
+        }
+        if let (true, Load::Meta(META_L4PROTO), &[number]) = (simple, load, value) {
+            self.context.protocol = Some(number);
+            self.pieces.push(Piece::Protocol(number));
+            return true;
+        }
+        if simple
+            && let Some((len, first, second)) = joined_ports(load, value)
+            && let Some(ports) = self.known_port(0, first).zip(self.known_port(len, second))
+        {
+            self.pieces.extend([Piece::Match(ports.0), Piece::Match(ports.1)]);
+            return true;
+        }
+        let found = match load {
+            Load::Meta(META_IIFNAME | META_OIFNAME) if mask.is_none() => interface(load, op, value),
+            Load::Payload { base: NETWORK_HEADER, offset, len } if op == EQUAL => {
+                address(self.context.ip_version, *offset, *len, mask, value)
+            }
+            Load::Payload { base: TRANSPORT_HEADER, offset, len } => {
+                self.transport((*offset, *len), mask, op, value)
+            }
+            Load::Ct { key, direction: None } => conntrack(*key, mask, op, value),
+            Load::Fib { result: FIB_ADDRESS_TYPE, flags: FIB_DESTINATION } if simple => {
+                const LOCAL: u64 = 2;
+                (words::host_number(value) == LOCAL).then_some(Match::DestinationLocal)
+            }
+            _ => None,
+        };
+        found.map(|found| self.pieces.push(Piece::Match(found))).is_some()
+    }
+
+    fn transport(
+        &self,
+        (offset, len): (u32, u32),
+        mask: Option<&(Vec<u8>, Vec<u8>)>,
+        op: u32,
+        value: &[u8],
+    ) -> Option<Match> {
+        const SYN: u8 = 2;
+        const SYN_RST: u8 = 6;
+        let protocol = Protocol::from_number(self.context.protocol?)?;
+        match (protocol, (offset, len), mask, value) {
+            (Protocol::Tcp, (13, 1), Some((mask, xor)), &[SYN]) => {
+                (op == EQUAL && mask[..] == [SYN_RST] && xor[..] == [0]).then_some(Match::TcpSyn)
+            }
+            (Protocol::Icmp | Protocol::Icmpv6, (0, 1), None, &[number]) if op == EQUAL => {
+                Some(Match::IcmpType(protocol, number))
+            }
+            (_, (_, 2), None, &[high, low]) if op == EQUAL => {
+                self.known_port(offset, u16::from_be_bytes([high, low]))
+            }
+            _ => None,
+        }
+    }
+
+    /// A match on one port, at this offset of a TCP or UDP header.
+    fn known_port(&self, offset: u32, port: u16) -> Option<Match> {
+        port_match(self.context.protocol, offset, port, port)
+    }
+
+    fn range(&mut self, register: u32, op: u32, first: &[u8], last: &[u8]) {
+        let held = self.registers.get(&register).cloned();
+        if let Some(Value {
+            what: Source::Load(Load::Payload { base: TRANSPORT_HEADER, offset, len: 2 }),
+            mask: None,
+        }) = held
+            && let (EQUAL, &[a, b], &[c, d]) = (op, first, last)
+            && a <= c
+            && let Some(found) = port_match(
+                self.context.protocol,
+                offset,
+                u16::from_be_bytes([a, b]),
+                u16::from_be_bytes([c, d]),
+            )
+        {
+            self.pieces.push(Piece::Match(found));
+            return;
+        }
+        let mut described = match &held {
+            Some(held) => self.describe(&held.what),
+            None => Described::new("?", Kind::Hex, None),
+        };
+        let not = if op == EQUAL { "" } else { "!= " };
+        let (first, last) = (words::value(described.kind, first), words::value(described.kind, last));
+        described.name = format!("{} {not}{first}-{last}", described.name);
+        self.pieces.push(Piece::Words(described));
+    }
+
+    /// Appends a comparison in words.
+    fn words(&mut self, mut described: Described, op: u32, value: &[u8], mask: Option<&(Vec<u8>, Vec<u8>)>) {
+        let kind = described.kind;
+        let name = &described.name;
+        let sign = ["", "!= ", "< ", "<= ", "> ", ">= "].get(op as usize).copied().unwrap_or("? ");
+        described.name = match mask {
+            None => prefix_words(kind, described.len, value).map_or_else(
+                || format!("{name} {sign}{}", words::value(kind, value)),
+                |p| format!("{name} {sign}{p}"),
+            ),
+            Some((mask, xor)) if xor.iter().all(|b| *b == 0) => {
+                masked_words(name, kind, op, sign, mask, value)
+            }
+            Some((mask, xor)) => format!(
+                "({name} & {}) ^ {} {sign}{}",
+                words::value(kind, mask),
+                words::value(kind, xor),
+                words::value(kind, value)
+            ),
+        };
+        self.pieces.push(Piece::Words(described));
+    }
+
+    fn lookup(&mut self, set: &str, register: u32, to: Option<u32>, is_inverted: bool) {
+        let parts: Vec<Described> =
+            self.registers.range(register..).map(|(_, held)| self.describe(&held.what)).collect();
+        let name = parts.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join(" . ");
+        let contents = match (self.set)(set) {
+            Some(set) => words::elements(set, &parts),
+            None => format!("@{set}"),
+        };
+        let mut described = Described::new("", Kind::Hex, None);
+        described.ip_version = parts.iter().find_map(|p| p.ip_version);
+        described.protocol = parts.iter().find_map(|p| p.protocol);
+        match to {
+            None => {
+                described.name = format!("{name} {}{contents}", if is_inverted { "!= " } else { "" });
+                self.pieces.push(Piece::Words(described));
+            }
+            // NFT_REG_VERDICT: the element says what happens.
+            Some(0) => self.pieces.push(Piece::Action(Action::Other(format!("{name} vmap {contents}")))),
+            Some(to) => {
+                described.name = format!("{name} map {contents}");
+                self.put(to, Source::Words(described));
+            }
+        }
+    }
+
+    fn nat(&self, kind: u32, family: u32, addresses: Pair, ports: Pair, flags: u32) -> Action {
+        let other_flags = flags & !(RANGE_ADDRESSES | RANGE_PORTS);
+        let single =
+            |pair: Pair| pair.filter(|(min, max)| min == max).and_then(|(min, _)| self.immediate(min));
+        let port = match ports {
+            None => Some(0),
+            Some(_) => {
+                single(ports).and_then(|b| Some(u16::from_be_bytes(b.try_into().ok()?))).filter(|p| *p != 0)
+            }
+        };
+        if let (Some(addr), Some(port), 0) = (single(addresses).and_then(ip_addr), port, other_flags) {
+            match kind {
+                SNAT if ports.is_none() => return Action::Snat(addr),
+                DNAT => return Action::Dnat(SocketAddr::new(addr, port)),
+                _ => {}
+            }
+        }
+        let word = if kind == SNAT { "snat" } else { "dnat" };
+        let version = match (self.context.family, family) {
+            (Family::Ip | Family::Ip6, _) => "",
+            (_, 2) => " ip",
+            _ => " ip6",
+        };
+        let value_kind = if family == 2 { Kind::Ipv4 } else { Kind::Ipv6 };
+        let addresses =
+            addresses.map_or_else(String::new, |pair| format!(" to {}", self.pair(value_kind, pair)));
+        let ports = ports.map_or_else(String::new, |pair| format!(":{}", self.pair(Kind::Network, pair)));
+        Action::Other(format!("{word}{version}{addresses}{ports}{}", statement::nat_flags(flags)))
+    }
+
+    fn immediate(&self, register: u32) -> Option<&[u8]> {
+        match self.registers.get(&register) {
+            Some(Value { what: Source::Immediate(bytes), mask: None }) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// What two registers hold, as one value or as a range.
+    fn pair(&self, kind: Kind, (min, max): (u32, u32)) -> String {
+        let first = self.operand(min, kind);
+        if max == min { first } else { format!("{first}-{}", self.operand(max, kind)) }
+    }
+
+    /// What a register holds, where a value of this kind is wanted.
+    fn operand(&self, register: u32, kind: Kind) -> String {
+        match self.registers.get(&register) {
+            Some(Value { what: Source::Immediate(bytes), .. }) => words::value(kind, bytes),
+            Some(value) => self.describe(&value.what).name,
+            None => "?".to_owned(),
+        }
+    }
+
+    fn to_ports(&self, ports: Pair) -> String {
+        ports.map_or_else(String::new, |pair| format!(" to :{}", self.pair(Kind::Network, pair)))
+    }
+
+    fn reject(&mut self, kind: u32, code: u8) {
+        let is_plain = [self.context.ip_version, None]
+            .into_iter()
+            .any(|version| reject(self.context.family, version) == Some(Expression::Reject { kind, code }));
+        let action = if is_plain {
+            Action::Reject
+        } else {
+            Action::Other(statement::reject(kind, code, self.context.ip_version))
+        };
+        self.pieces.push(Piece::Action(action));
+    }
+
+    fn write_tcp_option(&mut self, register: u32, option: u8, place: (u32, u32)) {
+        let held = self.registers.get(&register).map(|value| &value.what);
+        let action = match (option, place, held) {
+            (TCPOPT_MAXSEG, (2, 2), Some(Source::Load(Load::Route(RT_TCPMSS)))) => Action::ClampMss,
+            (TCPOPT_MAXSEG, (2, 2), _) => {
+                Action::Other(format!("tcp option maxseg size set {}", self.operand(register, Kind::Network)))
+            }
+            _ => Action::Other(format!("tcp option {option} set {}", self.operand(register, Kind::Hex))),
+        };
+        self.pieces.push(Piece::Action(action));
+    }
+
+    fn other(&mut self, name: &str, data: Attributes<'_>) {
+        match name {
+            "match" => {
+                let (name, info) = (data.str(1).unwrap_or("?"), data.get(3).unwrap_or_default());
+                let matches = compat::matches(name, info, self.context.protocol);
+                self.pieces.extend(matches.into_iter().map(Piece::Match));
+            }
+            "target" => {
+                let (name, info) = (data.str(1).unwrap_or("?"), data.get(3).unwrap_or_default());
+                let revision = data.be32(2).unwrap_or(0);
+                self.pieces.push(Piece::Action(compat::target(self.context.family, name, revision, info)));
+            }
+            "limit" | "quota" | "connlimit" | "last" => {
+                let words = statement::condition(name, data);
+                self.pieces.push(Piece::Words(Described::new(words, Kind::Hex, None)));
+            }
+            "meta" | "ct" if data.be32(1).is_none() => {
+                let load = if name == "ct" {
+                    Load::Ct { key: data.be32(2).unwrap_or(0), direction: None }
+                } else {
+                    Load::Meta(data.be32(2).unwrap_or(0))
+                };
+                self.set_statement(&load, data.be32(if name == "ct" { 4 } else { 3 }));
+            }
+            "payload" => {
+                let number = |kind| data.be32(kind).unwrap_or(0);
+                let load = Load::Payload { base: number(2), offset: number(3), len: number(4) };
+                self.set_statement(&load, data.be32(5));
+            }
+            "redir" => {
+                let ports = data.be32(1).map(|min| (normal(min), normal(data.be32(2).unwrap_or(min))));
+                let flags = statement::nat_flags(data.be32(3).unwrap_or(0));
+                let words = format!("redirect{}{flags}", self.to_ports(ports));
+                self.pieces.push(Piece::Action(Action::Other(words)));
+            }
+            "dynset" => {
+                let key = data.be32(4).map_or_else(|| "?".to_owned(), |r| self.operand(normal(r), Kind::Hex));
+                let words = statement::dynset(data, &key);
+                self.pieces.push(Piece::Action(Action::Other(words)));
+            }
+            _ => match statement::loaded(name, data) {
+                Some((register, described)) => self.put(normal(register), Source::Words(described)),
+                None => self.pieces.push(Piece::Action(Action::Other(statement::action(name, data)))),
+            },
+        }
+    }
+
+    /// `meta mark set 1`, `ip daddr set 1.2.3.4`.
+    fn set_statement(&mut self, load: &Load, register: Option<u32>) {
+        let target = words::load(load, self.context);
+        let operand = register.map_or_else(|| "?".to_owned(), |r| self.operand(normal(r), target.kind));
+        self.pieces.push(Piece::Action(Action::Other(format!("{} set {operand}", target.name))));
+    }
+
+    fn describe(&self, what: &Source) -> Described {
+        match what {
+            Source::Load(load) => words::load(load, self.context),
+            Source::Immediate(bytes) => Described::new(words::value(Kind::Hex, bytes), Kind::Hex, None),
+            Source::Words(described) => described.clone(),
+        }
+    }
+}
+
+type Pair = Option<(u32, u32)>;
+
+/// A register as [`Expression::read`] numbers it.
+fn normal(register: u32) -> u32 {
+    super::expression::four_byte_register(register)
+}
+
+/// The version of IP that a comparison makes certain, with the words for it.
+fn ip_version(load: &Load, value: &[u8], family: Family) -> Option<(u8, String)> {
+    let of_ethertype = || match value {
+        [0x08, 0x00] => Some(4),
+        [0x86, 0xdd] => Some(6),
+        _ => None,
+    };
+    match load {
+        Load::Meta(META_NFPROTO) => match value {
+            [2] => Some((4, "meta nfproto ipv4".to_owned())),
+            [10] => Some((6, "meta nfproto ipv6".to_owned())),
+            _ => None,
+        },
+        Load::Meta(META_PROTOCOL) if matches!(family, Family::Bridge | Family::Netdev | Family::Inet) => {
+            of_ethertype().map(|v| (v, format!("meta protocol {}", words::value(Kind::EtherType, value))))
+        }
+        Load::Payload { base: LINK_HEADER, offset: 12, len: 2 } => {
+            of_ethertype().map(|v| (v, format!("ether type {}", words::value(Kind::EtherType, value))))
+        }
+        _ => None,
+    }
+}
+
+/// Two ports in one comparison, as nft joins them: the length of one, source and destination.
+fn joined_ports(load: &Load, value: &[u8]) -> Option<(u32, u16, u16)> {
+    match (load, value) {
+        (Load::Payload { base: TRANSPORT_HEADER, offset: 0, len: 4 }, &[a, b, c, d]) => {
+            Some((2, u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
+        }
+        _ => None,
+    }
+}
+
+fn port_match(protocol: Option<u8>, offset: u32, first: u16, last: u16) -> Option<Match> {
+    let ports = netyard_core::nft::Ports { first, last };
+    match (Protocol::from_number(protocol?)?, offset) {
+        (protocol @ (Protocol::Tcp | Protocol::Udp), 0) => Some(Match::SourcePort(protocol, ports)),
+        (protocol @ (Protocol::Tcp | Protocol::Udp), 2) => Some(Match::DestinationPort(protocol, ports)),
+        _ => None,
+    }
+}
+
+/// A comparison with a whole interface name, which has a zero at its end or all 16 bytes.
+fn interface(load: &Load, op: u32, value: &[u8]) -> Option<Match> {
+    let end = value.iter().position(|b| *b == 0)?;
+    let name = IfName::new(std::str::from_utf8(&value[..end]).ok()?).ok()?;
+    match (load, op) {
+        (Load::Meta(META_IIFNAME), EQUAL) => Some(Match::InterfaceIn(name)),
+        (Load::Meta(META_OIFNAME), EQUAL) => Some(Match::InterfaceOut(name)),
+        (Load::Meta(META_OIFNAME), NOT_EQUAL) => Some(Match::InterfaceOutNot(name)),
+        _ => None,
+    }
+}
+
+/// A comparison of an address with a prefix, by its first bytes or under a mask.
+fn address(
+    ip_version: Option<u8>,
+    offset: u32,
+    len: u32,
+    mask: Option<&(Vec<u8>, Vec<u8>)>,
+    value: &[u8],
+) -> Option<Match> {
+    let (size, is_source) = match (ip_version?, offset) {
+        (4, 12) => (4, true),
+        (4, 16) => (4, false),
+        (6, 8) => (16, true),
+        (6, 24) => (16, false),
+        _ => return None,
+    };
+    if value.len() != len as usize || value.len() > size {
+        return None;
+    }
+    let bits = match mask {
+        None => value.len() * 8,
+        Some((mask, xor)) => mask_bits(mask, xor).filter(|_| mask.len() == size)?,
+    };
+    let mut octets = value.to_vec();
+    octets.resize(size, 0);
+    let prefix = IpNet::new(ip_addr(&octets)?, u8::try_from(bits).ok()?).ok()?;
+    if prefix.trunc() != prefix {
+        return None; // Bits behind the mask: never true.
+    }
+    Some(if is_source { Match::Source(prefix) } else { Match::Destination(prefix) })
+}
+
+/// The length of a netmask; none when it has a gap or when bits are turned as well.
+fn mask_bits(mask: &[u8], xor: &[u8]) -> Option<usize> {
+    let ones = mask.iter().map(|b| b.count_ones() as usize).sum::<usize>();
+    let leading = mask.iter().take_while(|b| **b == 0xff).count() * 8;
+    let partial = mask.get(leading / 8).map_or(0, |b| b.leading_ones() as usize);
+    (leading + partial == ones && xor.iter().all(|b| *b == 0)).then_some(ones)
+}
+
+fn conntrack(key: u32, mask: Option<&(Vec<u8>, Vec<u8>)>, op: u32, value: &[u8]) -> Option<Match> {
+    const DNAT_BIT: u64 = 1 << 5;
+    let (mask, xor) = mask?;
+    let is_any = op == NOT_EQUAL && [value, xor].into_iter().all(|bytes| bytes.iter().all(|b| *b == 0));
+    let bits = words::host_number(mask);
+    match key {
+        CT_STATE if is_any => words::ct_states(bits).map(Match::CtState),
+        CT_STATUS if is_any && bits == DNAT_BIT => Some(Match::CtStatusDnat),
+        _ => None,
+    }
+}
+
+fn ip_addr(octets: &[u8]) -> Option<IpAddr> {
+    if let Ok(octets) = <[u8; 4]>::try_from(octets) {
+        return Some(Ipv4Addr::from(octets).into());
+    }
+    <[u8; 16]>::try_from(octets).ok().map(|octets| Ipv6Addr::from(octets).into())
+}
+
+/// A value shorter than the field that it is compared with, as a prefix.
+fn prefix_words(kind: Kind, len: Option<usize>, value: &[u8]) -> Option<String> {
+    if !matches!(kind, Kind::Ipv4 | Kind::Ipv6) || value.len() >= len? {
+        return None;
+    }
+    let mut octets = value.to_vec();
+    octets.resize(len?, 0);
+    Some(format!("{}/{}", words::value(kind, &octets), value.len() * 8))
+}
+
+fn masked_words(name: &str, kind: Kind, op: u32, sign: &str, mask: &[u8], value: &[u8]) -> String {
+    let is_zero = value.iter().all(|b| *b == 0);
+    match kind {
+        Kind::CtState | Kind::CtStatus | Kind::TcpFlags if is_zero && op == NOT_EQUAL => {
+            format!("{name} {}", words::value(kind, mask))
+        }
+        Kind::CtState | Kind::CtStatus | Kind::TcpFlags if is_zero && op == EQUAL => {
+            format!("{name} ! {}", words::value(kind, mask))
+        }
+        Kind::TcpFlags => {
+            format!("{name} {sign}{} / {}", words::value(kind, value), words::value(kind, mask))
+        }
+        Kind::Ipv4 | Kind::Ipv6 => match mask_bits(mask, &[]) {
+            Some(bits) => format!("{name} {sign}{}/{bits}", words::value(kind, value)),
+            None => format!("{name} & {} {sign}{}", words::value(kind, mask), words::value(kind, value)),
+        },
+        _ => {
+            let sign = if op == EQUAL { "== " } else { sign };
+            format!("{name} & {} {sign}{}", words::value(kind, mask), words::value(kind, value))
+        }
+    }
+}
+
+/// Joins the pieces to a rule.
+fn finish(pieces: Vec<Piece>) -> Rule {
+    let last_action = pieces.iter().rposition(|piece| matches!(piece, Piece::Action(_)));
+    let is_last = |index: usize| {
+        last_action == Some(index) && pieces[index + 1..].iter().all(|p| matches!(p, Piece::Counter))
+    };
+    // A counter counts what passes the matches when it stands behind all of them.
+    let counter = pieces.iter().rposition(|piece| matches!(piece, Piece::Counter));
+    let counter = counter.filter(|at| {
+        pieces[*at + 1..]
+            .iter()
+            .enumerate()
+            .all(|(i, p)| matches!(p, Piece::Action(_)) && is_last(at + 1 + i))
+    });
+    let mut matches = Vec::new();
+    let mut action = Action::Continue;
+    for (index, piece) in pieces.iter().enumerate() {
+        let later = &pieces[index + 1..];
+        match piece {
+            Piece::IpVersion(version, _) if later.iter().any(|p| p.ip_version() == Some(*version)) => {}
+            Piece::IpVersion(_, words) => matches.push(Match::Other(words.clone())),
+            Piece::Protocol(number) if later.iter().any(|p| p.protocol() == Some(*number)) => {}
+            Piece::Protocol(number) => matches.push(match Protocol::from_number(*number) {
+                Some(protocol) => Match::Protocol(protocol),
+                None => Match::Other(format!("meta l4proto {}", words::protocol(*number))),
+            }),
+            Piece::Match(found) => matches.push(found.clone()),
+            Piece::Words(described) => matches.push(Match::Other(described.name.clone())),
+            Piece::Counter if Some(index) == counter => {}
+            Piece::Counter => matches.push(Match::Other("counter".to_owned())),
+            Piece::Action(found) if is_last(index) => action = found.clone(),
+            Piece::Action(found) => matches.push(Match::Other(found.to_string())),
+        }
+    }
+    Rule { matches, counts: counter.is_some(), action }
+}
+
+impl Piece {
+    /// The version of IP that this piece implies.
+    fn ip_version(&self) -> Option<u8> {
+        match self {
+            Self::Match(found) => found.ip_version(),
+            Self::Words(described) => described.ip_version,
+            _ => None,
+        }
+    }
+
+    /// The transport protocol that this piece implies.
+    fn protocol(&self) -> Option<u8> {
+        match self {
+            Self::Match(found) => found.included_protocol().map(Protocol::number),
+            Self::Words(described) => described.protocol,
+            Self::Action(Action::Other(words)) if words == "reject with tcp reset" => Some(6),
+            _ => None,
+        }
+    }
+}
