@@ -109,3 +109,531 @@ fn the_network_of_the_talk() {
     assert_eq!(back.outcome, Outcome::Unreachable);
     assert_eq!([printer.line, outside.line, back.line], [13, 14, 15]);
 }
+
+#[test]
+fn links_in_every_form() {
+    let lab = lab("
+networks: { lan: [10.0.0.0/24, fd00::/64], wan: 192.0.2.0/30, raw: ~ }
+nodes:
+  a: { links: lan }
+  b: { links: [lan, wan] }
+  c: { links: { lan: 10.0.0.9, raw: ~ } }
+  d: { links: { lan: [10.0.0.7, fd00::7], raw: 172.16.0.1/16 } }
+  e: { links: { lan: { addresses: [10.0.0.8, auto], name: veth1-pc, port: veth1-br, mac: 02:00:00:00:00:aa, mtu: 1400 } } }
+  f: { links: [{ network: lan, name: up0 }, { network: lan, name: up1, address: none }, { wan: 192.0.2.2 }] }
+  g: { links: { lan: auto } }
+");
+    assert_eq!(addresses(node(&lab, "a")), "eth0@lan 10.0.0.1/24 fd00::1/64\n");
+    assert_eq!(addresses(node(&lab, "b")), "eth0@lan 10.0.0.2/24 fd00::2/64\neth1@wan 192.0.2.1/30\n");
+    assert_eq!(addresses(node(&lab, "c")), "eth0@lan 10.0.0.9/24\neth1@raw\n");
+    assert_eq!(addresses(node(&lab, "d")), "eth0@lan 10.0.0.7/24 fd00::7/64\neth1@raw 172.16.0.1/16\n");
+    assert_eq!(addresses(node(&lab, "e")), "veth1-pc@lan 10.0.0.8/24 fd00::3/64\n");
+    assert_eq!(
+        addresses(node(&lab, "f")),
+        "up0@lan 10.0.0.3/24 fd00::4/64\nup1@lan\neth2@wan 192.0.2.2/30\n"
+    );
+    assert_eq!(addresses(node(&lab, "g")), "eth0@lan 10.0.0.4/24 fd00::5/64\n");
+    let e = &node(&lab, "e").interfaces[0];
+    assert_eq!((e.port.as_str(), e.mac.to_string().as_str(), e.mtu), ("veth1-br", "02:00:00:00:00:aa", 1400));
+}
+
+#[test]
+fn port_names_are_unique_in_the_fabric_and_fit() {
+    let lab = lab("
+networks: { pc: 10.0.0.0/24, a-network-with-a-long-name: 10.1.0.0/24, wire: { kind: cable } }
+nodes:
+  pc: { links: [pc] }
+  lo: { links: [pc] }
+  all-nodes-of-upstairs: { links: [pc] }
+  all-nodes-of-upstairs-too: { links: [pc, a-network-with-a-long-name] }
+  x: { links: [pc, wire] }
+  y: { links: { wire: ~ } }
+");
+    let mut names: Vec<String> = lab.networks.iter().map(|n| n.bridge_name().into()).collect();
+    names.pop();
+    for node in &lab.nodes {
+        names.extend(
+            node.interfaces.iter().filter(|i| i.network != "wire").map(|i| i.port.as_str().to_owned()),
+        );
+    }
+    let unique: std::collections::BTreeSet<&String> = names.iter().collect();
+    assert_eq!(unique.len(), names.len(), "{names:?}");
+    assert!(names.iter().all(|name| name.len() <= 15 && name != "lo"), "{names:?}");
+    assert_eq!(node(&lab, "pc").interfaces[0].port, "pc-eth0");
+    assert_eq!(node(&lab, "lo").interfaces[0].port, "lo-eth0");
+    assert_eq!(node(&lab, "x").interfaces[0].port, "x");
+}
+
+#[test]
+fn networks_in_every_form() {
+    let lab = lab("
+defaults: { mtu: 9000, delay: 1ms }
+networks:
+  a: { prefix: 10.0.0.0/24, stp: on, multicast-snooping: yes, mtu: 1500, rate: 10mbit, burst: 32kb, latency: 50ms }
+  b: { prefixes: [10.1.0.0/24], kind: hub, delay: 10ms, jitter: 2ms, loss: 1%, duplicate: 0.5, reorder: 25%, corrupt: 0.1% }
+  c: { kind: cable, stp: off }
+  d: { stp: { forward-delay: 15, hello: 2s, max-age: 20, priority: 4096 } }
+  e: { stp: standard }
+nodes:
+  x: { links: { a: ~, b: { loss: 2%, up: { loss: 3% } }, c: { up: { rate: 1mbit } }, d: ~, e: ~ } }
+  y: { links: { c: { up: { rate: 2gbit }, mtu: 1400 } } }
+");
+    let NetworkKind::Bridge { stp, snoops_multicast } = lab.networks[0].kind else { panic!("a bridge") };
+    assert_eq!((stp, snoops_multicast, lab.networks[0].mtu), (Some(Stp::CLASSROOM), true, 1500));
+    assert_eq!((&lab.networks[1].kind, lab.networks[1].mtu), (&NetworkKind::Hub, 9000));
+    let NetworkKind::Bridge { stp: Some(stp), .. } = lab.networks[3].kind else { panic!("with stp") };
+    assert_eq!(stp, Stp { priority: 4096, ..Stp::STANDARD });
+    let x = &node(&lab, "x").interfaces;
+    let a = x[0].up;
+    assert_eq!(
+        (a.rate_bit_per_s, a.burst_bytes, a.latency_us, a.delay_us),
+        (Some(10_000_000), Some(32_768), Some(50_000), 1000)
+    );
+    assert_eq!(x[0].up, x[0].down);
+    assert_eq!((x[1].up.loss, x[1].down.loss), (Share::from_percent(3.0), Share::from_percent(2.0)));
+    assert_eq!((x[1].up.jitter_us, x[1].up.reorder), (2000, Share::from_percent(25.0)));
+    assert_eq!((x[2].up.rate_bit_per_s, x[2].down.is_none()), (Some(1_000_000), true));
+    let y = &node(&lab, "y").interfaces[0];
+    assert_eq!((y.up.rate_bit_per_s, y.up.delay_us, y.mtu), (Some(2_000_000_000), 1000, 1400));
+}
+
+#[test]
+fn on_a_cable_what_one_end_receives_the_other_sends() {
+    let lab = lab("
+networks: { wire: { prefix: 10.0.0.0/30, kind: cable } }
+nodes:
+  a: { links: { wire: { up: { rate: 1mbit }, down: { delay: 5ms } } } }
+  b: { links: [wire] }
+");
+    assert_eq!(node(&lab, "a").interfaces[0].up.rate_bit_per_s, Some(1_000_000));
+    assert_eq!(node(&lab, "b").interfaces[0].up.delay_us, 5000);
+    assert!(lab.nodes.iter().all(|node| node.interfaces[0].down.is_none()));
+}
+
+#[test]
+fn ranges_groups_and_defaults_merge() {
+    let lab = lab("
+networks: { lan: 10.0.0.0/16, dmz: 10.9.0.0/24 }
+defaults: { env: { LANG: C, TZ: UTC }, labels: [all] }
+groups:
+  clients: { members: ['h[08-10]'], links: [lan], env: { LANG: ja_JP.UTF-8, ROLE: client } }
+  servers: [web]
+  everybody: { members: [clients, servers, late], labels: { floor: 2 } }
+nodes:
+  h[08-11]: ~
+  web: { links: { dmz: 10.9.0.5 }, env: { LANG: en } }
+  late: { group: clients, links: { dmz: 10.9.0.6 } }
+expect:
+  - { from: clients, ping: web }
+  - { from: ['h[08-09]', web], tcp: 'web:80', outcome: no-route }
+  - { from: everybody, ping: servers }
+");
+    assert_eq!(
+        lab.nodes.iter().map(|n| n.name.as_str()).collect::<Vec<_>>(),
+        ["h08", "h09", "h10", "h11", "web", "late"]
+    );
+    assert_eq!(addresses(node(&lab, "h09")), "eth0@lan 10.0.0.2/16\n");
+    assert_eq!(addresses(node(&lab, "h11")), "");
+    assert_eq!(addresses(node(&lab, "late")), "eth0@dmz 10.9.0.6/24\neth1@lan 10.0.0.4/16\n");
+    let env = |name: &str, key: &str| node(&lab, name).env.get(key).cloned().unwrap_or_default();
+    assert_eq!([env("h08", "LANG"), env("h08", "TZ"), env("h08", "ROLE")], ["ja_JP.UTF-8", "UTC", "client"]);
+    assert_eq!([env("web", "LANG"), env("h11", "LANG")], ["en", "C"]);
+    assert_eq!(node(&lab, "web").labels.keys().collect::<Vec<_>>(), ["all", "floor"]);
+    let senders = |line: u32| {
+        let of_line = lab.expectations.iter().filter(move |e| e.line == line);
+        of_line.map(|e| e.from.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(senders(13), ["h08", "h09", "h10", "late"]);
+    assert_eq!(senders(14), ["h08", "h09"]);
+    assert_eq!(senders(15), ["h08", "h09", "h10", "late"]);
+}
+
+#[test]
+fn gateways_follow_from_who_forwards() {
+    let text = |router: &str, extra: &str| {
+        format!(
+            "
+networks: {{ lan: [10.0.0.0/24, fd00::/64], isp: [10.138.0.0/24, fd01::/64] }}
+nodes:
+  pc: {{ links: [lan] {extra} }}
+  router: {{ links: {{ lan: [10.0.0.254, fd00::fe], isp: [10.138.0.3, fd01::3] }} {router} }}
+  other: {{ links: [isp] }}
+  internet: {{ role: internet, links: {{ isp: [10.138.0.1, fd01::1] }} }}
+"
+        )
+    };
+    let plain = lab(&text("", ""));
+    assert_eq!(routes(node(&plain, "pc")), [""; 0]);
+    assert_eq!(routes(node(&plain, "router")), [""; 0]);
+    assert_eq!(
+        routes(node(&plain, "other")),
+        ["0.0.0.0/0 via 10.138.0.1 dev eth0", "::/0 via fd01::1 dev eth0"]
+    );
+    let both = lab(&text(", role: router", ""));
+    assert_eq!(
+        routes(node(&both, "pc")),
+        ["0.0.0.0/0 via 10.0.0.254 dev eth0", "::/0 via fd00::fe dev eth0"]
+    );
+    assert_eq!(
+        routes(node(&both, "router")),
+        ["0.0.0.0/0 via 10.138.0.1 dev eth1", "::/0 via fd01::1 dev eth1"]
+    );
+    let one = lab(&text(", forward: ipv4", ""));
+    assert_eq!(routes(node(&one, "pc")), ["0.0.0.0/0 via 10.0.0.254 dev eth0"]);
+    assert!(!node(&one, "router").forwards_ipv6);
+    let none = lab(&text(", forward: true", ", gateway: none"));
+    assert_eq!(routes(node(&none, "pc")), [""; 0]);
+    let own = lab(&text("", ", gateway: router"));
+    assert_eq!(routes(node(&own, "pc")), ["0.0.0.0/0 via 10.0.0.254 dev eth0", "::/0 via fd00::fe dev eth0"]);
+    let sysctl = lab(&text(", sysctls: { net.ipv4.ip_forward: 1 }", ""));
+    assert_eq!(routes(node(&sysctl, "pc")), ["0.0.0.0/0 via 10.0.0.254 dev eth0"]);
+}
+
+#[test]
+fn routes_in_every_form() {
+    let lab = lab("
+networks: { a: 10.0.1.0/24, b: 10.0.2.0/24, far: [10.0.3.0/24, fd03::/64] }
+nodes:
+  x:
+    links: { a: [10.0.1.1, fd01::1/64], b: 10.0.2.1 }
+    routes:
+      - 10.0.4.0/24: 10.0.1.254
+      - { to: far, via: r }
+      - { to: default, via: r2, metric: 50, src: 10.0.2.1 }
+      - { to: 10.0.5.0/24, hops: [{ via: r, weight: 3 }, 10.0.2.254] }
+      - { to: 10.0.6.0/24, kind: blackhole }
+      - { 10.0.7.0/24: unreachable, 10.0.8.1: { via: 10.9.9.9, dev: a, onlink: true, table: 100 } }
+      - { to: 10.9.8.8, dev: eth1 }
+      - { to: 10.0.9.0/24, via: 10.9.8.8 }
+      - { to: default, via: fd01::fe }
+  r: { links: { a: [10.0.1.254, fd01::fe/64], far: ~ }, role: router }
+  r2: { links: { b: 10.0.2.254 }, routes: { 10.0.1.0/24: x, default: 10.0.2.1 } }
+");
+    assert_eq!(
+        routes(node(&lab, "x")),
+        [
+            "10.0.4.0/24 via 10.0.1.254 dev eth0",
+            "10.0.3.0/24 via 10.0.1.254 dev eth0",
+            "fd03::/64 via fd01::fe dev eth0",
+            "0.0.0.0/0 via 10.0.2.254 dev eth1 src 10.0.2.1 metric 50",
+            "10.0.5.0/24 via 10.0.1.254 dev eth0 weight 3 via 10.0.2.254 dev eth1",
+            "10.0.6.0/24 Blackhole",
+            "10.0.7.0/24 Unreachable",
+            "10.0.8.1/32 via 10.9.9.9 dev eth0 onlink table 100",
+            "10.9.8.8/32 dev eth1",
+            "10.0.9.0/24 via 10.9.8.8 dev eth1",
+            "::/0 via fd01::fe dev eth0",
+        ]
+    );
+    assert_eq!(
+        routes(node(&lab, "r2")),
+        ["10.0.1.0/24 via 10.0.2.1 dev eth0", "0.0.0.0/0 via 10.0.2.1 dev eth0"]
+    );
+}
+
+#[test]
+fn translations_in_every_form() {
+    let lab = lab("
+networks: { lan: [10.0.0.0/24, fd00::/64], isp: [10.138.0.0/24, fd01::/64] }
+nodes:
+  a: { links: [lan, isp], masquerade: true }
+  b: { links: [lan, isp], masquerade: isp }
+  c: { links: [lan, isp], masquerade: { from: fd00::/64, out: eth1 } }
+  d:
+    links: { lan: ~, isp: 10.138.0.200 }
+    nat:
+      - masquerade: { from: [lan, 10.5.0.0/16], out: isp }
+      - snat: { from: web, out: isp, to: 10.138.0.200 }
+      - port-forward: { port: 8080, in: isp, to: 'web:80', hairpin: true }
+      - forward: { ports: [5000-5001, 53], protocol: both, to: 10.0.0.77 }
+  web: { links: { lan: 10.0.0.80 }, gateway: none }
+  internet: { role: internet, links: [isp] }
+"
+    .replace("forward: false, masquerade: isp", "gateway: none")
+    .as_str());
+    let nat = |name: &str| format!("{:?}", node(&lab, name).nat);
+    let families = |name: &str| (node(&lab, name).forwards_ipv4, node(&lab, name).forwards_ipv6);
+    assert_eq!(nat("a"), r#"[Masquerade { from: [0.0.0.0/0], out: IfName("eth1") }]"#);
+    assert_eq!(nat("b"), nat("a"));
+    assert_eq!(families("a"), (true, false));
+    assert_eq!(nat("c"), r#"[Masquerade { from: [fd00::/64], out: IfName("eth1") }]"#);
+    assert_eq!(families("c"), (false, true));
+    let d = &node(&lab, "d").nat;
+    assert_eq!(d.len(), 2 + 1 + 6);
+    assert_eq!(
+        format!("{:?}", d[0]),
+        r#"Masquerade { from: [10.0.0.0/24, 10.5.0.0/16], out: IfName("eth1") }"#
+    );
+    assert_eq!(
+        format!("{:?}", d[1]),
+        r#"Snat { from: [10.0.0.80/32], out: IfName("eth1"), to: 10.138.0.200 }"#
+    );
+    let Nat::PortForward { protocol, incoming, addresses, port, to, hairpin } = &d[2] else {
+        panic!("a port")
+    };
+    assert_eq!((*protocol, incoming.as_str(), *port), (Protocol::Tcp, "eth1", 8080));
+    assert_eq!(format!("{addresses:?} {to} {hairpin:?}"), "[10.138.0.200] 10.0.0.80:80 [10.0.0.0/24]");
+    let last: Vec<String> = d[3..]
+        .iter()
+        .map(|nat| match nat {
+            Nat::PortForward { protocol, port, to, hairpin, .. } => {
+                format!("{protocol} {port} {to} {}", hairpin.len())
+            }
+            _ => String::new(),
+        })
+        .collect();
+    assert_eq!(last[0], "tcp 5000 10.0.0.77:5000 0");
+    assert_eq!(last[5], "udp 53 10.0.0.77:53 0");
+}
+
+#[test]
+fn firewalls_in_every_form() {
+    let lab = lab("
+networks: { lan: 10.0.0.0/24, dmz: 10.1.0.0/24, isp: 10.2.0.0/24 }
+nodes:
+  fw:
+    role: router
+    links: [lan, dmz, isp]
+    firewall:
+      input: { allow: [ping, { from: lan, tcp: 22 }] }
+      forward:
+        policy: drop
+        allow:
+          - { from: lan }
+          - { from: isp, to: dmz, tcp: [80, 443, 8000-8010] }
+          - { from: 10.9.0.0/16, to: web, udp: any }
+          - { in: isp, out: eth1, icmp: true }
+  web: { links: { dmz: 10.1.0.80 }, firewall: drop }
+  pc: { links: [lan, isp], firewall: { input: accept }, gateway: none }
+");
+    let fw = node(&lab, "fw").firewall.as_ref().unwrap();
+    let input = fw.input.as_ref().unwrap();
+    assert_eq!(input.policy, Policy::Drop);
+    assert_eq!((input.allow.len(), input.allow[0].protocol), (2, Some(Protocol::Icmp)));
+    assert_eq!(
+        format!("{:?} {:?}", input.allow[1].incoming, input.allow[1].ports),
+        r#"Some(IfName("eth0")) [Ports { first: 22, last: 22 }]"#
+    );
+    let forward = &fw.forward.as_ref().unwrap().allow;
+    assert_eq!(forward.len(), 4);
+    assert_eq!(forward[0].incoming.as_ref().unwrap(), &"eth0");
+    let ends = |n: usize| {
+        let name = |name: &Option<netyard_core::name::IfName>| {
+            name.as_ref().map(|n| n.as_str().to_owned()).unwrap_or_default()
+        };
+        format!(
+            "{} {} {:?} {:?}",
+            name(&forward[n].incoming),
+            name(&forward[n].out),
+            forward[n].from,
+            forward[n].to
+        )
+    };
+    assert_eq!(ends(1), "eth2 eth1 None None");
+    assert_eq!(forward[1].ports.len(), 3);
+    assert_eq!(ends(2), "  Some(10.9.0.0/16) Some(10.1.0.80/32)");
+    assert_eq!((forward[2].protocol, forward[2].ports.len()), (Some(Protocol::Udp), 0));
+    assert_eq!(ends(3), "eth2 eth1 None None");
+    let web = node(&lab, "web").firewall.as_ref().unwrap();
+    assert!(
+        web.input.as_ref().unwrap().policy == Policy::Drop && web.forward.as_ref().unwrap().allow.is_empty()
+    );
+}
+
+#[test]
+fn a_ring_of_bridges_is_one_segment() {
+    let lab = lab("
+networks:
+  c12: { kind: cable }
+  c23: { kind: cable }
+  c31: { kind: cable }
+  p1: 10.0.0.0/24
+  p3: 10.0.0.0/24
+nodes:
+  b1: { links: [c12, c31, p1], bridges: { br0: { ports: [c12, eth1, p1], stp: on, priority: 4096 } } }
+  b2: { role: bridge, links: [c12, c23] }
+  b3: { links: [c23, c31, p3], bridge: { stp: standard, address: 10.0.0.100 } }
+  a: { links: [p1] }
+  z: { links: [p3], gateway: b3 }
+  r: { links: { p3: 10.0.0.254 }, forward: yes }
+");
+    let b1 = node(&lab, "b1");
+    assert_eq!(b1.bridges[0].ports.iter().map(|p| p.as_str()).collect::<Vec<_>>(), ["eth0", "eth1", "eth2"]);
+    assert_eq!(b1.bridges[0].stp, Some(Stp { priority: 4096, ..Stp::CLASSROOM }));
+    assert!(b1.interfaces.iter().all(|interface| interface.addresses.is_empty()));
+    assert_eq!((b1.role, node(&lab, "b2").bridges[0].ports.len()), (Role::Bridge, 2));
+    assert_eq!(node(&lab, "b3").bridges[0].addresses, ["10.0.0.100/24".parse().unwrap()]);
+    assert_eq!(addresses(node(&lab, "a")), "eth0@p1 10.0.0.1/24\n");
+    assert_eq!(addresses(node(&lab, "z")), "eth0@p3 10.0.0.2/24\n");
+    assert_eq!(routes(node(&lab, "a")), ["0.0.0.0/0 via 10.0.0.254 dev eth0"]);
+    assert_eq!(routes(node(&lab, "z")), ["0.0.0.0/0 via 10.0.0.100 dev eth0"]);
+}
+
+#[test]
+fn programs_neighbours_and_the_rest() {
+    let lab = lab("
+description: everything else
+profile: fast
+arp: static
+dad: on
+networks: { lan: 10.0.0.0/24 }
+nodes:
+  a:
+    links: [lan]
+    hostname: a.example
+    uplink: pasta
+    labels: { floor: 1 }
+    sysctls: { net.ipv4.tcp_ecn: 010, net/ipv4/conf/all/rp_filter: 2 }
+    neighbours: { 10.0.0.2: 02:00:00:00:00:02, c: ~ }
+    env: { V: 1.10, ON: off, EMPTY: ~ }
+    run:
+      - python3 -m http.server 80
+      - [nc, -l, '7']
+      - { name: web, command: nginx, restart: always, env: { A: b } }
+      - nc -l 8
+  b: { links: [lan], run: { dns: { command: [named, -g], restart: on-failure }, web: httpd } }
+  c: { links: [lan], run: sleep 9, neighbours: [{ to: a, dev: lan }] }
+");
+    let a = node(&lab, "a");
+    assert_eq!((a.hostname(), node(&lab, "b").hostname()), ("a.example", "b"));
+    assert_eq!(a.sysctls["net.ipv4.tcp_ecn"], "010");
+    assert_eq!(a.sysctls["net.ipv4.conf.all.rp_filter"], "2");
+    assert_eq!([a.env["V"].as_str(), &a.env["ON"], &a.env["EMPTY"]], ["1.10", "off", ""]);
+    let names = |node: &Node| node.programs.iter().map(|p| p.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(a), ["python3", "nc", "web", "nc-2"]);
+    assert_eq!(a.programs[0].argv, ["sh", "-c", "python3 -m http.server 80"]);
+    assert_eq!(a.programs[1].argv, ["nc", "-l", "7"]);
+    assert_eq!(
+        (a.programs[2].restart, node(&lab, "b").programs[0].restart),
+        (Restart::Always, Restart::OnFailure)
+    );
+    assert_eq!(names(node(&lab, "b")), ["dns", "web"]);
+    assert_eq!(names(node(&lab, "c")), ["sleep"]);
+    assert_eq!(a.neighbours[1].mac, node(&lab, "c").interfaces[0].mac);
+    assert_eq!(node(&lab, "c").neighbours[0].to.to_string(), "10.0.0.1");
+    assert!(lab.dad && a.uplink.is_some());
+}
+
+#[test]
+fn expectations_in_every_form() {
+    let lab = lab("
+networks: { lan: 10.0.0.0/24, isp: 10.138.0.0/24 }
+groups: { lans: [pc, printer] }
+nodes:
+  pc: { links: [lan] }
+  printer: { links: [lan] }
+  router: { links: { lan: 10.0.0.254, isp: 10.138.0.3 }, masquerade: { from: lan, out: isp } }
+  internet: { role: internet, links: { isp: 10.138.0.1 } }
+expect:
+  - { from: pc, ping: printer, count: 3, size: 1472, df: true, ttl: 4, answer-ttl: 64, hops: 0, rtt: 1ms..20ms, source: 10.0.0.1 }
+  - { from: lans, ping: 1.1.1.1, seen-as: router, within: 5s }
+  - { from: pc, tcp: 'printer:80', outcome: refused }
+  - { from: pc, tcp: [printer, router], port: 22, outcome: timeout }
+  - { from: pc, udp: '1.1.1.1:53', payload: hi, answer: ho }
+  - { from: pc, http: 'http://1.1.1.1/ip', contains: x, status: 200 }
+  - { from: pc, http: internet, path: ip }
+  - { from: pc, dns: example.com, server: 10.138.0.1, type: AAAA }
+  - { from: pc, dns: printer, address: printer }
+  - { from: pc, route: 1.1.1.1, via: router, dev: lan }
+  - { from: pc, neighbour: printer, state: reachable }
+  - { from: pc, path: [router, internet] }
+  - { from: pc, path: [router, internet], to: 10.138.0.1 }
+  - { from: pc, throughput: printer, rate: 10mbit +-5% }
+  - { from: all, ping: 'router:eth1' }
+  - { from: pc, ping: www.example.com }
+");
+    let of_line = |line: u32| lab.expectations.iter().filter(|e| e.line == line).collect::<Vec<_>>();
+    let first = 10;
+    let Probe::Ping(ping) = &of_line(first)[0].probe else { panic!("a ping") };
+    assert_eq!(
+        (ping.count, ping.size, ping.df, ping.ttl, ping.answer_ttl, ping.hops),
+        (3, 1472, true, Some(4), Some(64), Some(0))
+    );
+    assert_eq!((ping.rtt_us_min, ping.rtt_us_max), (Some(1000), Some(20_000)));
+    assert_eq!(of_line(first + 1).len(), 2);
+    assert_eq!(
+        (of_line(first + 1)[0].seen_as, of_line(first + 1)[0].within_ms),
+        (Some("10.138.0.3".parse().unwrap()), 5000)
+    );
+    assert!(matches!(of_line(first + 2)[0].probe, Probe::Tcp { port: 80, .. }));
+    assert_eq!(of_line(first + 3).len(), 2);
+    assert!(
+        matches!(&of_line(first + 4)[0].probe, Probe::Udp { port: 53, payload, answer: Some(_), .. } if payload == "hi")
+    );
+    assert!(
+        matches!(&of_line(first + 5)[0].probe, Probe::Http { port: 80, path, status: Some(200), .. } if path == "/ip")
+    );
+    assert!(
+        matches!(&of_line(first + 6)[0].probe, Probe::Http { path, to: Target::Node(_), .. } if path == "/ip")
+    );
+    assert!(matches!(&of_line(first + 7)[0].probe, Probe::Dns { is_ipv6: true, server: Some(_), .. }));
+    assert!(matches!(&of_line(first + 8)[0].probe, Probe::Dns { address: Some(_), .. }));
+    let Probe::Route { via, dev, .. } = &of_line(first + 9)[0].probe else { panic!("a route") };
+    assert_eq!((via.unwrap().to_string(), dev.as_ref().unwrap().as_str()), ("10.0.0.254".to_owned(), "eth0"));
+    assert!(
+        matches!(&of_line(first + 11)[0].probe, Probe::Path { to: Target::Node(n), nodes } if *n == "internet" && nodes.len() == 2)
+    );
+    assert!(matches!(&of_line(first + 12)[0].probe, Probe::Path { to: Target::Address(_), .. }));
+    let Probe::Throughput { rate_bit_per_s, tolerance_percent, .. } = of_line(first + 13)[0].probe else {
+        panic!()
+    };
+    assert_eq!((rate_bit_per_s, tolerance_percent), (10_000_000, 5.0));
+    assert_eq!(of_line(first + 14).len(), 3);
+    assert!(
+        matches!(&of_line(first + 15)[0].probe, Probe::Ping(ping) if ping.to == Target::Name("www.example.com".into()))
+    );
+}
+
+#[test]
+fn prefixes_may_repeat_behind_translation() {
+    lab("
+networks: { lan1: 192.168.0.0/24, lan2: 192.168.0.0/24, isp: 10.0.0.0/24 }
+nodes:
+  a: { links: [lan1] }
+  b: { links: [lan2] }
+  n1: { links: { lan1: 192.168.0.254, isp: ~ }, masquerade: { from: lan1, out: isp } }
+  n2: { links: { lan2: 192.168.0.254, isp: ~ }, masquerade: { from: lan2, out: isp } }
+");
+}
+
+#[test]
+fn aliases_share_parts() {
+    let lab = lab("
+networks: { lan: 10.0.0.0/24 }
+nodes:
+  a: &server { links: [lan], run: &run [httpd] }
+  b: { <<: *server, hostname: other }
+  c: { links: [lan], run: *run }
+");
+    assert_eq!(node(&lab, "b").programs, node(&lab, "a").programs);
+    assert_eq!(node(&lab, "b").hostname(), "other");
+    assert_eq!(addresses(node(&lab, "c")), "eth0@lan 10.0.0.3/24\n");
+}
+
+#[test]
+fn warnings_come_with_the_lab() {
+    let parsed = parsed("
+networks: { lan: 10.0.0.0/24, spare: ~ }
+nodes:
+  a: { links: { lan: 10.9.9.9/24 } }
+  b: { links: { lan: { mtu: 9000 } }, gateway: 10.0.0.77, firewall: { input: { policy: accept, allow: [ping] } } }
+");
+    let codes: Vec<&str> = parsed.warnings.iter().map(|warning| warning.code.as_str()).collect();
+    assert_eq!(codes, ["L012", "A014", "L006", "R009", "F010"]);
+}
+
+#[test]
+fn thousands_of_nodes_are_no_burden() {
+    let text = "
+networks: { 'n[1-5]': 10.0.0.0/16 }
+nodes:
+  'a[1-1000]': { links: [n1] }
+  'b[1-1000]': { links: [n2] }
+  'c[1-1000]': { links: [n3] }
+  'd[1-1000]': { links: [n4] }
+  'e[1-1000]': { links: [n5] }
+";
+    let lab = lab(text);
+    assert_eq!(lab.nodes.len(), 5000);
+    assert_eq!(addresses(node(&lab, "e1000")), "eth0@n5 10.0.3.232/16\n");
+}

@@ -91,7 +91,7 @@ codes! {
     Error BadMac = "A011", "not an Ethernet address of an interface";
     Error DuplicateMac = "A012", "two interfaces have one Ethernet address";
     Error AddressForMany = "A013", "one address for many nodes";
-    Warning AddressElsewhere = "A014", "an address is outside its network's prefix on purpose?";
+    Warning AddressElsewhere = "A014", "an address with a length of its own is outside its network's prefix";
 
     Error UnknownNetwork = "L001", "unknown network";
     Error NodeTwiceOnNetwork = "L002", "a node is twice on one network";
@@ -107,7 +107,7 @@ codes! {
     Warning UnusedNetwork = "L012", "no node is on this network";
     Error NoNodes = "L013", "the lab has no nodes";
     Error BadStpTimers = "L014", "spanning tree timers contradict each other";
-    Error ShapingIncomplete = "L015", "part of the shaping is missing";
+    Error ShapingIncomplete = "L015", "the shaping contradicts itself";
     Error NotForThisKind = "L016", "the network's kind has no such setting";
     Warning OverlappingPrefixes = "L017", "two networks of one node have overlapping prefixes";
 

@@ -2,6 +2,7 @@
 
 use super::decode_expect;
 use super::read::{Fields, Problems, as_switch, one_or_many};
+use super::resolve::bad_name;
 use super::shape::ShapingDecl;
 use super::syntax::{At, FileDecl, GroupDecl, NetworkDecl, NetworkDefaults, NodeDecl, SegmentKind, Word};
 use super::tree::{Entry, Tree, Value};
@@ -41,8 +42,19 @@ pub(crate) fn file(tree: &Tree, problems: &mut Problems) -> FileDecl {
     if let Some(tree) = fields.get("expect") {
         file.expect = decode_expect::list(tree, problems);
     }
+    let errors_before = problems.errors();
     fields.finish(problems);
+    let is_list = |key: &str| fields_are_wrong(tree, key);
+    file.is_partial =
+        problems.errors() > errors_before || ["networks", "nodes", "groups"].into_iter().any(is_list);
     file
+}
+
+/// Whether the value of a key at the top is no map.
+fn fields_are_wrong(tree: &Tree, key: &str) -> bool {
+    let Value::Map(entries) = &tree.value else { return true };
+    let value = entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value.value);
+    !matches!(value, None | Some(Value::Map(_) | Value::Null))
 }
 
 fn named<'t>(fields: &mut Fields<'t>, key: &'static str, problems: &mut Problems) -> &'t [Entry] {
@@ -60,9 +72,7 @@ fn lab_name(tree: &Tree, problems: &mut Problems) -> Option<LabName> {
     match LabName::new(text) {
         Ok(name) => Some(name),
         Err(error) => {
-            let help = "small letters, digits, `.`, `_` and `-`, at most 63";
-            let problem = Diagnostic::new(Code::BadLabName, tree.span);
-            problems.push(problem.label(error.to_string()).help(help));
+            problems.push(bad_name(Code::BadLabName, text, tree.span, &error));
             None
         }
     }

@@ -67,12 +67,17 @@ fn expectation(tree: &Tree, problems: &mut Problems) -> Option<ExpectDecl> {
 
 /// The one key that says what is done.
 fn probe_entry<'t>(fields: &mut Fields<'t>, problems: &mut Problems) -> Option<&'t Entry> {
-    let mut given = PROBES.iter().filter_map(|probe| fields.entry(probe));
+    // `path` beside `http` is the path of the URL.
+    let has_http = fields.peek("http").is_some();
+    let probes = PROBES.iter().filter(|probe| !(has_http && **probe == "path"));
+    let mut given = probes.filter_map(|probe| fields.entry(probe));
     let Some(first) = given.next() else {
         drop(given);
-        let problem = Diagnostic::new(Code::NotOneProbe, fields.span);
-        let help = format!("add one of {}", PROBES.join(", "));
-        problems.push(problem.label("it says not what is done").help(help));
+        if !fields.report_misspelt(&PROBES, problems) {
+            let problem = Diagnostic::new(Code::NotOneProbe, fields.span);
+            let help = format!("add one of {}", PROBES.join(", "));
+            problems.push(problem.label("it does not say what is done").help(help));
+        }
         return None;
     };
     // `path` and `ping` may stand together in other tools; here each has its own line.

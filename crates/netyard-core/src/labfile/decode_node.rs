@@ -424,7 +424,8 @@ fn argv(tree: &Tree, problems: &mut Problems) -> Option<Vec<String>> {
         }
     };
     if argv.first().is_none_or(String::is_empty) || argv.iter().any(|arg| arg.contains('\0')) {
-        problems.push(Diagnostic::new(Code::WrongType, tree.span).label(format!("{wanted} is needed")));
+        let problem = Diagnostic::new(Code::WrongType, tree.span).label("an empty command");
+        problems.push(problem.help("write a text for the shell, or a list of program and arguments"));
         return None;
     }
     Some(argv)

@@ -99,7 +99,7 @@ impl Groups {
                 let problem = Diagnostic::new(Code::CyclicGroups, decls[cycle[0]].name.span).label(label);
                 let second = cycle.get(1).map(|at| decls[*at].name.span);
                 problems.push(match second {
-                    Some(span) => problem.related(span, "which contains the first again"),
+                    Some(span) => problem.related(span, "the next in the circle"),
                     None => problem,
                 });
                 for at in cycle {

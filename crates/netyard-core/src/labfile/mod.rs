@@ -27,6 +27,7 @@ mod resolve_route;
 mod shape;
 mod suggest;
 mod syntax;
+mod syntax_error;
 mod tree;
 
 use crate::diagnostic::{Diagnostic, Severity};

@@ -57,6 +57,15 @@ impl<'t> Fields<'t> {
         }
     }
 
+    /// Reports the keys that nobody asked for and that are near one of some words; says whether there was one.
+    pub(crate) fn report_misspelt(&self, words: &[&'static str], problems: &mut Problems) -> bool {
+        let unknown = self.entries.iter().filter(|entry| !self.known.contains(&entry.key.as_str()));
+        let misspelt: Vec<&Entry> =
+            unknown.filter(|entry| nearest(&entry.key, words.iter().copied()).is_some()).collect();
+        misspelt.iter().for_each(|entry| problems.unknown_key(&entry.key, entry.key_span, words));
+        !misspelt.is_empty()
+    }
+
     /// Reports the keys that nobody asked for.
     pub(crate) fn finish(self, problems: &mut Problems) {
         for entry in self.entries {

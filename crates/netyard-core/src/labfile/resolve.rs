@@ -15,7 +15,7 @@ use super::{resolve_nat, resolve_port, resolve_program, resolve_route};
 use crate::diagnostic::{Code, Diagnostic, Source, Span};
 use crate::lab::{Lab, Network, NetworkKind, Node, NodeKind, Role};
 use crate::mac::Mac;
-use crate::name::{IfName, LabName, NetworkName, NodeName};
+use crate::name::{IfName, LabName, NameError, NetworkName, NodeName};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
@@ -24,6 +24,8 @@ use std::rc::Rc;
 /// A lab on its way from what is written to what is meant.
 pub(crate) struct Draft {
     pub name: LabName,
+    /// A part of the top of the file could not be read.
+    pub is_partial: bool,
     pub networks: Vec<NetworkDraft>,
     pub network_index: HashMap<String, usize>,
     pub refused_networks: HashSet<String>,
@@ -93,6 +95,7 @@ pub(crate) fn resolve(file: &FileDecl, source: &Source, problems: &mut Problems)
     let name = file.name.clone().unwrap_or_else(|| name_of_file(&source.name));
     let mut draft = Draft {
         name,
+        is_partial: file.is_partial,
         networks: Vec::new(),
         network_index: HashMap::new(),
         refused_networks: HashSet::new(),
@@ -131,11 +134,16 @@ pub(crate) fn resolve(file: &FileDecl, source: &Source, problems: &mut Problems)
 }
 
 /// The lab name that a file name gives: its stem in small letters, `lab` where nothing is left.
-pub(crate) fn name_of_file(path: &str) -> LabName {
+fn name_of_file(path: &str) -> LabName {
     let file = path.rsplit(['/', '\\']).next().unwrap_or(path);
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    LabName::new(slug(stem)).unwrap_or_else(|_| LabName::new("lab").expect("a constant that is a lab name"))
+}
+
+/// A text in the letters of names.
+fn slug(text: &str) -> String {
     let mut name = String::new();
-    for c in stem.chars().flat_map(char::to_lowercase).take(63) {
+    for c in text.chars().flat_map(char::to_lowercase).take(63) {
         let fits = c.is_ascii_lowercase() || c.is_ascii_digit();
         match c {
             c if fits => name.push(c),
@@ -144,8 +152,8 @@ pub(crate) fn name_of_file(path: &str) -> LabName {
             _ => {}
         }
     }
-    let name = name.trim_end_matches(['-', '.', '_']);
-    LabName::new(name).unwrap_or_else(|_| LabName::new("lab").expect("a constant that is a lab name"))
+    name.truncate(name.trim_end_matches(['-', '.', '_']).len());
+    name
 }
 
 impl Draft {
@@ -156,8 +164,7 @@ impl Draft {
                 let network_name = match NetworkName::new(&name) {
                     Ok(name) => name,
                     Err(error) => {
-                        let problem = Diagnostic::new(Code::BadNetworkName, decl.name.span);
-                        problems.push(problem.label(error.to_string()).help(NAME_HELP));
+                        problems.push(bad_name(Code::BadNetworkName, &name, decl.name.span, &error));
                         self.refused_networks.insert(name);
                         continue;
                     }
@@ -236,8 +243,7 @@ impl Draft {
             }
             Ok(name) => name,
             Err(error) => {
-                let problem = Diagnostic::new(Code::BadNodeName, word.span).label(error.to_string());
-                problems.push(problem.help(NAME_HELP));
+                problems.push(bad_name(Code::BadNodeName, &name, word.span, &error));
                 self.refused_nodes.insert(name);
                 return;
             }
@@ -247,7 +253,7 @@ impl Draft {
             problems.push(problem.related(written[*first].1, "first here"));
             return;
         }
-        if written.len() == NODES_MAX {
+        if written.len() == NODES_MAX && self.refused_nodes.insert(String::new()) {
             let problem = Diagnostic::new(Code::TooManyNodes, word.span);
             problems.push(problem.label(format!("more than {NODES_MAX} nodes with these")));
         }
@@ -302,7 +308,7 @@ impl Draft {
     /// The network of a name; an unknown one is reported.
     pub(crate) fn find_network(&self, name: &str, span: Span, problems: &mut Problems) -> Option<usize> {
         let found = self.network_index.get(name).copied();
-        if found.is_none() && !self.refused_networks.contains(name) {
+        if found.is_none() && !self.may_be_network(name) {
             let known = self.networks.iter().map(|draft| draft.network.name.as_str());
             problems.push(unknown(Code::UnknownNetwork, name, span, known));
         }
@@ -312,11 +318,21 @@ impl Draft {
     /// The node of a name; an unknown one is reported.
     pub(crate) fn find_node(&self, name: &str, span: Span, problems: &mut Problems) -> Option<usize> {
         let found = self.node_index.get(name).copied();
-        if found.is_none() && !self.refused_nodes.contains(name) {
+        if found.is_none() && !self.may_be_node(name) {
             let known = self.nodes.iter().map(|draft| draft.node.name.as_str());
             problems.push(unknown(Code::UnknownMember, name, span, known));
         }
         found
+    }
+
+    /// Whether a name may be that of a network which could not be read.
+    pub(crate) fn may_be_network(&self, name: &str) -> bool {
+        self.refused_networks.contains(name) || self.is_partial && self.networks.is_empty()
+    }
+
+    /// Whether a name may be that of a node which could not be read.
+    pub(crate) fn may_be_node(&self, name: &str) -> bool {
+        self.refused_nodes.contains(name) || self.is_partial && self.nodes.is_empty()
     }
 
     /// The interfaces of a node that a word names: one by its own name, or those on a network.
@@ -359,7 +375,14 @@ impl Draft {
     }
 }
 
-const NAME_HELP: &str = "small letters, digits, `.`, `_` and `-`, at most 63, and a letter or digit first";
+/// The problem of a name that breaks the rule, with one near it that does not.
+pub(crate) fn bad_name(code: Code, name: &str, span: Span, error: &NameError) -> Diagnostic {
+    let problem = Diagnostic::new(code, span).label(error.to_string());
+    let rule = "small letters, digits, `.`, `_` and `-`, at most 63";
+    let near = slug(name);
+    let is_usable = !near.is_empty() && near != name && NodeName::new(&near).is_ok();
+    problem.help(if is_usable { format!("{rule}; for example `{near}`") } else { rule.to_owned() })
+}
 
 /// The MTU of Ethernet (linux/if_ether.h `ETH_DATA_LEN`).
 const MTU: u32 = 1500;

@@ -160,7 +160,10 @@ impl Place<'_> {
                 let label = format!("`{}` is {}", self.network, self.prefixes[at]);
                 let problem = Diagnostic::new(Code::AddressOutsidePrefix, span).label(label);
                 let problem = problem.related(self.prefix_spans[at], "its prefix");
-                problems.push(problem.help("with a length, as in `10.9.9.9/24`, it is taken as it is"));
+                problems.push(problem.help(format!(
+                    "written with a length, `{address}/{}`, it is taken as it is",
+                    self.prefixes[at].prefix_len()
+                )));
             }
             None => {
                 let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };

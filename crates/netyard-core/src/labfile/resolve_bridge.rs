@@ -101,7 +101,7 @@ fn find_ports(draft: &Draft, at: usize, word: &Word, problems: &mut Problems) ->
             return on;
         }
     }
-    if !owner.is_partial && !draft.refused_networks.contains(&word.value) {
+    if !owner.is_partial && !draft.may_be_network(&word.value) {
         let label = format!("`{}` has no link `{}`", owner.node.name, word.value);
         let problem = Diagnostic::new(Code::UnknownInterface, word.span).label(label);
         let known = owner.node.interfaces.iter().flat_map(|i| [i.name.as_str(), i.network.as_str()]);

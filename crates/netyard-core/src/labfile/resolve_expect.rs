@@ -100,7 +100,7 @@ impl Writer<'_> {
         for name in &names {
             match self.draft.node_index.get(name) {
                 Some(node) => found.push(*node),
-                None if self.draft.refused_nodes.contains(name) => {}
+                None if self.draft.may_be_node(name) => {}
                 None => problems.push(self.unknown(name, word.span)),
             }
         }

@@ -192,13 +192,13 @@ const PORTS_MAX: usize = 1023;
 
 /// Checks the number of ends of each network, and the MTU of each interface.
 pub(crate) fn check_networks(draft: &Draft, problems: &mut Problems) {
-    let has_partial = draft.nodes.iter().any(|node| node.is_partial);
+    let has_errors = problems.errors() > 0;
     for network in &draft.networks {
         let (name, ends) = (&network.network.name, network.ends.len());
         let is_cable = network.network.kind == NetworkKind::Cable;
-        if is_cable && ends != 2 && !(has_partial && ends < 2) {
+        if is_cable && ends != 2 && !(has_errors && ends < 2) {
             problems.push(wrong_cable(draft, network.span, &network.ends));
-        } else if ends == 0 && !has_partial {
+        } else if ends == 0 && !has_errors {
             let problem = Diagnostic::new(Code::UnusedNetwork, network.span);
             problems.push(
                 problem.label("no node links to it").help(format!("remove `{name}`, or add it to `links`")),
@@ -216,6 +216,7 @@ pub(crate) fn check_networks(draft: &Draft, problems: &mut Problems) {
 
 fn wrong_cable(draft: &Draft, span: Span, ends: &[(usize, usize)]) -> Diagnostic {
     let label = match ends.len() {
+        0 => "no interface".to_owned(),
         1 => "one interface".to_owned(),
         n => format!("{n} interfaces"),
     };
@@ -241,7 +242,7 @@ fn check_mtu(owner: &NodeDraft, at: usize, network_mtu: u32, is_cable: bool, pro
     let decl = &owner.decl.links.as_deref().unwrap_or_default()[link.decl];
     let span = decl.mtu.or(owner.decl.mtu).map_or(link.span, |mtu| mtu.span);
     if interface.mtu < MTU_IPV6_MIN && interface.addresses.iter().any(|a| a.addr().is_ipv6()) {
-        let label = format!("{} bytes; IPv6 needs {MTU_IPV6_MIN}", interface.mtu);
+        let label = format!("an mtu of {} bytes; IPv6 needs {MTU_IPV6_MIN}", interface.mtu);
         problems.push(Diagnostic::new(Code::MtuTooSmall, span).label(label));
     }
     if interface.mtu > network_mtu && !is_cable {

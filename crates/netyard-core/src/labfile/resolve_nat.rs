@@ -305,7 +305,7 @@ fn ports(decl: &PortForwardDecl, problems: &mut Problems) -> Vec<(u16, u16, Span
 
 /// The problem of a source that is neither network nor node nor prefix.
 pub(crate) fn unknown_source(draft: &Draft, word: &Word) -> Option<Diagnostic> {
-    if draft.refused_networks.contains(&word.value) || draft.refused_nodes.contains(&word.value) {
+    if draft.may_be_network(&word.value) || draft.may_be_node(&word.value) {
         return None;
     }
     if word.value.contains(['/', ':']) {

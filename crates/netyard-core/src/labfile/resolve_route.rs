@@ -156,7 +156,17 @@ impl Writer<'_> {
         } else {
             format!("`{name}` is on {prefixes}; {address} is not")
         };
-        let help = "a gateway must be on a network of the node, or `onlink: true` with `dev`";
+        let exits = self.owner().endpoints.iter().filter_map(|endpoint| endpoint.segment);
+        let near = exits.flat_map(|segment| &self.exits[segment][usize::from(address.is_ipv6())].forwarders);
+        let near = self
+            .only_other(near)
+            .and_then(|other| Some((other, self.hop_to_node(other, address.is_ipv6())?.0)));
+        let help = match near {
+            Some((other, near)) => {
+                format!("did you mean {near}, which `{}` has?", self.draft.nodes[other].node.name)
+            }
+            None => "it is an address on one of the node's own networks".to_owned(),
+        };
         Some(Diagnostic::new(code, span).label(label).help(help))
     }
 
@@ -369,7 +379,7 @@ impl Writer<'_> {
                     let first = [node.address(Some(false)), node.address(Some(true))];
                     return Some(first.into_iter().flatten().map(IpNet::from).collect());
                 }
-                if !draft.refused_networks.contains(name) && !draft.refused_nodes.contains(name) {
+                if !draft.may_be_network(name) && !draft.may_be_node(name) {
                     let known = draft.networks.iter().map(|n| n.network.name.as_str()).chain(["default"]);
                     problems.push(super::expand::unknown(Code::BadDestination, name, decl.to.span, known));
                 }

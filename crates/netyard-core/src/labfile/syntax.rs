@@ -31,6 +31,8 @@ pub(crate) type Word = At<String>;
 #[derive(Debug, Default)]
 pub(crate) struct FileDecl {
     pub span: Span,
+    /// A part of the top could not be read: names that nobody defines may be defined there.
+    pub is_partial: bool,
     pub name: Option<LabName>,
     pub profile: Profile,
     pub arp: Arp,

@@ -3,8 +3,9 @@
 //! Scalars stay text: whether `010`, `1.10` or `off` is a number, a name or a switch is known only where it is used.
 
 use super::offsets::Offsets;
+use super::syntax_error;
 use crate::diagnostic::{Code, Diagnostic, Source, Span};
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput};
+use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
 use std::collections::HashMap;
 
 /// Largest text in bytes.
@@ -123,7 +124,7 @@ impl Reader<'_> {
             let (event, place) = match event {
                 Ok(event) => event,
                 Err(error) => {
-                    self.problems.push(syntax_problem(&error, source, &self.offsets));
+                    self.problems.push(syntax_error::problem(&error, source, &self.offsets));
                     return None;
                 }
             };
@@ -314,58 +315,6 @@ fn read_key(
         return Key::Unusable;
     }
     Key::Read(text, tree.span)
-}
-
-/// A refusal of the YAML parser, with what most often causes it.
-fn syntax_problem(error: &ScanError, source: &Source, offsets: &Offsets<'_>) -> Diagnostic {
-    let at = offsets.byte(error.marker().index()).min(source.text.len());
-    let line_start = source.text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    let line = source.text[line_start..].lines().next().unwrap_or("");
-    let before = &source.text[line_start..at];
-    let words = error.info();
-    let indent_tab = line.find('\t').filter(|tab| line[..*tab].trim().is_empty());
-    if let Some(tab) =
-        indent_tab.filter(|_| words.contains("tab") || line[..].trim_start().len() < line.len())
-    {
-        let start = line_start + tab;
-        let problem = Diagnostic::new(Code::TabIndentation, Span::new(start, start + 1));
-        return problem.label("this is a tab").help("indent with spaces; YAML does not take tabs there");
-    }
-    if words.contains("recursion limit") {
-        let label = format!("deeper than {DEPTH_MAX} levels");
-        return Diagnostic::new(Code::NestedTooDeeply, Span::new(at, at)).label(label);
-    }
-    let end = source.text[at..].chars().next().filter(|c| *c != '\n').map_or(at, |c| at + c.len_utf8());
-    let problem = Diagnostic::new(Code::YamlSyntax, Span::new(at, end)).label(words);
-    match syntax_help(words, line, before, at >= source.text.trim_end().len()) {
-        Some(help) => problem.help(help),
-        None => problem,
-    }
-}
-
-fn syntax_help(words: &str, line: &str, before: &str, is_at_end: bool) -> Option<&'static str> {
-    let opens = |text: &str| text.matches(['{', '[']).count() > text.matches(['}', ']']).count();
-    if has_bare_range(line) && (opens(before) || line.contains('{')) {
-        return Some("inside { } and [ ] a range needs quotes, for example \"h[1-3]\"");
-    }
-    if is_at_end {
-        return Some("is a bracket or quote left open?");
-    }
-    if words.contains("mapping values") || words.contains("simple key") {
-        return Some(
-            "a key, a colon and a blank begin a line of a map; check the indentation, and put texts with `: ` in quotes",
-        );
-    }
-    words.contains("indent").then_some("keys of one map begin in the same column")
-}
-
-/// Whether a line holds `h[1-3]` without quotes before it.
-fn has_bare_range(line: &str) -> bool {
-    line.match_indices('[').any(|(at, _)| {
-        let before = line[..at].chars().next_back().is_some_and(|c| c.is_ascii_alphanumeric());
-        let after = line[at + 1..].chars().next().is_some_and(|c| c.is_ascii_digit());
-        before && after && line[..at].matches('"').count().is_multiple_of(2)
-    })
 }
 
 #[cfg(test)]

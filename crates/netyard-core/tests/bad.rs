@@ -1,0 +1,104 @@
+//! Wrong lab files and the reports that they get: `tests/bad/NAME.yaml` and `tests/bad/NAME.txt`.
+//!
+//! `UPDATE=1 cargo test -p netyard-core --test bad` writes the reports anew; read them before they are committed.
+
+// The crate reads no files; its tests do.
+#![allow(clippy::disallowed_methods)]
+
+use netyard_core::diagnostic::{Code, Diagnostic, Style};
+use netyard_core::labfile::{Source, parse};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad")
+}
+
+fn wrong_files() -> Vec<(String, Source)> {
+    let mut files: Vec<(String, Source)> = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .map(|path| {
+            let file = path.file_name().unwrap().to_str().unwrap();
+            let stem = path.file_stem().unwrap().to_str().unwrap();
+            (stem.to_owned(), Source::new(file, fs::read_to_string(&path).unwrap()))
+        })
+        .collect();
+    files.sort_by(|a, b| a.0.cmp(&b.0));
+    files
+}
+
+fn problems(source: &Source) -> Vec<Diagnostic> {
+    match parse(source) {
+        Ok(parsed) => parsed.warnings,
+        Err(problems) => problems,
+    }
+}
+
+fn report(source: &Source, problems: &[Diagnostic]) -> String {
+    problems.iter().map(|problem| problem.render(source, Style::Plain)).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_wrong_file_gets_its_report() {
+    let updates = option_env!("UPDATE").is_some() || std::env::var_os("UPDATE").is_some();
+    let mut different = Vec::new();
+    for (name, source) in wrong_files() {
+        let report = report(&source, &problems(&source));
+        let path = folder().join(format!("{name}.txt"));
+        if updates {
+            fs::write(&path, &report).unwrap();
+        } else if fs::read_to_string(&path).ok().as_deref() != Some(&report) {
+            different.push(format!("{name}:\n{report}"));
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n\n"));
+}
+
+#[test]
+fn the_wrong_files_show_most_codes() {
+    let files = wrong_files();
+    let shown: BTreeSet<Code> =
+        files.iter().flat_map(|(_, source)| problems(source)).map(|p| p.code).collect();
+    // Sizes are tested with texts made for it below; refusals of the kernel do not come from a file.
+    let elsewhere = |code: &Code| code.as_str().starts_with('K') || *code == Code::FileTooLarge;
+    let missing: Vec<&str> =
+        Code::ALL.iter().filter(|c| !shown.contains(c) && !elsewhere(c)).map(|c| c.as_str()).collect();
+    assert_eq!(missing, [""; 0], "codes without a wrong file");
+    assert!(files.len() >= 60);
+}
+
+#[test]
+fn each_file_is_named_after_what_it_shows() {
+    for (name, source) in wrong_files() {
+        let Some((code, _)) = name.split_once('-') else { panic!("{name}") };
+        let codes: Vec<&str> = problems(&source).iter().map(|problem| problem.code.as_str()).collect();
+        match code {
+            "many" => assert!(codes.len() > 2, "{name}: {codes:?}"),
+            // No fault may bring reports of its own consequences.
+            _ => assert!(
+                codes.iter().all(|c| c.to_lowercase() == code) && !codes.is_empty(),
+                "{name}: {codes:?}"
+            ),
+        }
+    }
+}
+
+#[test]
+fn a_large_file_is_refused_at_once() {
+    let text = format!("nodes:\n{}", "  a: ~\n".repeat(1_500_000));
+    assert!(text.len() > 10_000_000);
+    let codes: Vec<&str> = problems(&Source::new("big.yaml", text)).iter().map(|p| p.code.as_str()).collect();
+    assert_eq!(codes, ["Y002"]);
+}
+
+#[test]
+fn many_wrong_lines_are_all_reported() {
+    let mut text = String::from("nodes:\n");
+    for n in 0..2000 {
+        text.push_str(&format!("  n{n}: {{ link: [lan] }}\n"));
+    }
+    assert_eq!(problems(&Source::new("many.yaml", text)).len(), 2000);
+}
