@@ -1,4 +1,5 @@
 //! The engine.
 
 pub mod dns;
+pub mod expect;
 pub mod probe;
