@@ -16,6 +16,7 @@ pub mod labfile;
 pub mod mac;
 pub mod name;
 pub mod nft;
+pub mod report;
 pub mod schema;
 pub mod script;
 pub mod shaping;

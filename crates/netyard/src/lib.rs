@@ -6,6 +6,7 @@ mod connection;
 mod definition;
 pub mod dns;
 pub mod error;
+pub mod expect;
 pub mod fault;
 mod holder;
 mod internet;

@@ -8,10 +8,10 @@ pub mod ethtool;
 pub mod link;
 mod message;
 pub mod neighbour;
+pub mod nft;
 pub mod qdisc;
 pub mod ready;
 pub mod route;
-pub mod nft;
 mod socket;
 
 pub use message::{Attributes, Message, Messages, Nest};

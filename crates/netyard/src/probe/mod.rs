@@ -8,10 +8,16 @@
 pub mod dns;
 pub mod http;
 mod miss;
+pub mod neighbour;
+pub mod path;
 pub mod ping;
+pub mod route;
+mod rtnetlink;
 pub mod tcp;
+pub mod throughput;
 pub mod udp;
 mod wait;
+pub mod witness;
 
 pub use miss::Miss;
 

@@ -1,0 +1,359 @@
+//! One attempt at an expectation: the probe, and whether its answer is as it should be.
+
+use super::{Options, target};
+use crate::dns::{Rcode, Type};
+use crate::probe::ping::{Echo, Pinger, Reply};
+use crate::probe::witness::{Sign, Transport, Witness};
+use crate::probe::{Miss, NodeSockets, Patience, dns, http, neighbour, path, route, tcp, throughput, udp};
+use netyard_core::expect::{Expectation, Outcome, Ping, Probe, Target};
+use netyard_core::lab::Lab;
+use netyard_core::name::NodeName;
+use netyard_core::nft::Protocol;
+use netyard_kernel::socket::Family;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// What an attempt saw.
+pub(super) struct Observed {
+    /// What came of it; none when the probe could not be made.
+    pub(super) outcome: Option<Outcome>,
+    /// What about the answer is not as expected, where something is.
+    pub(super) mismatch: Option<String>,
+    /// The answer, or the reason why there is none, in words.
+    pub(super) detail: String,
+}
+
+impl Observed {
+    /// What there is to say: where the outcome is as expected, what else is not.
+    pub(super) fn words(self, expected: Outcome) -> String {
+        match self.mismatch {
+            None => self.detail,
+            Some(mismatch) if self.outcome == Some(expected) => mismatch,
+            Some(mismatch) => format!("{}; {mismatch}", self.detail),
+        }
+    }
+}
+
+/// An answer in words, and what about it is not as expected.
+struct Answer {
+    detail: String,
+    mismatch: Option<String>,
+}
+
+impl Answer {
+    fn new(detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), mismatch: None }
+    }
+
+    fn but(self, mismatch: Option<String>) -> Self {
+        Self { mismatch, ..self }
+    }
+}
+
+pub(super) fn attempt(
+    lab: &Lab,
+    sockets: &dyn NodeSockets,
+    options: &Options<'_>,
+    expectation: &Expectation,
+) -> Observed {
+    let is_undecided = || lab.nodes.iter().any(|node| neighbour::is_asking(sockets, &node.name));
+    // A verdict is worth its wait only where it decides, or where no other attempt follows that would bring it.
+    let waits =
+        expectation.within_ms == 0 || matches!(expectation.outcome, Outcome::Unreachable | Outcome::Timeout);
+    let patience = if waits {
+        let verdict = Patience::VERDICT.max(options.silence);
+        Patience { silence: options.silence, verdict, is_undecided: Some(&is_undecided) }
+    } else {
+        Patience::of(options.silence)
+    };
+    let one = Attempt { lab, sockets, patience, from: &expectation.from, seen_as: expectation.seen_as };
+    match one.probe(&expectation.probe) {
+        Ok(Answer { detail, mismatch }) => Observed { outcome: Some(Outcome::Ok), mismatch, detail },
+        Err(Failed { miss, mismatch }) => {
+            Observed { outcome: miss.outcome(), mismatch, detail: miss.detail().to_owned() }
+        }
+    }
+}
+
+/// Why there is no answer, and what the receiver saw of the probe nevertheless.
+struct Failed {
+    miss: Miss,
+    mismatch: Option<String>,
+}
+
+impl From<Miss> for Failed {
+    fn from(miss: Miss) -> Self {
+        Self { miss, mismatch: None }
+    }
+}
+
+struct Attempt<'a> {
+    lab: &'a Lab,
+    sockets: &'a dyn NodeSockets,
+    patience: Patience<'a>,
+    from: &'a NodeName,
+    seen_as: Option<IpAddr>,
+}
+
+impl Attempt<'_> {
+    fn probe(&self, probe: &Probe) -> Result<Answer, Failed> {
+        match probe {
+            Probe::Ping(ping) => self.ping(ping),
+            Probe::Tcp { to, port } => self.tcp(to, *port),
+            Probe::Udp { to, port, payload, answer } => self.udp(to, *port, payload, answer.as_deref()),
+            Probe::Http { to, port, path, status, contains } => {
+                self.http(to, *port, path, *status, contains.as_deref())
+            }
+            Probe::Dns { name, server, is_ipv6, address } => {
+                self.dns(name, server.as_ref(), *is_ipv6, *address)
+            }
+            Probe::Route { to, via, dev } => {
+                let found = route::look_up(self.sockets, self.from, self.address(to)?)?;
+                let mismatch = differs("via", via.as_ref(), found.via.as_ref())
+                    .or_else(|| differs("dev", dev.as_ref(), found.dev.as_ref()));
+                Ok(Answer::new(route_words(&found)).but(mismatch))
+            }
+            Probe::Neighbour { to, mac, state } => {
+                let found = neighbour::look_up(self.sockets, self.from, self.address(to)?)?;
+                let state_found = found.state.to_owned();
+                let mismatch = differs("at", mac.as_ref(), found.mac.as_ref())
+                    .or_else(|| differs("state", state.as_ref(), Some(&state_found)));
+                let mac = found.mac.map(|mac| format!(" at {mac}")).unwrap_or_default();
+                Ok(Answer::new(format!("{}{mac}, {}", found.to, found.state)).but(mismatch))
+            }
+            Probe::Path { to, nodes } => self.path(to, nodes),
+            Probe::Throughput { to, address, rate_bit_per_s, tolerance_percent } => {
+                self.throughput(to, *address, *rate_bit_per_s, *tolerance_percent)
+            }
+        }
+    }
+
+    fn address(&self, target: &Target) -> Result<IpAddr, Miss> {
+        target::address(self.lab, self.sockets, self.from, target, self.patience)
+    }
+
+    fn ping(&self, ping: &Ping) -> Result<Answer, Failed> {
+        let to = self.address(&ping.to)?;
+        let echo = Echo { to, source: ping.source, size: ping.size, df: ping.df, ttl: ping.ttl };
+        let witnesses = self.witnesses(to, Transport::Icmp)?;
+        let mut pinger = Pinger::open(self.sockets, self.from, echo)?;
+        let replies: Result<Vec<Reply>, Miss> =
+            (0..ping.count.max(1)).map(|_| pinger.echo(self.patience)).collect();
+        let seen = self.check_seen(&witnesses, Sign::Echo(pinger.mark()));
+        let replies = replies.map_err(|miss| Failed { miss, mismatch: seen.clone() })?;
+        let mismatch = seen.or_else(|| replies.iter().find_map(|reply| reply_mismatch(ping, reply)));
+        Ok(Answer::new(replies_words(&replies)).but(mismatch))
+    }
+
+    fn tcp(&self, to: &Target, port: u16) -> Result<Answer, Failed> {
+        let to = SocketAddr::new(self.address(to)?, port);
+        let (witnesses, port) = self.witnesses_of_port(to, Protocol::Tcp)?;
+        let connection = tcp::connect(self.sockets, self.from, to, self.patience);
+        let seen = self.check_seen(&witnesses, Sign::Syn(port));
+        let connection = connection.map_err(|miss| Failed { miss, mismatch: seen.clone() })?;
+        Ok(Answer::new(format!("connected in {}", milliseconds(connection.handshake))).but(seen))
+    }
+
+    fn udp(&self, to: &Target, port: u16, payload: &str, answer: Option<&str>) -> Result<Answer, Failed> {
+        let to = SocketAddr::new(self.address(to)?, port);
+        let (witnesses, port) = self.witnesses_of_port(to, Protocol::Udp)?;
+        let payload = payload.as_bytes();
+        let found = udp::ask(self.sockets, self.from, to, payload, self.patience, |_| true);
+        let seen = self.check_seen(&witnesses, Sign::Datagram(port, payload));
+        let found = found.map_err(|miss| Failed { miss, mismatch: seen.clone() })?;
+        let text = String::from_utf8_lossy(&found.payload);
+        let mismatch = answer
+            .filter(|wanted| !text.contains(wanted))
+            .map(|wanted| format!("answered {}, without {wanted:?}", excerpt(&text)));
+        Ok(Answer::new(format!("answered {}", excerpt(&text))).but(seen.or(mismatch)))
+    }
+
+    fn http(
+        &self,
+        target: &Target,
+        port: u16,
+        path: &str,
+        status: Option<u16>,
+        contains: Option<&str>,
+    ) -> Result<Answer, Failed> {
+        let to = SocketAddr::new(self.address(target)?, port);
+        let (witnesses, port) = self.witnesses_of_port(to, Protocol::Tcp)?;
+        let host = match target {
+            Target::Interface(..) => to.ip().to_string(),
+            other => other.to_string(),
+        };
+        let response = http::get(self.sockets, self.from, http::Get { to, host: &host, path }, self.patience);
+        let seen = self.check_seen(&witnesses, Sign::Syn(port));
+        let response = response.map_err(|miss| Failed { miss, mismatch: seen.clone() })?;
+        let found = response.status;
+        let text = String::from_utf8_lossy(&response.body);
+        let mismatch = match status {
+            Some(wanted) if wanted != found => Some(format!("status {found}, not {wanted}")),
+            None if found >= 400 => Some(format!("status {found}, not below 400")),
+            _ => contains
+                .filter(|wanted| !text.contains(wanted))
+                .map(|wanted| format!("the body {} does not contain {wanted:?}", excerpt(&text))),
+        };
+        let detail =
+            format!("status {found} and {} bytes in {}", text.len(), milliseconds(response.duration));
+        Ok(Answer::new(detail).but(seen.or(mismatch)))
+    }
+
+    fn dns(
+        &self,
+        name: &str,
+        server: Option<&Target>,
+        is_ipv6: bool,
+        address: Option<IpAddr>,
+    ) -> Result<Answer, Failed> {
+        let server = match server {
+            Some(server) => self.address(server)?,
+            None => target::resolver(self.lab, self.from)
+                .ok_or_else(|| Miss::impossible("no node of role internet to ask"))?,
+        };
+        let (witnesses, port) = self.witnesses_of_port(SocketAddr::new(server, 53), Protocol::Udp)?;
+        let kind = if is_ipv6 { Type::AAAA } else { Type::A };
+        let answer = dns::query(self.sockets, self.from, server, name, kind, self.patience);
+        let seen = self.check_seen(&witnesses, Sign::Datagram(port, &[]));
+        let answer = answer.map_err(|miss| Failed { miss, mismatch: seen.clone() })?;
+        let found: Vec<IpAddr> = answer.response.addresses().collect();
+        let words: Vec<String> = found.iter().map(IpAddr::to_string).collect();
+        let words = words.join(", ");
+        let mismatch = match (answer.response.rcode, address) {
+            (Rcode::REFUSED, _) => {
+                return Err(Miss::new(Outcome::Refused, format!("{server} refuses to answer")).into());
+            }
+            (Rcode::OK, _) if found.is_empty() => Some("the name has no address of that family".to_owned()),
+            (Rcode::OK, Some(wanted)) if !found.contains(&wanted) => {
+                Some(format!("resolves to {words}, not {wanted}"))
+            }
+            (Rcode::OK, _) => None,
+            (rcode, _) => Some(format!("{server} answered: {rcode}")),
+        };
+        Ok(Answer::new(format!("resolves to {words}")).but(seen.or(mismatch)))
+    }
+
+    fn path(&self, to: &Target, nodes: &[NodeName]) -> Result<Answer, Failed> {
+        const HOPS_MAX: u8 = 30;
+        let to = self.address(to)?;
+        let found = path::discover(self.sockets, self.from, to, HOPS_MAX, self.patience)?;
+        let place = |router: &Option<IpAddr>| {
+            router.map_or_else(|| "*".to_owned(), |router| target::place(self.lab, router))
+        };
+        let mut places: Vec<String> = found.routers.iter().map(place).collect();
+        if let Some(miss) = found.end {
+            if places.is_empty() {
+                return Err(miss.into());
+            }
+            let detail = format!("after {}: {}", places.join(", "), miss.detail());
+            return Err(match miss.outcome() {
+                Some(outcome) => Miss::new(outcome, detail).into(),
+                None => miss.into(),
+            });
+        }
+        let receivers = target::receivers(self.lab, to);
+        // Several nodes may stand for the internet; the expected one is as right as any.
+        let end = receivers.iter().find(|node| nodes.last() == Some(&node.name)).or(receivers.first());
+        places.push(end.map_or_else(|| to.to_string(), |node| node.name.to_string()));
+        let is_same = places.iter().map(String::as_str).eq(nodes.iter().map(|node| node.as_str()));
+        let mismatch = (!is_same).then(|| format!("the path is {}", places.join(", ")));
+        Ok(Answer::new(places.join(", ")).but(mismatch))
+    }
+
+    fn throughput(
+        &self,
+        to: &NodeName,
+        address: Option<IpAddr>,
+        rate: u64,
+        tolerance_percent: f64,
+    ) -> Result<Answer, Failed> {
+        let address = match address {
+            Some(address) => address,
+            None => self.address(&Target::Node(to.clone()))?,
+        };
+        let window = throughput::Window::default();
+        let found = throughput::measure(self.sockets, self.from, to, address, window, self.patience)?;
+        // Rates are far below 2^53.
+        let percent = (found.rate_bit_per_s as f64 / rate.max(1) as f64 - 1.0) * 100.0;
+        let words = format!("{:.3} Mbit/s, {percent:+.1} %", found.rate_bit_per_s as f64 / 1e6);
+        let mismatch = (percent.abs() > tolerance_percent).then(|| words.clone());
+        Ok(Answer::new(words).but(mismatch))
+    }
+
+    fn witnesses(&self, to: IpAddr, transport: Transport) -> Result<Vec<Witness>, Miss> {
+        if self.seen_as.is_none() {
+            return Ok(Vec::new());
+        }
+        let open = |node: &NodeName| Witness::open(self.sockets, node, Family::of(to), transport);
+        target::receivers(self.lab, to).iter().map(|node| open(&node.name)).collect()
+    }
+
+    /// Witnesses where a connection really ends, and the port there.
+    fn witnesses_of_port(&self, to: SocketAddr, protocol: Protocol) -> Result<(Vec<Witness>, u16), Miss> {
+        let end = target::behind_port_forward(self.lab, to, protocol);
+        let transport = if protocol == Protocol::Tcp { Transport::Tcp } else { Transport::Udp };
+        Ok((self.witnesses(end.ip(), transport)?, end.port()))
+    }
+
+    /// What the receiver saw, where it is not the address that was expected.
+    fn check_seen(&self, witnesses: &[Witness], sign: Sign<'_>) -> Option<String> {
+        let wanted = self.seen_as?;
+        match witnesses.iter().find_map(|witness| witness.source(sign)) {
+            Some(source) if source == wanted => None,
+            Some(source) => Some(format!("seen as {source}, not {wanted}")),
+            None => Some(format!("nothing arrived that could be seen as {wanted}")),
+        }
+    }
+}
+
+fn reply_mismatch(ping: &Ping, reply: &Reply) -> Option<String> {
+    let rtt = milliseconds(reply.rtt);
+    let at = |us: u32| Duration::from_micros(us.into());
+    if let Some(ttl) = ping.answer_ttl.filter(|ttl| *ttl != reply.ttl) {
+        return Some(format!("answered with TTL {}, not {ttl}", reply.ttl));
+    }
+    if let Some(hops) = ping.hops.filter(|hops| *hops != reply.hops()) {
+        return Some(format!("{} routers away (TTL {}), not {hops}", reply.hops(), reply.ttl));
+    }
+    if let Some(most) = ping.rtt_us_max.map(at).filter(|most| reply.rtt > *most) {
+        return Some(format!("answered in {rtt}, not in at most {}", milliseconds(most)));
+    }
+    let least = ping.rtt_us_min.map(at).filter(|least| reply.rtt < *least)?;
+    Some(format!("answered in {rtt}, not in at least {}", milliseconds(least)))
+}
+
+fn replies_words(replies: &[Reply]) -> String {
+    let Some(last) = replies.last() else { return String::new() };
+    let times = if replies.len() == 1 { String::new() } else { format!(" {} times, last", replies.len()) };
+    format!("answered{times} in {}, TTL {}", milliseconds(last.rtt), last.ttl)
+}
+
+fn route_words(found: &route::Route) -> String {
+    let via = found.via.map(|via| format!("via {via} ")).unwrap_or_default();
+    let dev = found.dev.as_ref().map(|dev| format!("dev {dev}")).unwrap_or_default();
+    let source = found.source.map(|source| format!(" src {source}")).unwrap_or_default();
+    format!("{via}{dev}{source}")
+}
+
+/// What differs between a wish and what was found, in words.
+fn differs<T: PartialEq + std::fmt::Display>(
+    word: &str,
+    wanted: Option<&T>,
+    found: Option<&T>,
+) -> Option<String> {
+    let wanted = wanted.filter(|wanted| Some(*wanted) != found)?;
+    let found = found.map_or_else(|| "none".to_owned(), T::to_string);
+    Some(format!("{word} {found}, not {wanted}"))
+}
+
+/// The beginning of a text, quoted.
+fn excerpt(text: &str) -> String {
+    const LEN_MAX: usize = 60;
+    let start: String = text.chars().take(LEN_MAX).collect();
+    let more = if start.len() < text.len() { "..." } else { "" };
+    format!("{start:?}{more}")
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{:.2} ms", duration.as_secs_f64() * 1000.0)
+}
