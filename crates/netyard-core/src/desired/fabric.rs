@@ -2,8 +2,8 @@
 
 use super::{link, veth};
 use crate::lab::{Lab, Network};
-use crate::mac::{Mac, fnv1a};
-use crate::name::{IFNAME_LEN_MAX, IfName, NetworkName};
+use crate::mac::Mac;
+use crate::name::{IfName, NetworkName};
 use crate::state::{Bridge, Link, LinkKind, Ns};
 use std::collections::BTreeMap;
 
@@ -15,39 +15,24 @@ pub const PORTS_PER_BRIDGE: usize = 1000;
 /// bridge stay below 1023.
 const BRANCHES_PER_BRIDGE: usize = 20;
 
-/// The name of a network's bridge in the fabric: the network's own where the kernel takes it as it is; otherwise
-/// its first eight bytes, `~` and six characters of a hash. No network name has a `~`, so the two never clash.
+/// The name of a network's bridge in the fabric: the network's own, shortened where the kernel would not take it.
 ///
 /// ```
 /// use netyard_core::{desired::fabric_bridge_name, name::NetworkName};
 /// let bridge = |network| fabric_bridge_name(&NetworkName::new(network).unwrap()).to_string();
 /// assert_eq!(bridge("lan"), "lan");
 /// assert_eq!(bridge("upstairs-office-2").len(), 15);
-/// assert!(bridge("upstairs-office-2").starts_with("upstairs~"));
 /// ```
 #[must_use]
 pub fn fabric_bridge_name(network: &NetworkName) -> IfName {
-    match IfName::new(network) {
-        // `lo` is taken in every namespace.
-        Ok(name) if name != "lo" => name,
-        _ => shortened(network, ""),
-    }
+    IfName::shortened(network.as_str())
 }
 
-/// The name of another link of that network in the fabric: the network's, `~` and the suffix.
+/// The name of another link of that network in the fabric: the network's, `~` and the suffix, shortened like that.
+///
+/// Neither network nor node names have a `~`, so that nothing else is called so.
 fn fabric_link_name(network: &NetworkName, suffix: &str) -> IfName {
-    let whole = format!("{network}~{suffix}");
-    IfName::new(whole).unwrap_or_else(|_| shortened(network, &format!("~{suffix}")))
-}
-
-fn shortened(network: &NetworkName, suffix: &str) -> IfName {
-    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let hash = fnv1a(0xcbf2_9ce4_8422_2325, network.as_str().as_bytes());
-    let hash: String = (0..6).map(|n| char::from(ALPHABET[(hash >> (34 + 5 * n)) as usize % 32])).collect();
-    let room = IFNAME_LEN_MAX.saturating_sub(1 + hash.len() + suffix.len());
-    // Network names are ASCII, so that any cut is between characters.
-    let head = &network.as_str()[..room.min(network.as_str().len())];
-    IfName::new(format!("{head}~{hash}{suffix}")).expect("at most 15 bytes without blank, slash or colon")
+    IfName::shortened(&format!("{network}~{suffix}"))
 }
 
 /// The bridge that holds the port of a network's nth interface.
@@ -87,5 +72,42 @@ pub(super) fn add_bridges(
                 Link { mac: mac(own), mtu: network.mtu, master: Some(master), ..veth(Ns::Fabric, other) };
             links.insert(own.clone(), end);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::{Arp, NetworkKind, Profile};
+
+    #[test]
+    fn no_bridge_of_a_huge_network_has_more_ports_than_the_kernel_takes() {
+        const PORTS: usize = 45_000;
+        let network = Network {
+            name: NetworkName::new("a-network-with-a-long-name").unwrap(),
+            kind: NetworkKind::Hub,
+            prefixes: vec![],
+            mtu: 1500,
+        };
+        let lab = Lab {
+            name: "huge".parse().unwrap(),
+            networks: vec![],
+            nodes: vec![],
+            expectations: vec![],
+            profile: Profile::Realistic,
+            arp: Arp::Dynamic,
+            dad: false,
+        };
+        let mut links = BTreeMap::new();
+        let hub = Bridge { stp: None, learns: false, snoops_multicast: false };
+        add_bridges(&mut links, &lab, &network, &hub, PORTS);
+        assert_eq!(links.len(), 45 + 2 * 44, "45 bridges, 44 pairs between them, and no name twice");
+        let mut ports: BTreeMap<IfName, usize> = BTreeMap::new();
+        for master in links.values().filter_map(|link| link.master.clone()) {
+            *ports.entry(master).or_default() += 1;
+        }
+        (0..PORTS).for_each(|index| *ports.entry(bridge_of_port(&network, index)).or_default() += 1);
+        assert_eq!(ports.len(), 45);
+        assert!(ports.values().all(|count| *count <= 1023), "{ports:?}");
     }
 }
