@@ -35,7 +35,7 @@ impl Mac {
 }
 
 /// FNV-1a with 64 bits: well spread for short names, needs no dependency, and is the same on every machine.
-fn fnv1a(seed: u64, bytes: &[u8]) -> u64 {
+pub(crate) fn fnv1a(seed: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(seed, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

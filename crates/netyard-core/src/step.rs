@@ -109,7 +109,7 @@ pub enum Step {
         /// Whether the kernel fills them.
         fills: bool,
     },
-    /// Adds an address; IPv6 without duplicate address detection.
+    /// Adds an address.
     AddAddress {
         /// Where.
         ns: Ns,
@@ -117,6 +117,8 @@ pub enum Step {
         dev: IfName,
         /// Address and prefix length.
         address: IpNet,
+        /// Whether an IPv6 address passes duplicate address detection before it is usable; without, it is at once.
+        dad: bool,
     },
     /// Removes an address.
     DeleteAddress {
@@ -141,7 +143,7 @@ pub enum Step {
         /// The route.
         route: Route,
     },
-    /// Adds a permanent neighbour entry.
+    /// Adds a permanent neighbour entry, in the place of one that was learned.
     AddNeighbour {
         /// Where.
         ns: Ns,

@@ -3,8 +3,16 @@
 //! All system calls and all `unsafe` of the workspace are here. Of netyard-core it uses the kernel's own nouns only:
 //! this crate does not know what a lab is.
 
+pub mod entry;
+pub mod fds;
+pub mod holder;
 pub mod limit;
+pub mod lock;
+pub mod mount;
 pub mod netlink;
 pub mod netns;
+pub mod process;
+pub mod signal;
 pub mod sysctl;
 pub mod traveller;
+pub mod userns;

@@ -1,69 +1,242 @@
-//! Network namespaces: made in one go, entered by threads made for it.
+//! Network namespaces: making many at once, and running code inside one.
 
 use crate::netlink::{Protocol, Socket};
-use std::fs::File;
+use std::ffi::CString;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-/// A network namespace that was just made.
+/// A network namespace that was just made, and a socket inside it.
 #[derive(Debug)]
 pub struct NewNamespace {
-    /// Holds it: when the last such descriptor is closed, it goes.
+    /// Keeps the namespace alive.
     pub fd: OwnedFd,
-    /// An rtnetlink socket in it.
+    /// An rtnetlink socket of the namespace.
     pub route: Socket,
 }
 
 /// A sysctl to write: path below `/proc/sys` as `net/ipv4/ip_forward`, and value.
 pub type Sysctl = (String, String);
 
-/// Makes a network namespace for each entry of `sysctls` and writes those values inside it.
+/// Makes one network namespace for each entry of `sysctls` and writes those values inside it, before any link exists
+/// there besides `lo`.
+///
+/// The namespaces belong to the user namespace `owner`, or to the caller's own. The work is done by a forked child,
+/// because only a process with a single thread may enter a user namespace, and none comes back from one.
+/// Same as `ip netns add` without the name, and `sysctl -w`.
 ///
 /// # Errors
-/// `EPERM` without `CAP_SYS_ADMIN`, `ENOSPC` at `user.max_net_namespaces`, or what a sysctl was refused with.
-///
-/// Same as `ip netns add NAME` and `sysctl -w KEY=VALUE` in it.
-pub fn create(userns: Option<BorrowedFd<'_>>, sysctls: &[Vec<Sysctl>]) -> io::Result<Vec<NewNamespace>> {
-    on_a_thread(move || {
-        if let Some(userns) = userns {
-            enter(userns, libc::CLONE_NEWUSER)?;
+/// Those of fork(2), setns(2) and unshare(2) (`ENOSPC`: `/proc/sys/user/max_net_namespaces` is reached), open(2) and
+/// write(2) of the sysctl files (`ENOENT` for a key that the kernel lacks). No namespace is left then.
+pub fn create(owner: Option<BorrowedFd<'_>>, sysctls: &[Vec<Sysctl>]) -> io::Result<Vec<NewNamespace>> {
+    let writes = prepared(sysctls);
+    let (ours, theirs) = pair()?;
+    // SAFETY: the child makes system calls only, on memory prepared above, and ends with `_exit`.
+    let child = unsafe { libc::fork() };
+    match child {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            // SAFETY: see above; a factory whose maker dies must not outlive it.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            let status = factory(owner.map(|fd| fd.as_raw_fd()), &writes, theirs.as_raw_fd());
+            // SAFETY: ends the child without running the parent's exit handlers.
+            unsafe { libc::_exit(status) }
         }
-        sysctls.iter().map(|values| create_one(values)).collect()
-    })?
+        pid => {
+            drop(theirs);
+            let made = receive(ours.as_fd(), sysctls.len());
+            drop(ours);
+            let status = wait(pid)?;
+            match status {
+                0 => made,
+                errno => Err(io::Error::from_raw_os_error(errno)),
+            }
+        }
+    }
 }
 
-fn create_one(sysctls: &[Sysctl]) -> io::Result<NewNamespace> {
-    // SAFETY: unshare(2) takes no pointers. A network namespace is a property of the calling thread alone, and that
-    // thread ends with `create`.
-    if unsafe { libc::unshare(libc::CLONE_NEWNET) } < 0 {
+/// Runs `f` on a thread that has entered the network namespace, and returns what it returns.
+///
+/// Needs `CAP_SYS_ADMIN` in the user namespace that owns the namespace, and in the caller's own (setns(2)).
+///
+/// # Errors
+/// Those of setns(2) and of starting a thread.
+///
+/// # Panics
+/// When `f` panics.
+pub fn within<R: Send>(ns: BorrowedFd<'_>, f: impl FnOnce() -> R + Send) -> io::Result<R> {
+    std::thread::scope(|scope| {
+        let entered = std::thread::Builder::new().stack_size(256 * 1024).spawn_scoped(scope, || {
+            enter(ns)?;
+            Ok(f())
+        })?;
+        entered.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Moves the calling thread into the network namespace. Same as `nsenter --net=FILE`.
+///
+/// # Errors
+/// Those of setns(2).
+pub fn enter(ns: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: setns(2) takes no pointers.
+    if unsafe { libc::setns(ns.as_raw_fd(), libc::CLONE_NEWNET) } < 0 {
         return Err(io::Error::last_os_error());
     }
-    for (path, value) in sysctls {
-        std::fs::write(format!("/proc/sys/{path}"), value)?;
+    Ok(())
+}
+
+struct Write {
+    path: CString,
+    value: CString,
+    /// Whether the file may be absent: bridge filtering, on kernels where it is not loaded.
+    is_optional: bool,
+}
+
+/// The sysctls as C strings, so that the child allocates nothing.
+fn prepared(sysctls: &[Vec<Sysctl>]) -> Vec<Vec<Write>> {
+    let one = |(path, value): &Sysctl| Write {
+        is_optional: path.starts_with("net/bridge/"),
+        path: CString::new(format!("/proc/sys/{path}")).unwrap_or_default(),
+        value: CString::new(value.as_str()).unwrap_or_default(),
+    };
+    sysctls.iter().map(|of_one| of_one.iter().map(one).collect()).collect()
+}
+
+/// How many pairs of descriptors go into one message (linux/net/scm.h `SCM_MAX_FD` is 253).
+const PAIRS_PER_MESSAGE: usize = 120;
+
+/// The child: makes the namespaces and sends `(namespace, socket)` pairs. Returns 0 or an errno. Allocates nothing.
+fn factory(owner: Option<RawFd>, sysctls: &[Vec<Write>], out: RawFd) -> i32 {
+    // SAFETY: plain system calls whose pointers name memory that outlives them.
+    unsafe {
+        if let Some(owner) = owner
+            && libc::setns(owner, libc::CLONE_NEWUSER) < 0
+        {
+            return errno();
+        }
+        let mut fds: [RawFd; PAIRS_PER_MESSAGE * 2] = [-1; PAIRS_PER_MESSAGE * 2];
+        let mut count = 0;
+        for writes in sysctls {
+            if libc::unshare(libc::CLONE_NEWNET) < 0 {
+                return errno();
+            }
+            for write in writes {
+                let done = write_sysctl(write);
+                if done != 0 {
+                    return done;
+                }
+            }
+            let ns = libc::open(c"/proc/thread-self/ns/net".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+            if ns < 0 {
+                return errno();
+            }
+            let Ok(socket) = Socket::open(Protocol::Route) else { return errno() };
+            fds[count] = ns;
+            fds[count + 1] = socket.into_raw();
+            count += 2;
+            if count == fds.len() {
+                if let Err(errno) = send_fds(out, &fds[..count]) {
+                    return errno;
+                }
+                count = 0;
+            }
+        }
+        match send_fds(out, &fds[..count]) {
+            Ok(()) => 0,
+            Err(errno) => errno,
+        }
     }
-    Ok(NewNamespace {
-        fd: File::open("/proc/thread-self/ns/net")?.into(),
-        route: Socket::open(Protocol::Route)?,
-    })
 }
 
-/// Runs `f` on a thread that has entered a network namespace.
-///
-/// # Errors
-/// `EPERM` without `CAP_SYS_ADMIN` in the user namespace that owns it.
-pub fn within<R: Send>(ns: BorrowedFd<'_>, f: impl FnOnce() -> R + Send) -> io::Result<R> {
-    on_a_thread(move || enter(ns, libc::CLONE_NEWNET).map(|()| f()))?
+/// Writes one sysctl of the calling thread's namespace. Allocates nothing.
+fn write_sysctl(write: &Write) -> i32 {
+    // SAFETY: plain system calls whose pointers name memory that outlives them.
+    unsafe {
+        let fd = libc::open(write.path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if fd < 0 {
+            let errno = errno();
+            return if errno == libc::ENOENT && write.is_optional { 0 } else { errno };
+        }
+        let value = write.value.as_bytes();
+        let done = libc::write(fd, value.as_ptr().cast(), value.len());
+        let status = if done < 0 { errno() } else { 0 };
+        libc::close(fd);
+        status
+    }
 }
 
-fn enter(ns: BorrowedFd<'_>, kind: libc::c_int) -> io::Result<()> {
-    use std::os::fd::AsRawFd;
-    // SAFETY: setns(2) takes no pointers; the descriptor is borrowed for the call.
-    if unsafe { libc::setns(ns.as_raw_fd(), kind) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+/// Sends descriptors with one byte and closes them here.
+fn send_fds(out: RawFd, fds: &[RawFd]) -> Result<(), i32> {
+    if fds.is_empty() {
+        return Ok(());
+    }
+    // Room for the header and the descriptors, aligned as `cmsghdr` needs.
+    let mut control = [0u64; (16 + PAIRS_PER_MESSAGE * 2 * 4) / 8 + 2];
+    let mut byte = 0u8;
+    // SAFETY: `message` names `byte` and `control`, which outlive the call; CMSG_SPACE of the descriptors fits into
+    // `control` by its definition.
+    unsafe {
+        let mut vector = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &raw mut vector;
+        message.msg_iovlen = 1;
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = libc::CMSG_SPACE(size_of_val(fds) as u32) as usize;
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        (*header).cmsg_level = libc::SOL_SOCKET;
+        (*header).cmsg_type = libc::SCM_RIGHTS;
+        (*header).cmsg_len = libc::CMSG_LEN(size_of_val(fds) as u32) as usize;
+        std::ptr::copy_nonoverlapping(fds.as_ptr(), libc::CMSG_DATA(header).cast(), fds.len());
+        while libc::sendmsg(out, &raw const message, libc::MSG_NOSIGNAL) < 0 {
+            // More descriptors are under way than `RLIMIT_NOFILE` allows until the receiver has taken some.
+            if errno() != libc::ETOOMANYREFS {
+                return Err(errno());
+            }
+            libc::sched_yield();
+        }
+        for fd in fds {
+            libc::close(*fd);
+        }
+    }
+    Ok(())
 }
 
-fn on_a_thread<R: Send>(f: impl FnOnce() -> R + Send) -> io::Result<R> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().spawn_scoped(scope, f)?;
-        thread.join().map_err(|_| io::Error::other("a thread in a namespace panicked"))
-    })
+fn errno() -> i32 {
+    io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+}
+
+fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
+}
+
+fn receive(from: BorrowedFd<'_>, wanted: usize) -> io::Result<Vec<NewNamespace>> {
+    let mut made = Vec::with_capacity(wanted);
+    while made.len() < wanted {
+        let (_, fds) = crate::fds::receive(from, &mut [0; 1])?;
+        if fds.is_empty() {
+            // The child ended early; its exit status says why.
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut fds = fds.into_iter();
+        while let (Some(fd), Some(route)) = (fds.next(), fds.next()) {
+            made.push(NewNamespace { fd, route: Socket::from_fd(route) });
+        }
+    }
+    Ok(made)
+}
+
+/// The exit code of a child; a signal counts as `ECHILD`.
+fn wait(pid: libc::pid_t) -> io::Result<i32> {
+    let mut status = 0;
+    loop {
+        // SAFETY: the pointer names `status`.
+        if unsafe { libc::waitpid(pid, &raw mut status, 0) } >= 0 {
+            return Ok(if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { libc::ECHILD });
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
 }

@@ -116,6 +116,13 @@ impl Socket {
         Self { fd, sequence: 1, buffer: Vec::new() }
     }
 
+    /// Gives the descriptor away.
+    #[must_use]
+    pub(crate) fn into_raw(self) -> std::os::fd::RawFd {
+        use std::os::fd::IntoRawFd;
+        self.fd.into_raw_fd()
+    }
+
     /// Joins a multicast group, for example `RTNLGRP_LINK` = 1 (netlink(7) `NETLINK_ADD_MEMBERSHIP`).
     ///
     /// # Errors

@@ -1,1 +1,0 @@
-//! What a lab wants from the kernel.

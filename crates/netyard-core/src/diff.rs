@@ -1,1 +1,0 @@
-//! The steps from one state to another.

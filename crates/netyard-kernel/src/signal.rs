@@ -1,0 +1,124 @@
+//! Signals as something to poll for (signalfd(2)), and children to reap.
+
+use crate::process::ExitStatus;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// Signals that arrive as readable bytes instead of interrupting.
+#[derive(Debug)]
+pub struct SignalFd(OwnedFd);
+
+impl SignalFd {
+    /// Blocks the signals for the calling thread, and those it starts from now on, and takes them from here.
+    ///
+    /// # Errors
+    /// Those of signalfd(2).
+    pub fn new(signals: &[i32]) -> io::Result<Self> {
+        // SAFETY: the set lives on this frame and is initialised by sigemptyset before use.
+        unsafe {
+            let mut set: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&raw mut set);
+            for signal in signals {
+                libc::sigaddset(&raw mut set, *signal);
+            }
+            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+            let fd = libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+            if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(Self(OwnedFd::from_raw_fd(fd))) }
+        }
+    }
+
+    /// The next signal that has arrived.
+    #[must_use]
+    pub fn next(&self) -> Option<i32> {
+        // struct signalfd_siginfo has 128 bytes and begins with the 32-bit signal number.
+        let mut info = [0; 128];
+        let got = rustix::io::read(&self.0, &mut info).ok()?;
+        (got == info.len()).then(|| i32::from_ne_bytes([info[0], info[1], info[2], info[3]]))
+    }
+}
+
+impl AsFd for SignalFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The number of `SIGCHLD`.
+pub const SIGCHLD: i32 = libc::SIGCHLD;
+/// The number of `SIGINT`.
+pub const SIGINT: i32 = libc::SIGINT;
+/// The number of `SIGQUIT`.
+pub const SIGQUIT: i32 = libc::SIGQUIT;
+/// The number of `SIGTERM`.
+pub const SIGTERM: i32 = libc::SIGTERM;
+/// The number of `SIGHUP`.
+pub const SIGHUP: i32 = libc::SIGHUP;
+/// The number of `SIGWINCH`.
+pub const SIGWINCH: i32 = libc::SIGWINCH;
+
+/// What became of a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChildChange {
+    /// It has ended and is reaped.
+    Ended(ExitStatus),
+    /// It was stopped by this signal.
+    Stopped(i32),
+}
+
+/// The next change of any child, without waiting.
+#[must_use]
+pub fn next_child_change() -> Option<(u32, ChildChange)> {
+    change(-1, libc::WNOHANG)
+}
+
+/// Waits for a child to end or stop.
+#[must_use]
+pub fn wait_for_change(pid: u32) -> Option<ChildChange> {
+    change(i32::try_from(pid).ok()?, 0).map(|(_, change)| change)
+}
+
+fn change(pid: i32, flags: i32) -> Option<(u32, ChildChange)> {
+    let mut status = 0;
+    loop {
+        // SAFETY: the pointer names `status`. `__WALL`: a program started across a go-between sends no signal.
+        let pid = unsafe { libc::waitpid(pid, &raw mut status, flags | libc::WUNTRACED | libc::__WALL) };
+        if pid < 0 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
+            continue;
+        }
+        let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0)?;
+        let change = if libc::WIFSTOPPED(status) {
+            ChildChange::Stopped(libc::WSTOPSIG(status))
+        } else if libc::WIFSIGNALED(status) {
+            ChildChange::Ended(ExitStatus::Signal(libc::WTERMSIG(status)))
+        } else {
+            ChildChange::Ended(ExitStatus::Code(libc::WEXITSTATUS(status)))
+        };
+        return Some((pid, change));
+    }
+}
+
+/// Ignores the signals, or gives them their default action back. Same as the shell's `trap '' SIGNAL`.
+pub fn ignore(signals: &[i32], is_ignored: bool) {
+    for signal in signals {
+        // SAFETY: SIG_IGN and SIG_DFL are valid actions.
+        unsafe { libc::signal(*signal, if is_ignored { libc::SIG_IGN } else { libc::SIG_DFL }) };
+    }
+}
+
+/// Stops the calling process as its child was stopped, until somebody continues it.
+pub fn stop_self() {
+    // SAFETY: raise(3) takes no pointers.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}
+
+/// Keeps the process alive when the thread that started it ends (prctl(2) `PR_SET_PDEATHSIG` off).
+pub fn outlive_caller() {
+    // SAFETY: prctl(2) with integers.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) };
+}
+
+/// Ends the process when the thread that started it ends.
+pub fn die_with_caller() {
+    // SAFETY: prctl(2) with integers.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+}

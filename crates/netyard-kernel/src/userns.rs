@@ -1,0 +1,98 @@
+//! User namespaces: who is who inside (user_namespaces(7)).
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+
+/// How user and group ids inside a user namespace stand for those outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdMap {
+    /// First user id outside that stands for 0 inside.
+    pub uid: u32,
+    /// First group id outside that stands for 0 inside.
+    pub gid: u32,
+    /// How many consecutive ids are mapped; 1 needs no privilege.
+    pub count: u32,
+}
+
+impl IdMap {
+    /// Only the caller's own user and group, as 0 inside. Needs no privilege.
+    #[must_use]
+    pub fn own() -> Self {
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        Self { uid, gid, count: 1 }
+    }
+
+    /// The same ids once more, for a user namespace inside one that has this map.
+    #[must_use]
+    pub fn nested(&self) -> Self {
+        Self { uid: 0, gid: 0, count: self.count }
+    }
+
+    /// Writes the map for a process that has just entered its own user namespace.
+    ///
+    /// # Errors
+    /// Those of open(2) and write(2) of `/proc/PID/uid_map`: `EPERM` where the caller may not map these ids.
+    pub fn write(&self, pid: u32) -> io::Result<()> {
+        let to = |file: &str, text: &str| fs::write(format!("/proc/{pid}/{file}"), text);
+        if self.count == 1 {
+            // Without privilege a group map is accepted only when the namespace gives up setgroups(2).
+            match to("setgroups", "deny") {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        to("uid_map", &format!("0 {} {}", self.uid, self.count))?;
+        to("gid_map", &format!("0 {} {}", self.gid, self.count))
+    }
+}
+
+/// Makes a user namespace inside the caller's own and returns the descriptor that keeps it.
+///
+/// The caller keeps all capabilities in it, as its parent; what is in it has none outside.
+///
+/// # Errors
+/// Those of fork(2), unshare(2) (`ENOSPC`: `/proc/sys/user/max_user_namespaces` is reached) and [`IdMap::write`].
+pub fn create(map: &IdMap) -> io::Result<OwnedFd> {
+    let (mut told, tell) = io::pipe()?;
+    let (wait, mut go) = io::pipe()?;
+    // SAFETY: the child makes system calls only and ends with `_exit`.
+    let child = unsafe { libc::fork() };
+    match child {
+        -1 => Err(io::Error::last_os_error()),
+        0 => anchor(&tell, &wait, &go),
+        pid => {
+            drop((tell, wait));
+            let mut answer = [0; 4];
+            let made = told.read_exact(&mut answer).and_then(|()| match i32::from_ne_bytes(answer) {
+                0 => {
+                    map.write(pid.unsigned_abs())?;
+                    Ok(OwnedFd::from(fs::File::open(format!("/proc/{pid}/ns/user"))?))
+                }
+                errno => Err(io::Error::from_raw_os_error(errno)),
+            });
+            let _ = go.write_all(&[0]);
+            // SAFETY: waits for our own child; no status is asked for.
+            while unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) } < 0
+                && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+            {}
+            made
+        }
+    }
+}
+
+/// The child of [`create`]: holds the namespace until it is told to end, or its maker is gone.
+fn anchor(tell: &io::PipeWriter, wait: &io::PipeReader, go: &io::PipeWriter) -> ! {
+    use std::os::fd::AsRawFd;
+    // SAFETY: system calls on descriptors that are open here and on memory of this frame.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        libc::close(go.as_raw_fd());
+        let made = libc::unshare(libc::CLONE_NEWUSER);
+        let errno = if made < 0 { *libc::__errno_location() } else { 0 };
+        libc::write(tell.as_raw_fd(), (&raw const errno).cast(), size_of::<i32>());
+        let mut byte = 0u8;
+        libc::read(wait.as_raw_fd(), (&raw mut byte).cast(), 1);
+        libc::_exit(0)
+    }
+}

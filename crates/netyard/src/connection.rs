@@ -1,0 +1,105 @@
+//! A conversation with a holder.
+
+use crate::error::{Error, Result};
+use crate::protocol::{Reply, Request};
+use crate::wire::{self, Inbox};
+use rustix::net::sockopt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// An open connection to a holder.
+#[derive(Debug)]
+pub struct Connection {
+    stream: OwnedFd,
+    inbox: Inbox,
+}
+
+impl Connection {
+    /// Speaks over a connected stream socket.
+    #[must_use]
+    pub fn new(stream: OwnedFd) -> Self {
+        Self { stream, inbox: Inbox::default() }
+    }
+
+    /// The process at the other end (`SO_PEERCRED`): the holder itself when it has called listen(2).
+    ///
+    /// # Errors
+    /// Those of getsockopt(2) and pidfd_open(2).
+    pub fn holder(&self) -> io::Result<(u32, OwnedFd)> {
+        let credentials = sockopt::socket_peercred(&self.stream)?;
+        let pidfd = rustix::process::pidfd_open(credentials.pid, rustix::process::PidfdFlags::empty())?;
+        // The holder was alive when it accepted us. If our connection is still open now, it was alive when the pid
+        // fd was opened too, so that the fd cannot name a later process with the same number.
+        if self.is_closed()? {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Ok((credentials.pid.as_raw_nonzero().get().unsigned_abs(), pidfd))
+    }
+
+    fn is_closed(&self) -> io::Result<bool> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let mut fds = [PollFd::new(&self.stream, PollFlags::RDHUP)];
+        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+        Ok(fds[0].revents().intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR))
+    }
+
+    /// Asks, and waits for the answer and the descriptors that come with it.
+    ///
+    /// # Errors
+    /// What the holder answered, or that it is gone.
+    pub fn ask(&mut self, request: &Request) -> Result<(Reply, Vec<OwnedFd>)> {
+        self.ask_with_progress(request, &mut |_, _| {})
+    }
+
+    /// Asks, tells of every step done meanwhile, and waits for the answer.
+    ///
+    /// # Errors
+    /// What the holder answered, or that it is gone.
+    pub fn ask_with_progress(
+        &mut self,
+        request: &Request,
+        on_step: &mut dyn FnMut(usize, usize),
+    ) -> Result<(Reply, Vec<OwnedFd>)> {
+        wire::send(self.stream.as_fd(), request, &[]).map_err(|e| gone(&e))?;
+        loop {
+            match self.next()? {
+                (Reply::Progress(done, all), _) => on_step(done, all),
+                answer => return Ok(answer),
+            }
+        }
+    }
+
+    /// Waits for one more answer to the last request.
+    ///
+    /// # Errors
+    /// What the holder answered, or that it is gone.
+    pub fn next(&mut self) -> Result<(Reply, Vec<OwnedFd>)> {
+        match wire::receive(&self.stream, &mut self.inbox).map_err(|e| gone(&e))? {
+            (Reply::Failed(error), _) => Err(*error),
+            answer => Ok(answer),
+        }
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+fn gone(error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+            Error::kernel("K010", "the lab's holder process has ended")
+                .help("the lab is gone with it; `netyard up FILE` builds it again")
+        }
+        _ => Error::io("cannot speak to the lab's holder process", error),
+    }
+}
+
+/// The answer was not one of those that the request has.
+#[must_use]
+pub fn unexpected(reply: &Reply) -> Error {
+    Error::kernel("K011", format!("the lab's holder answered something else than was asked: {reply:?}"))
+        .help("is it of another version of netyard? `netyard down` and `netyard up` make a new one")
+}

@@ -1,0 +1,86 @@
+//! What went wrong, in words for the person at the keyboard.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What kind of failure it is; decides the exit code of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorKind {
+    /// The caller asked for something that cannot be: a wrong file, an unknown name.
+    Input,
+    /// The kernel refused.
+    Kernel,
+    /// An expectation did not come true.
+    Expectation,
+}
+
+/// A failure: what was being done, to which object, the kernel's own words, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Error {
+    /// What kind of failure it is.
+    pub kind: ErrorKind,
+    /// Code for `netyard explain`.
+    pub code: String,
+    /// What was being done, to what, and what came of it: a lower-case fragment.
+    pub title: String,
+    /// Facts on lines of their own: the kernel's words, the equivalent command.
+    pub notes: Vec<String>,
+    /// What to do.
+    pub help: Option<String>,
+    /// A whole text to show instead: the problems of a lab file, rendered.
+    pub report: Option<String>,
+}
+
+/// The result of what the engine does.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// A failure of the caller's making.
+    pub fn input(code: &str, title: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Input, code, title)
+    }
+
+    /// A refusal by the kernel.
+    pub fn kernel(code: &str, title: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Kernel, code, title)
+    }
+
+    /// A refusal by the kernel, with the error that a system call gave.
+    pub fn io(title: impl fmt::Display, source: &std::io::Error) -> Self {
+        Self::kernel("K001", format!("{title}: {source}"))
+    }
+
+    fn new(kind: ErrorKind, code: &str, title: impl Into<String>) -> Self {
+        Self { kind, code: code.into(), title: title.into(), notes: Vec::new(), help: None, report: None }
+    }
+
+    /// Adds a fact.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(report) = &self.report {
+            return f.write_str(report.trim_end());
+        }
+        write!(f, "error[{}]: {}", self.code, self.title)?;
+        for note in &self.notes {
+            write!(f, "\n  = {note}")?;
+        }
+        self.help.as_ref().map_or(Ok(()), |help| write!(f, "\n  = help: {help}"))
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,139 @@
+//! The files that a node has of its own: `/etc/hosts`, `/etc/resolv.conf`, `/run`, `/tmp`.
+//!
+//! They lie in the holder's private `/run` and are shown to programs by bind mounts. A node's are made when the
+//! first program enters it.
+
+use crate::protocol::Spec;
+use netyard_core::lab::{Lab, Node, Role};
+use netyard_kernel::process::Mount;
+use std::ffi::CString;
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+const ROOT: &str = "/run/netyard";
+/// Where `ip netns` looks.
+pub(super) const NETNS: &str = "/run/netns";
+
+/// Makes the folders that every lab has.
+pub(super) fn make_folders() -> io::Result<()> {
+    ["nodes", "shared"].iter().try_for_each(|name| fs::create_dir_all(Path::new(ROOT).join(name)))?;
+    fs::create_dir_all("/run/lock")?;
+    fs::create_dir_all(NETNS)
+}
+
+/// Writes the table of names that all nodes share.
+pub(super) fn write_hosts(lab: &Lab) -> io::Result<()> {
+    fs::write(hosts_path(), hosts(lab))
+}
+
+fn hosts_path() -> PathBuf {
+    Path::new(ROOT).join("shared/hosts")
+}
+
+/// The table of names (hosts(5)): every address of every node, the first of each family first.
+fn hosts(lab: &Lab) -> String {
+    let mut text = String::from("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n");
+    for node in &lab.nodes {
+        for address in node.addresses() {
+            let _ = write!(text, "{} {}", address.addr(), node.name);
+            if node.hostname() != node.name.as_str() {
+                let _ = write!(text, " {}", node.hostname());
+            }
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// The resolver of a node (resolv.conf(5)): the internet nodes that it shares an address family with.
+fn resolver(lab: &Lab, node: &Node) -> String {
+    let mut text = format!("# Written for node {} of lab {}.\n", node.name, lab.name);
+    let servers = lab.nodes.iter().filter(|other| other.role == Role::Internet && other.name != node.name);
+    for server in servers {
+        let shared = server.addresses().map(|a| a.addr()).find(|a| node.address(Some(a.is_ipv6())).is_some());
+        if let Some(address) = shared {
+            let _ = writeln!(text, "nameserver {address}");
+        }
+    }
+    text
+}
+
+/// The node's own files, made where they are missing: what is shown where.
+pub(super) fn of_node(lab: &Lab, node: &Node) -> io::Result<Vec<(PathBuf, PathBuf)>> {
+    let folder = Path::new(ROOT).join("nodes").join(node.name.as_str());
+    let run = folder.join("run");
+    fs::create_dir_all(run.join("lock"))?;
+    fs::create_dir_all(folder.join("tmp"))?;
+    let resolver_file = folder.join("resolv.conf");
+    fs::write(&resolver_file, resolver(lab, node))?;
+    let mut binds = Vec::new();
+    if Path::new("/etc/hosts").exists() {
+        binds.push((hosts_path(), PathBuf::from("/etc/hosts")));
+    }
+    match fs::read_link("/etc/resolv.conf") {
+        // A link into /run (systemd-resolved) is served by a file in the node's own /run.
+        Ok(target) => {
+            let target = Path::new("/etc").join(target);
+            let target = normalized(&target);
+            if let Ok(below_run) = target.strip_prefix("/run") {
+                let file = run.join(below_run);
+                fs::create_dir_all(file.parent().unwrap_or(&run))?;
+                fs::write(file, resolver(lab, node))?;
+            } else if target.exists() {
+                binds.push((resolver_file, target));
+            }
+        }
+        Err(_) if Path::new("/etc/resolv.conf").exists() => {
+            binds.push((resolver_file, PathBuf::from("/etc/resolv.conf")));
+        }
+        Err(_) => {}
+    }
+    binds.push((run, PathBuf::from("/run")));
+    Ok(binds)
+}
+
+/// The path without `.` and `..`.
+fn normalized(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut all, part| {
+        match part {
+            std::path::Component::ParentDir => drop(all.pop()),
+            std::path::Component::CurDir => {}
+            part => all.push(part),
+        }
+        all
+    })
+}
+
+/// What a program of the lab file sees: the node's own files, all else read-only, and the home folder hidden but
+/// for the lab file's own folder.
+pub(super) fn mounts_of_program(spec: &Spec, node: &Node) -> io::Result<Vec<Mount>> {
+    let mut binds = of_node(&spec.lab, node)?;
+    let run = binds.pop().map(|(run, _)| run).unwrap_or_default();
+    let mut mounts: Vec<Mount> = binds.iter().map(|(from, to)| bind(from, to)).collect();
+    mounts.push(Mount::Sysfs);
+    mounts.push(keep(&spec.folder, &spec.folder, true));
+    mounts.push(keep(Path::new("/proc"), Path::new("/proc"), false));
+    mounts.push(keep(&run, Path::new("/run"), false));
+    mounts.push(keep(&run.with_file_name("tmp"), Path::new("/tmp"), false));
+    mounts.push(Mount::ReadOnly { target: c"/".into() });
+    if let Some(home) = spec.home.as_deref().filter(|home| home.is_dir() && *home != Path::new("/")) {
+        mounts.push(Mount::Tmpfs { target: path_text(home), options: c"mode=0700,size=16m".into() });
+    }
+    Ok(mounts)
+}
+
+fn bind(source: &Path, target: &Path) -> Mount {
+    Mount::Bind { source: path_text(source), target: path_text(target) }
+}
+
+fn keep(source: &Path, target: &Path, is_read_only: bool) -> Mount {
+    Mount::Keep { source: path_text(source), target: path_text(target), is_read_only }
+}
+
+/// A path without zero bytes, which no path from the kernel has.
+fn path_text(path: &Path) -> CString {
+    CString::new(path.as_os_str().as_bytes()).unwrap_or_default()
+}

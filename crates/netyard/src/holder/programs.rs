@@ -1,0 +1,312 @@
+//! The programs that a lab file starts: started, reaped, started again, and what they print.
+
+use super::client::LogFilter;
+use super::files;
+use crate::error::{Error, Result};
+use crate::namespaces::Namespaces;
+use crate::protocol::{LogChunk, ProgramState, ProgramStatus, Spec};
+use netyard_core::lab::{Node, Program, Restart};
+use netyard_core::name::NodeName;
+use netyard_core::state::Ns;
+use netyard_kernel::process::{self, Doors, ExitStatus, Launch};
+use netyard_kernel::signal::{ChildChange, next_child_change};
+use std::collections::VecDeque;
+use std::ffi::CString;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
+
+/// How much of what each program printed is kept, in bytes: the last of it.
+const LOG_LEN_MAX: usize = 256 * 1024;
+/// The first pause before a program is started again; it doubles up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// A program that ran this long had a good start: the next pause is short again.
+const GOOD_RUN: Duration = Duration::from_secs(10);
+
+/// All programs of a lab.
+#[derive(Default)]
+pub(super) struct Programs {
+    supervised: Vec<Supervised>,
+}
+
+struct Supervised {
+    node: NodeName,
+    program: Program,
+    state: State,
+    started: Instant,
+    pause: Duration,
+    restarts: u32,
+    output: Option<std::io::PipeReader>,
+    log: VecDeque<u8>,
+    /// What it takes to start it.
+    launch: Launch,
+    net: OwnedFd,
+    user: Option<OwnedFd>,
+}
+
+enum State {
+    Running { pid: u32, pidfd: OwnedFd },
+    Waiting { until: Instant },
+    Exited(ExitStatus),
+}
+
+impl Programs {
+    /// Starts the programs that are new, and ends those that are no longer wanted or have changed.
+    ///
+    /// # Errors
+    /// The first program that cannot be started; those that were running before go on, and none of the new ones.
+    pub(super) fn change_to(&mut self, spec: &Spec, namespaces: &Namespaces, user: Option<&OwnedFd>) -> Result<()> {
+        let mut wanted = Vec::new();
+        for node in &spec.lab.nodes {
+            for program in &node.programs {
+                wanted.push((node, program));
+            }
+        }
+        let is_wanted = |running: &Supervised| {
+            wanted.iter().any(|(node, program)| node.name == running.node && **program == running.program)
+        };
+        let mut started = Vec::new();
+        for (node, program) in &wanted {
+            if !self.supervised.iter().any(|s| s.node == node.name && s.program == **program) {
+                let mut supervised = Supervised::new(spec, node, program, namespaces, user)?;
+                supervised.start().map_err(|error| not_started(node, program, &error))?;
+                started.push(supervised);
+            }
+        }
+        self.supervised.retain(is_wanted);
+        self.supervised.append(&mut started);
+        Ok(())
+    }
+
+    /// Takes note of programs that have ended. Other children are those that ended programs left to pid 1.
+    pub(super) fn reap(&mut self) {
+        while let Some((pid, change)) = next_child_change() {
+            let ChildChange::Ended(status) = change else { continue };
+            let is_it = |s: &&mut Supervised| matches!(s.state, State::Running { pid: own, .. } if own == pid);
+            if let Some(supervised) = self.supervised.iter_mut().find(is_it) {
+                supervised.ended(status);
+            }
+        }
+    }
+
+    /// When the next program is to be started again.
+    pub(super) fn next_start(&self) -> Option<Instant> {
+        let due = |s: &Supervised| match s.state {
+            State::Waiting { until } => Some(until),
+            _ => None,
+        };
+        self.supervised.iter().filter_map(due).min()
+    }
+
+    /// Starts the programs again whose pause is over.
+    pub(super) fn restart_due(&mut self, now: Instant) {
+        for supervised in &mut self.supervised {
+            if matches!(supervised.state, State::Waiting { until } if until <= now) {
+                supervised.restarts += 1;
+                if let Err(error) = supervised.start() {
+                    supervised.say(&format!("cannot {}: {}", error.doing, error.source));
+                    supervised.wait_for_start();
+                }
+            }
+        }
+    }
+
+    /// The pipes that programs print into.
+    pub(super) fn outputs(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.supervised.iter().filter_map(|s| s.output.as_ref()).map(AsFd::as_fd)
+    }
+
+    /// Takes in what programs have printed.
+    pub(super) fn read_output(&mut self) -> Vec<LogChunk> {
+        self.supervised.iter_mut().filter_map(Supervised::read_output).collect()
+    }
+
+    /// What is kept of what programs printed.
+    pub(super) fn logs(&mut self, filter: &LogFilter) -> Vec<LogChunk> {
+        self.read_output();
+        let wanted = self.supervised.iter_mut().filter(|s| filter.admits(&s.node, &s.program.name));
+        wanted.map(|s| s.chunk(String::from_utf8_lossy(s.log.make_contiguous()).into_owned())).collect()
+    }
+
+    /// What each program does.
+    pub(super) fn status(&self) -> Vec<ProgramStatus> {
+        let state = |s: &Supervised| match s.state {
+            State::Running { .. } => ProgramState::Running,
+            State::Waiting { .. } => ProgramState::Waiting,
+            State::Exited(status) => ProgramState::Exited(status.shell_code()),
+        };
+        let status = |s: &Supervised| ProgramStatus {
+            node: s.node.clone(),
+            name: s.program.name.clone(),
+            argv: s.program.argv.clone(),
+            state: state(s),
+            restarts: s.restarts,
+        };
+        self.supervised.iter().map(status).collect()
+    }
+}
+
+impl Supervised {
+    fn new(
+        spec: &Spec,
+        node: &Node,
+        program: &Program,
+        namespaces: &Namespaces,
+        user: Option<&OwnedFd>,
+    ) -> Result<Self> {
+        let duplicated = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map_err(|e| Error::io("cannot copy a descriptor", &e));
+        let ns = Ns::Node(node.name.clone());
+        let net = namespaces.fd(&ns).ok_or_else(|| Error::kernel("K011", format!("`{ns}` has no namespace")))?;
+        let mounts = files::mounts_of_program(spec, node)
+            .map_err(|e| Error::io(format!("cannot make the files of node `{}`", node.name), &e))?;
+        let text = |text: &str| CString::new(text).map_err(|_| {
+            Error::input("L091", format!("program `{}` of node `{}` has a zero byte in its words", program.name, node.name))
+        });
+        let launch = Launch {
+            argv: program.argv.iter().map(|word| text(word)).collect::<Result<_>>()?,
+            env: environment(spec, node, program).iter().map(|entry| text(entry)).collect::<Result<_>>()?,
+            cwd: CString::new(spec.folder.as_os_str().as_bytes()).ok(),
+            mounts,
+            hostname: Some(node.hostname().to_owned()),
+            no_new_privs: true,
+            new_session: true,
+            ..Launch::default()
+        };
+        Ok(Self {
+            node: node.name.clone(),
+            program: program.clone(),
+            state: State::Exited(ExitStatus::Code(0)),
+            started: Instant::now(),
+            pause: PAUSE_MIN,
+            restarts: 0,
+            output: None,
+            log: VecDeque::new(),
+            launch,
+            net: duplicated(net)?,
+            user: user.map(|fd| duplicated(fd.as_fd())).transpose()?,
+        })
+    }
+
+    fn start(&mut self) -> std::result::Result<(), process::LaunchError> {
+        let (reader, writer) = std::io::pipe()?;
+        rustix::io::ioctl_fionbio(&reader, true).map_err(std::io::Error::from)?;
+        let null = std::fs::File::open("/dev/null")?;
+        self.launch.stdio = [Some(null.into()), Some(writer.try_clone()?.into()), Some(writer.into())];
+        let doors =
+            Doors { holder: None, user: self.user.as_ref().map(AsFd::as_fd), net: Some(self.net.as_fd()) };
+        let started = self.launch.start(&doors);
+        self.launch.stdio = [None, None, None];
+        let running = started?;
+        self.read_output();
+        self.output = Some(reader);
+        self.started = Instant::now();
+        self.state = State::Running { pid: running.pid, pidfd: running.pidfd };
+        Ok(())
+    }
+
+    fn ended(&mut self, status: ExitStatus) {
+        self.read_output();
+        let is_failure = status != ExitStatus::Code(0);
+        let again = match self.program.restart {
+            Restart::Never => false,
+            Restart::OnFailure => is_failure,
+            Restart::Always => true,
+        };
+        let how = match status {
+            ExitStatus::Code(code) => format!("ended with code {code}"),
+            ExitStatus::Signal(signal) => format!("ended by signal {signal}"),
+        };
+        if again {
+            if self.started.elapsed() >= GOOD_RUN {
+                self.pause = PAUSE_MIN;
+            }
+            self.say(&format!("{how}; starts again in {} ms", self.pause.as_millis()));
+            self.wait_for_start();
+        } else {
+            if is_failure {
+                self.say(&how);
+            }
+            self.state = State::Exited(status);
+        }
+    }
+
+    fn wait_for_start(&mut self) {
+        self.state = State::Waiting { until: Instant::now() + self.pause };
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+    }
+
+    /// A line of ours among the program's.
+    fn say(&mut self, words: &str) {
+        self.keep(format!("netyard: {words}\n").as_bytes());
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.log.extend(bytes);
+        let excess = self.log.len().saturating_sub(LOG_LEN_MAX);
+        self.log.drain(..excess);
+    }
+
+    fn read_output(&mut self) -> Option<LogChunk> {
+        let output = self.output.as_mut()?;
+        let mut fresh = Vec::new();
+        let mut buffer = [0; 16 * 1024];
+        // A bounded number of reads: a program that prints without end must not hold up the lab.
+        for _ in 0..16 {
+            match output.read(&mut buffer) {
+                Ok(0) => {
+                    self.output = None;
+                    break;
+                }
+                Ok(length) => fresh.extend_from_slice(&buffer[..length]),
+                Err(_) => break,
+            }
+        }
+        if fresh.is_empty() {
+            return None;
+        }
+        self.keep(&fresh);
+        Some(self.chunk(String::from_utf8_lossy(&fresh).into_owned()))
+    }
+
+    fn chunk(&self, text: String) -> LogChunk {
+        LogChunk { node: self.node.clone(), program: self.program.name.clone(), text }
+    }
+}
+
+impl Drop for Supervised {
+    /// A program that is no longer wanted ends at once.
+    fn drop(&mut self) {
+        if let State::Running { pidfd, .. } = &self.state {
+            let _ = process::kill(pidfd.as_fd());
+        }
+    }
+}
+
+/// The environment of a lab's program: the node's, the program's, and nothing of the caller's but `PATH`.
+fn environment(spec: &Spec, node: &Node, program: &Program) -> Vec<String> {
+    let path = std::env::var("PATH").ok().filter(|path| !path.is_empty());
+    let path = path.unwrap_or_else(|| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
+    let mut all = node.env.clone();
+    all.extend(program.env.clone());
+    for (name, value) in [
+        ("PATH", path),
+        ("HOME", "/root".into()),
+        ("NETYARD_LAB", spec.lab.name.to_string()),
+        ("NETYARD_NODE", node.name.to_string()),
+    ] {
+        all.entry(name.to_owned()).or_insert(value);
+    }
+    all.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+fn not_started(node: &Node, program: &Program, error: &process::LaunchError) -> Error {
+    let title = format!("cannot start program `{}` of node `{}`: {}", program.name, node.name, error.source);
+    let mut result = Error::kernel("K020", title).note(format!("while trying to {}", error.doing));
+    if error.is_program {
+        let word = program.argv.first().map_or("", String::as_str);
+        result = result.help(format!("is `{word}` installed, and is it in PATH?"));
+    }
+    result
+}

@@ -1,0 +1,161 @@
+//! What can be asked of a holder, and what it answers.
+
+use crate::error::Error;
+use crate::probe::SocketKind;
+use netyard_core::lab::Lab;
+use netyard_core::name::{IfName, LabName, NodeName};
+use netyard_core::state::State;
+use netyard_core::step::Step;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// One request. Each is answered by one [`Reply`], after any number of [`Reply::Progress`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// The first message of the process that started the holder: build this. Answered when the lab is ready.
+    Build(Box<Spec>),
+    /// From the process that started the holder: the lab is known to others now and may outlive it.
+    Commit,
+    /// What the lab is.
+    Describe,
+    /// The namespaces for a program that a person starts: inner user namespace (where there is one) and network
+    /// namespace travel with the answer.
+    Enter {
+        /// The node; none for the fabric, with all nodes listed by `ip netns`.
+        node: Option<NodeName>,
+    },
+    /// Sockets made inside nodes; they travel with the answer in this order. At most 250.
+    Sockets(Vec<(NodeName, SocketKind)>),
+    /// The network namespace of a node; it travels with the answer.
+    Namespace(NodeName),
+    /// The live state of the kernel.
+    Live,
+    /// The steps that would make this of the running lab.
+    Plan(Box<Spec>),
+    /// Make this of the running lab, or leave it as it is.
+    Apply(Box<Spec>),
+    /// Pull or plug the cable of an interface: the node's end goes down or up.
+    SetLink {
+        /// The node.
+        node: NodeName,
+        /// Its interface.
+        interface: IfName,
+        /// Plugged or pulled.
+        is_up: bool,
+    },
+    /// The programs of the lab.
+    Programs,
+    /// What programs printed.
+    Logs {
+        /// Of this node only.
+        node: Option<NodeName>,
+        /// Of this program only.
+        program: Option<String>,
+        /// Go on with what they print from now on, until the connection closes.
+        follow: bool,
+    },
+}
+
+/// One answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// It is done.
+    Done,
+    /// It cannot be done, and nothing has changed.
+    Failed(Box<Error>),
+    /// Steps done so far, of how many.
+    Progress(usize, usize),
+    /// For [`Request::Describe`].
+    Description(Box<Description>),
+    /// For [`Request::Enter`].
+    Entrance(Entrance),
+    /// For [`Request::Live`].
+    State(Box<State>),
+    /// For [`Request::Plan`] and [`Request::Apply`]: the steps taken, or to take.
+    Steps(Vec<Step>),
+    /// For [`Request::Programs`].
+    Programs(Vec<ProgramStatus>),
+    /// For [`Request::Logs`].
+    Logs(Vec<LogChunk>),
+}
+
+/// What a holder is to build, and for whom.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Spec {
+    /// The lab.
+    pub lab: Lab,
+    /// The file it came from, absolute; none for standard input and for labs built by a program.
+    pub file: Option<PathBuf>,
+    /// The folder that the lab's programs see and start in.
+    pub folder: PathBuf,
+    /// The caller's home folder, hidden from the lab's programs.
+    pub home: Option<PathBuf>,
+    /// The change to the kernel that shall fail, for tests.
+    pub fail_at: Option<usize>,
+}
+
+/// A lab that runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Description {
+    /// Its definition.
+    pub lab: Lab,
+    /// The file it came from.
+    pub file: Option<PathBuf>,
+    /// When it became ready, in seconds since 1970.
+    pub up_since: u64,
+}
+
+/// How a program gets into a node, besides the descriptors.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Entrance {
+    /// The lab.
+    pub lab: LabName,
+    /// The node's host name.
+    pub hostname: String,
+    /// `NAME`, `VALUE` of the node's environment.
+    pub env: Vec<(String, String)>,
+    /// Files and folders of the node: shown at the second path.
+    pub binds: Vec<(PathBuf, PathBuf)>,
+    /// Whether an inner user namespace comes before the network namespace.
+    pub has_user_namespace: bool,
+}
+
+/// A program of the lab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramStatus {
+    /// Its node.
+    pub node: NodeName,
+    /// Its name.
+    pub name: String,
+    /// What is executed.
+    pub argv: Vec<String>,
+    /// `running`, `waiting` (for its next start), `exited`.
+    pub state: ProgramState,
+    /// How often it was started again.
+    pub restarts: u32,
+}
+
+/// What a program does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProgramState {
+    /// It runs.
+    Running,
+    /// It has ended and will be started again.
+    Waiting,
+    /// It has ended, with this code (128 and the number of a signal).
+    Exited(i32),
+}
+
+/// Something that a program printed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogChunk {
+    /// Its node.
+    pub node: NodeName,
+    /// Its name.
+    pub program: String,
+    /// What it printed, whole lines where it printed whole lines; invalid UTF-8 is replaced.
+    pub text: String,
+}
