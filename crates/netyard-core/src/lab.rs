@@ -319,6 +319,14 @@ impl Lab {
     }
 }
 
+impl Network {
+    /// The name of its bridge in the fabric: its own, shortened where the kernel would not take it.
+    #[must_use]
+    pub fn bridge_name(&self) -> IfName {
+        IfName::shortened(self.name.as_str())
+    }
+}
+
 impl Node {
     /// The interface of that name.
     #[must_use]

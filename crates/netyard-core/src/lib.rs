@@ -9,6 +9,7 @@ pub mod diagnostic;
 pub mod diagram;
 pub mod diff;
 pub mod expect;
+pub mod explain;
 pub mod generate;
 pub mod lab;
 pub mod labfile;

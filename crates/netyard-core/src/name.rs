@@ -134,6 +134,31 @@ name_type!(
     check_ifname
 );
 
+impl IfName {
+    /// An interface name made from a longer text, the same each time: the text itself where the kernel takes it, else
+    /// its beginning, `-` and 45 bits of its hash (`corp-network-upstairs` becomes `corp--` and nine characters).
+    #[must_use]
+    pub fn shortened(text: &str) -> Self {
+        if text != "lo"
+            && let Ok(name) = Self::new(text)
+        {
+            return name;
+        }
+        const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+        let clean = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
+        let mut name: String = text.chars().filter(clean).take(5).collect();
+        name.push('-');
+        let mut hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        for _ in 0..9 {
+            name.push(char::from(BASE32[(hash >> 59) as usize]));
+            hash <<= 5;
+        }
+        Self(name.into())
+    }
+}
+
 /// The longest interface name in bytes (linux/if.h `IFNAMSIZ` - 1).
 pub const IFNAME_LEN_MAX: usize = 15;
 const LABEL_LEN_MAX: usize = 63;
@@ -187,6 +212,18 @@ mod tests {
         assert_eq!(IfName::new("veth1-printer123"), Err(NameError::TooLong { len: 16, max: 15 }));
         assert_eq!(IfName::new("a/b"), Err(NameError::BadCharacter('/')));
         assert_eq!(IfName::new("all"), Err(NameError::Reserved));
+    }
+
+    #[test]
+    fn a_long_name_is_shortened_the_same_way_each_time() {
+        assert_eq!(IfName::shortened("lan").as_str(), "lan");
+        for text in ["corp-network-upstairs", "all", "lo", "", "日本のネットワーク"] {
+            let short = IfName::shortened(text);
+            assert_eq!(short, IfName::shortened(text));
+            assert!(IfName::new(short.as_str()).is_ok(), "{short}");
+            assert_ne!(short, IfName::shortened(&format!("{text}x")));
+        }
+        assert!(IfName::shortened("corp-network-upstairs").as_str().starts_with("corp--"));
     }
 
     #[test]

@@ -198,6 +198,16 @@ impl Route {
         if to.addr().is_ipv6() { Self::METRIC_IPV6 } else { 0 }
     }
 
+    /// Whether it leads over this interface.
+    #[must_use]
+    pub fn uses(&self, dev: &IfName) -> bool {
+        match &self.target {
+            RouteTarget::Unicast(hops) => hops.iter().any(|hop| hop.dev == *dev),
+            RouteTarget::Local(local) => local == dev,
+            RouteTarget::Unreachable | RouteTarget::Blackhole | RouteTarget::Prohibit => false,
+        }
+    }
+
     /// Whether it matches every destination of its address family.
     #[must_use]
     pub fn is_default(&self) -> bool {

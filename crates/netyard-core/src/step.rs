@@ -20,7 +20,8 @@ pub enum Step {
     AddNamespace {
         /// Its name.
         ns: Ns,
-        /// Dotted keys and values.
+        /// Dotted keys and values, written in this order; a missing key is skipped where
+        /// [`sysctl_may_be_absent`](crate::desired::sysctl_may_be_absent).
         sysctls: BTreeMap<String, String>,
     },
     /// Gives up a namespace; its links vanish with it.
@@ -157,7 +158,7 @@ pub enum Step {
         /// The entry.
         neighbour: Neighbour,
     },
-    /// Writes a sysctl.
+    /// Writes a sysctl; skipped where the key is missing and may be, as for a new namespace.
     SetSysctl {
         /// Where.
         ns: Ns,

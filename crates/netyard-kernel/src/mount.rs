@@ -71,9 +71,11 @@ pub(crate) unsafe fn arrange(mounts: &[Mount]) -> Result<(), ()> {
                     options.as_ptr().cast(),
                 ),
                 Mount::ReadOnly { target } => set_read_only(libc::AT_FDCWD, target, 0),
-                Mount::Folder { target } => {
-                    let made = libc::mkdir(target.as_ptr(), 0o755);
-                    if made < 0 && *libc::__errno_location() == libc::EEXIST { 0 } else { made }
+                Mount::Sysfs => {
+                    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+                    let (kind, target) = (c"sysfs".as_ptr(), c"/sys".as_ptr());
+                    libc::mount(kind, target, kind, flags, std::ptr::null());
+                    0
                 }
                 Mount::Keep { source, target, is_read_only } => {
                     let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_RECURSIVE as u32;

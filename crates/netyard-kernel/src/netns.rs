@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 //! Network namespaces: making many at once, and running code inside one.
+=======
+//! Network namespaces: making many at once.
+>>>>>>> main
 
 use crate::netlink::{Protocol, Socket};
 use std::ffi::CString;
@@ -52,37 +56,6 @@ pub fn create(owner: Option<BorrowedFd<'_>>, sysctls: &[Vec<Sysctl>]) -> io::Res
             }
         }
     }
-}
-
-/// Runs `f` on a thread that has entered the network namespace, and returns what it returns.
-///
-/// Needs `CAP_SYS_ADMIN` in the user namespace that owns the namespace, and in the caller's own (setns(2)).
-///
-/// # Errors
-/// Those of setns(2) and of starting a thread.
-///
-/// # Panics
-/// When `f` panics.
-pub fn within<R: Send>(ns: BorrowedFd<'_>, f: impl FnOnce() -> R + Send) -> io::Result<R> {
-    std::thread::scope(|scope| {
-        let entered = std::thread::Builder::new().stack_size(256 * 1024).spawn_scoped(scope, || {
-            enter(ns)?;
-            Ok(f())
-        })?;
-        entered.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
-}
-
-/// Moves the calling thread into the network namespace. Same as `nsenter --net=FILE`.
-///
-/// # Errors
-/// Those of setns(2).
-pub fn enter(ns: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: setns(2) takes no pointers.
-    if unsafe { libc::setns(ns.as_raw_fd(), libc::CLONE_NEWNET) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
 }
 
 struct Write {

@@ -241,11 +241,9 @@ pub enum Mount {
         /// Existing folder.
         target: CString,
     },
-    /// Makes a folder (no error when it is there).
-    Folder {
-        /// Its path.
-        target: CString,
-    },
+    /// Shows the links of the program's own network namespace below `/sys/class/net`. Same as
+    /// `mount -t sysfs sysfs /sys`. Where that is refused, `/sys` stays as it is.
+    Sysfs,
     /// Keeps a copy of the mounts at `source` aside, and shows it at `target` once all else is done. For a folder
     /// inside one that gets covered.
     Keep {
@@ -424,6 +422,11 @@ impl Launch {
             if self.new_session {
                 libc::setsid();
             }
+            if let Some(net) = doors.net
+                && libc::setns(net.as_raw_fd(), libc::CLONE_NEWNET) < 0
+            {
+                fail(report, 4);
+            }
             if libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWUTS) < 0 {
                 fail(report, 2);
             }
@@ -434,11 +437,6 @@ impl Launch {
                 && libc::sethostname(name.as_ptr().cast(), name.len()) < 0
             {
                 fail(report, 5);
-            }
-            if let Some(net) = doors.net
-                && libc::setns(net.as_raw_fd(), libc::CLONE_NEWNET) < 0
-            {
-                fail(report, 4);
             }
             if let Some(user) = doors.user {
                 // A mount namespace made from inside the inner user namespace: all its mounts are locked.
@@ -465,11 +463,19 @@ impl Launch {
             if self.dies_with_caller {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             }
+            // As execvp(3): a folder of PATH that may not be searched does not end the search, and is what is told
+            // when nothing is found.
+            let mut is_denied = false;
             for program in &prepared.programs {
                 libc::execve(program.as_ptr(), prepared.argv.as_ptr(), prepared.env.as_ptr());
-                if !matches!(*libc::__errno_location(), libc::ENOENT | libc::ENOTDIR) {
-                    break;
+                match *libc::__errno_location() {
+                    libc::ENOENT | libc::ENOTDIR => {}
+                    libc::EACCES => is_denied = true,
+                    _ => break,
                 }
+            }
+            if is_denied && *libc::__errno_location() == libc::ENOENT {
+                *libc::__errno_location() = libc::EACCES;
             }
             fail(report, STAGE_EXECUTE)
         }
@@ -566,4 +572,11 @@ fn read_reports(reports: &mut io::PipeReader) -> Result<Option<u32>, LaunchError
         }
     }
     Ok(pid)
+}
+
+/// The process id behind a pid fd, as this process sees it; none when it has ended (proc(5), `fdinfo`).
+#[must_use]
+pub fn pid_of(pidfd: BorrowedFd<'_>) -> Option<u32> {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    info.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok())
 }

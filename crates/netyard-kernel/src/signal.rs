@@ -122,3 +122,33 @@ pub fn die_with_caller() {
     // SAFETY: prctl(2) with integers.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
 }
+
+/// Passes signals that reach this process on to another one while it lasts.
+#[derive(Debug)]
+pub struct Relay {
+    signals: Vec<i32>,
+}
+
+static RELAY_TO: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(0);
+
+/// Passes these signals on to the process from now on.
+#[must_use]
+pub fn relay(signals: &[i32], pid: u32) -> Relay {
+    use std::sync::atomic::Ordering;
+    extern "C" fn pass_on(signal: libc::c_int) {
+        // SAFETY: kill(2) is async-signal-safe; the process is a child that has not been reaped while this is set.
+        unsafe { libc::kill(RELAY_TO.load(Ordering::Relaxed), signal) };
+    }
+    RELAY_TO.store(pid.cast_signed(), Ordering::Relaxed);
+    for signal in signals {
+        // SAFETY: the handler makes one async-signal-safe call.
+        unsafe { libc::signal(*signal, pass_on as *const () as libc::sighandler_t) };
+    }
+    Relay { signals: signals.to_vec() }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        ignore(&self.signals, false);
+    }
+}

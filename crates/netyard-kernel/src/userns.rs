@@ -23,6 +23,38 @@ impl IdMap {
         Self { uid, gid, count: 1 }
     }
 
+    /// The map of the caller's own user namespace; none in the first one, which maps all ids.
+    #[must_use]
+    pub fn of_self() -> Option<Self> {
+        let uid = fs::read_to_string("/proc/self/uid_map").ok()?;
+        let gid = fs::read_to_string("/proc/self/gid_map").ok()?;
+        let words = |text: &str| text.split_whitespace().filter_map(|w| w.parse().ok()).collect::<Vec<u32>>();
+        match (words(&uid).as_slice(), words(&gid).as_slice()) {
+            ([.., count], _) if *count == u32::MAX => None,
+            ([0, uid, count, ..], [0, gid, ..]) => Some(Self { uid: *uid, gid: *gid, count: *count }),
+            _ => None,
+        }
+    }
+
+    /// 65536 ids that own nothing: those that `/etc/subuid` and `/etc/subgid` give to root, or else a range above
+    /// what accounts use. For labs that root of the machine starts.
+    #[must_use]
+    pub fn unprivileged() -> Self {
+        const FREE: u32 = 0x7000_0000;
+        const COUNT: u32 = 65536;
+        let first = |file: &str| {
+            let text = fs::read_to_string(file).unwrap_or_default();
+            let of_root = |line: &str| {
+                let mut parts = line.split(':');
+                let owner = parts.next()?;
+                let (first, count): (u32, u32) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+                (matches!(owner, "root" | "0") && count >= COUNT).then_some(first)
+            };
+            text.lines().find_map(of_root).unwrap_or(FREE)
+        };
+        Self { uid: first("/etc/subuid"), gid: first("/etc/subgid"), count: COUNT }
+    }
+
     /// The same ids once more, for a user namespace inside one that has this map.
     #[must_use]
     pub fn nested(&self) -> Self {

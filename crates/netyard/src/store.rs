@@ -69,7 +69,8 @@ impl Store {
         let lock = lock(&folder, lab)?;
         let temporary = folder.join(format!(".{lab}.new"));
         let _ = std::fs::remove_file(&temporary);
-        let socket = bind(&temporary).map_err(|e| Error::io(format!("cannot bind {}", temporary.display()), &e))?;
+        let socket =
+            bind(&temporary).map_err(|e| Error::io(format!("cannot bind {}", temporary.display()), &e))?;
         Ok(Claim { socket, folder, temporary, lab: lab.clone(), _lock: lock })
     }
 
@@ -154,7 +155,8 @@ impl Claim {
     /// Those of rename(2).
     pub fn publish(self) -> Result<()> {
         let path = self.folder.join(self.lab.as_str());
-        std::fs::rename(&self.temporary, &path).map_err(|e| Error::io(format!("cannot make {}", path.display()), &e))
+        std::fs::rename(&self.temporary, &path)
+            .map_err(|e| Error::io(format!("cannot make {}", path.display()), &e))
     }
 }
 
@@ -193,7 +195,8 @@ fn lock(folder: &Path, lab: &LabName) -> Result<RangeLock> {
             Err(owner) => owner,
         };
         if start.elapsed() > LOCK_WAIT {
-            let who = owner.map_or_else(|| "another process".to_owned(), |(pid, name)| format!("pid {pid} ({name})"));
+            let who = owner
+                .map_or_else(|| "another process".to_owned(), |(pid, name)| format!("pid {pid} ({name})"));
             return Err(Error::input("L090", format!("{who} is working on lab `{lab}`"))
                 .help("wait until it is done, or end that process"));
         }

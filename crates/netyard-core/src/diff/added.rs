@@ -3,23 +3,24 @@
 use super::removed::Losses;
 use super::{Change, changes_mac};
 use crate::desired::sysctls::{interface_of_sysctl, sysctl_may_be_absent};
+use crate::mac::Mac;
 use crate::name::IfName;
+use crate::shaping::Shaping;
 use crate::state::{Bridge, Link, LinkKind, Ns, Route, RouteTarget, State};
 use crate::step::{Step, VethEnd};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Makes the namespace with the values that hold for all of it; in one that exists, writes those that differ.
 ///
 /// This is before any link is made, so that links are born with them.
 pub(super) fn namespace(change: &Change<'_>, steps: &mut Vec<Step>) {
     let ns = change.ns.clone();
-    let mut of_namespace =
-        change.desired.sysctls.iter().filter(|(key, _)| interface_of_sysctl(key).is_none());
+    let of_namespace = change.desired.sysctls.iter().filter(|(key, _)| interface_of_sysctl(key).is_none());
     if change.is_new {
         let sysctls = of_namespace.map(|(key, value)| (key.clone(), value.clone())).collect();
         steps.push(Step::AddNamespace { ns, sysctls });
     } else {
-        for (key, value) in of_namespace.by_ref().filter(|(key, value)| sysctl_differs(change, key, value)) {
+        for (key, value) in of_namespace.filter(|(key, value)| sysctl_differs(change, key, value)) {
             steps.push(Step::SetSysctl { ns: ns.clone(), key: key.clone(), value: value.clone() });
         }
     }
@@ -38,8 +39,18 @@ pub(super) fn bridges(change: &Change<'_>, steps: &mut Vec<Step>) {
 }
 
 fn add_bridge(ns: &Ns, name: &IfName, link: &Link, bridge: &Bridge) -> Step {
-    let mac = link.mac.unwrap_or_else(|| crate::mac::Mac::of_interface("", ns.as_str(), name.as_str()));
-    Step::AddBridge { ns: ns.clone(), name: name.clone(), mac, mtu: link.mtu, bridge: bridge.clone() }
+    Step::AddBridge {
+        ns: ns.clone(),
+        name: name.clone(),
+        mac: mac(ns, name, link),
+        mtu: link.mtu,
+        bridge: bridge.clone(),
+    }
+}
+
+/// The Ethernet address of a link to be made; a state without one gets one of its own, the same each time.
+fn mac(ns: &Ns, name: &IfName, link: &Link) -> Mac {
+    link.mac.unwrap_or_else(|| Mac::of_interface("", ns.as_str(), name.as_str()))
 }
 
 /// Makes the veth pairs whose near end is in this namespace.
@@ -65,7 +76,7 @@ fn veth_end(ns: &Ns, name: &IfName, link: &Link) -> VethEnd {
     VethEnd {
         ns: ns.clone(),
         name: name.clone(),
-        mac: link.mac.unwrap_or_else(|| crate::mac::Mac::of_interface("", ns.as_str(), name.as_str())),
+        mac: mac(ns, name, link),
         mtu: link.mtu,
         master: link.master.clone().filter(|_| is_port),
         is_up: link.is_up && is_port,
@@ -170,32 +181,33 @@ fn loses_all_ports(change: &Change<'_>, bridge: &IfName) -> bool {
 
 /// The link as it is after the removals and the making of links.
 fn present(change: &Change<'_>, name: &IfName, to: &Link) -> Link {
-    let Some((from, _)) = change.kept.get(name) else {
-        // As it was born: see `veth_end` and `bridges`.
-        let is_in_fabric = *change.ns == Ns::Fabric;
-        return Link {
-            is_up: to.is_up && is_in_fabric && is_first_up(change, name, to),
-            master: to.master.clone().filter(|_| is_in_fabric && is_first_up(change, name, to)),
-            addresses: std::collections::BTreeSet::new(),
-            egress: crate::shaping::Shaping::default(),
-            fills_checksums: false,
-            ..to.clone()
-        };
-    };
-    let mut from = (*from).clone();
-    from.master = from.master.filter(|master| !change.is_lost(master));
-    if change.goes_down(name) {
-        from.is_up = false;
-        from.addresses.retain(|address| address.addr().is_ipv4());
+    match change.kept.get(name) {
+        Some((from, _)) => after_removals(change, name, from),
+        None => at_birth(change.ns, name, to),
     }
-    from
 }
 
-/// Whether a new link of the fabric is up, and has its bridge, from birth: bridges and near ends.
-fn is_first_up(change: &Change<'_>, name: &IfName, link: &Link) -> bool {
-    match &link.kind {
-        LinkKind::Veth { peer_ns, peer } => (change.ns, name) < (peer_ns, peer),
-        _ => true,
+fn after_removals(change: &Change<'_>, name: &IfName, from: &Link) -> Link {
+    let mut link = from.clone();
+    link.master = link.master.filter(|master| !change.is_lost(master));
+    if change.goes_down(name) {
+        link.is_up = false;
+        link.addresses.retain(|address| address.addr().is_ipv4());
+    }
+    link
+}
+
+/// What [`bridges`] and [`veths`] make: in the fabric, bridges and near ends are up and near ends have their bridge.
+fn at_birth(ns: &Ns, name: &IfName, to: &Link) -> Link {
+    let is_far = matches!(&to.kind, LinkKind::Veth { peer_ns, peer } if (peer_ns, peer) < (ns, name));
+    let is_complete = *ns == Ns::Fabric && !is_far;
+    Link {
+        is_up: to.is_up && is_complete,
+        master: to.master.clone().filter(|_| is_complete),
+        addresses: BTreeSet::new(),
+        egress: Shaping::default(),
+        fills_checksums: false,
+        ..to.clone()
     }
 }
 

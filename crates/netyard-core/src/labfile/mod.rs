@@ -1,1 +1,79 @@
 //! Lab files: text to lab.
+//!
+//! Four layers, each of which reports all that it finds and goes on: `tree` (YAML with places, scalars kept as
+//! text), `decode*` (what is written), `expand` and `inherit` (ranges, groups, defaults), `resolve*` (what is meant).
+
+mod decode;
+mod decode_expect;
+mod decode_nat;
+mod decode_node;
+mod decode_route;
+mod expand;
+mod inherit;
+mod offsets;
+mod quantity;
+mod read;
+mod resolve;
+mod resolve_address;
+mod resolve_bridge;
+mod resolve_expect;
+mod resolve_firewall;
+mod resolve_forward;
+mod resolve_link;
+mod resolve_nat;
+mod resolve_port;
+mod resolve_program;
+mod resolve_route;
+mod shape;
+mod suggest;
+mod syntax;
+mod tree;
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::lab::Lab;
+
+pub use crate::diagnostic::Source;
+
+/// A lab file that was understood.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parsed {
+    /// The lab.
+    pub lab: Lab,
+    /// What is probably not meant so, in the order of the file.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads a lab file.
+///
+/// ```
+/// use netyard_core::labfile::{Source, parse};
+/// let text = "networks: { lan: 10.0.0.0/24 }\nnodes: { pc: { links: [lan] } }";
+/// let parsed = parse(&Source::new("home.yaml", text)).unwrap();
+/// assert_eq!(parsed.lab.name, "home");
+/// assert_eq!(parsed.lab.nodes[0].interfaces[0].addresses[0].to_string(), "10.0.0.1/24");
+/// ```
+///
+/// # Errors
+/// Every problem of the file in the order of the file, warnings included, if one of them is an error.
+pub fn parse(source: &Source) -> Result<Parsed, Vec<Diagnostic>> {
+    let mut problems = read::Problems::default();
+    let mut found = Vec::new();
+    let tree = tree::read(source, &mut found);
+    found.into_iter().for_each(|problem| problems.push(problem));
+    let Some(tree) = tree else { return Err(in_order(problems.into_list())) };
+    let file = decode::file(&tree, &mut problems);
+    let lab = resolve::resolve(&file, source, &mut problems);
+    let problems = in_order(problems.into_list());
+    if problems.iter().any(|problem| problem.severity == Severity::Error) {
+        return Err(problems);
+    }
+    Ok(Parsed { lab, warnings: problems })
+}
+
+/// Sorted by place; what a range or an alias says many times is said once.
+fn in_order(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    problems.sort_by_key(|problem| problem.span);
+    let mut seen = std::collections::HashSet::new();
+    problems.retain(|problem| seen.insert((problem.code, problem.span)));
+    problems
+}

@@ -2,10 +2,11 @@
 
 use ipnet::IpNet;
 use netyard_core::lab::{
-    Arp, Interface, Lab, Nat, Network, NetworkKind, Node, NodeBridge, NodeKind, Profile, Role,
+    Allow, Arp, Firewall, FirewallChain, Interface, Lab, Nat, Network, NetworkKind, Node, NodeBridge,
+    NodeKind, Profile, Role,
 };
 use netyard_core::mac::Mac;
-use netyard_core::nft::Protocol;
+use netyard_core::nft::{Policy, Ports, Protocol};
 use netyard_core::shaping::Shaping;
 use netyard_core::state::Route;
 use std::collections::BTreeMap;
@@ -114,6 +115,19 @@ pub fn port_forward(incoming: &str, address: &str, port: u16, to: &str, hairpin:
         to: to.parse().unwrap(),
         hairpin: hairpin.iter().map(|prefix| prefix.parse().unwrap()).collect(),
     }
+}
+
+/// Lets in pings, and through it what comes from inside and some ports of one prefix.
+pub fn firewall() -> Firewall {
+    let dropping = |allow| Some(FirewallChain { policy: Policy::Drop, allow });
+    let pings = Allow { protocol: Some(Protocol::Icmp), ..Allow::default() };
+    let from_inside = Allow { incoming: Some("eth0".parse().unwrap()), ..Allow::default() };
+    let to_ports = Allow {
+        to: Some("10.0.0.5/24".parse().unwrap()),
+        ports: vec![Ports { first: 1000, last: 1010 }],
+        ..Allow::default()
+    };
+    Firewall { input: dropping(vec![pings]), forward: dropping(vec![from_inside, to_ports]) }
 }
 
 /// The network of the talk: two computers at a switch, a router with NAPT, and the internet.

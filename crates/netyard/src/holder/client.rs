@@ -47,8 +47,12 @@ impl Client {
         loop {
             match self.inbox.take::<Request>() {
                 Ok(None) => return true,
-                Ok(Some((request, _))) if each(self, request).is_ok() => {}
-                _ => return false,
+                Ok(Some((request, _))) => {
+                    if each(self, request).is_err() {
+                        return false;
+                    }
+                }
+                Err(_) => return false,
             }
         }
     }

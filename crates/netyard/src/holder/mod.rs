@@ -14,6 +14,7 @@ use crate::protocol::{Reply, Request, Spec};
 use crate::wire::{self, Inbox};
 use client::Client;
 use held::HeldLab;
+pub(crate) use held::unknown_node;
 use netyard_kernel::process::{HOLDER_LISTENER_FD, HOLDER_OWNER_FD};
 use netyard_kernel::signal::{self, SIGCHLD, SIGHUP, SIGINT, SIGTERM, SignalFd};
 use netyard_kernel::{holder, limit, mount};
@@ -48,8 +49,14 @@ fn run() -> io::Result<()> {
                 rustix::net::listen(listener, 64)?;
             }
             wire::send(owner.as_fd(), &Reply::Done, &[])?;
-            Holder { lab, listener, owner: Some(Client::new(owner)), clients: Vec::new(), is_committed: false }
-                .serve(&signals)
+            Holder {
+                lab,
+                listener,
+                owner: Some(Client::new(owner)),
+                clients: Vec::new(),
+                is_committed: false,
+            }
+            .serve(&signals)
         }
         Err(error) => {
             wire::send(owner.as_fd(), &Reply::Failed(Box::new(error)), &[])?;
@@ -60,7 +67,9 @@ fn run() -> io::Result<()> {
 
 /// A mount namespace in which the lab's own files have a place and only the lab's processes are seen.
 fn prepare_mounts(spec: &Spec) -> Result<()> {
-    let refused = |what: &str, error: &io::Error| Error::io(format!("cannot {what} for lab `{}`", spec.lab.name), error);
+    let refused = |what: &str, error: &io::Error| {
+        Error::io(format!("cannot {what} for lab `{}`", spec.lab.name), error)
+    };
     mount::make_private().map_err(|e| refused("make mounts private", &e))?;
     mount::mount_proc().map_err(|e| {
         let mut error = refused("mount /proc", &e);

@@ -57,7 +57,12 @@ impl Programs {
     ///
     /// # Errors
     /// The first program that cannot be started; those that were running before go on, and none of the new ones.
-    pub(super) fn change_to(&mut self, spec: &Spec, namespaces: &Namespaces, user: Option<&OwnedFd>) -> Result<()> {
+    pub(super) fn change_to(
+        &mut self,
+        spec: &Spec,
+        namespaces: &Namespaces,
+        user: Option<&OwnedFd>,
+    ) -> Result<()> {
         let mut wanted = Vec::new();
         for node in &spec.lab.nodes {
             for program in &node.programs {
@@ -84,7 +89,8 @@ impl Programs {
     pub(super) fn reap(&mut self) {
         while let Some((pid, change)) = next_child_change() {
             let ChildChange::Ended(status) = change else { continue };
-            let is_it = |s: &&mut Supervised| matches!(s.state, State::Running { pid: own, .. } if own == pid);
+            let is_it =
+                |s: &&mut Supervised| matches!(s.state, State::Running { pid: own, .. } if own == pid);
             if let Some(supervised) = self.supervised.iter_mut().find(is_it) {
                 supervised.ended(status);
             }
@@ -127,7 +133,11 @@ impl Programs {
     pub(super) fn logs(&mut self, filter: &LogFilter) -> Vec<LogChunk> {
         self.read_output();
         let wanted = self.supervised.iter_mut().filter(|s| filter.admits(&s.node, &s.program.name));
-        wanted.map(|s| s.chunk(String::from_utf8_lossy(s.log.make_contiguous()).into_owned())).collect()
+        let kept = |s: &mut Supervised| {
+            let text = String::from_utf8_lossy(s.log.make_contiguous()).into_owned();
+            s.chunk(text)
+        };
+        wanted.map(kept).collect()
     }
 
     /// What each program does.
@@ -156,14 +166,25 @@ impl Supervised {
         namespaces: &Namespaces,
         user: Option<&OwnedFd>,
     ) -> Result<Self> {
-        let duplicated = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map_err(|e| Error::io("cannot copy a descriptor", &e));
+        let duplicated = |fd: BorrowedFd<'_>| {
+            fd.try_clone_to_owned().map_err(|e| Error::io("cannot copy a descriptor", &e))
+        };
         let ns = Ns::Node(node.name.clone());
-        let net = namespaces.fd(&ns).ok_or_else(|| Error::kernel("K011", format!("`{ns}` has no namespace")))?;
+        let net =
+            namespaces.fd(&ns).ok_or_else(|| Error::kernel("K011", format!("`{ns}` has no namespace")))?;
         let mounts = files::mounts_of_program(spec, node)
             .map_err(|e| Error::io(format!("cannot make the files of node `{}`", node.name), &e))?;
-        let text = |text: &str| CString::new(text).map_err(|_| {
-            Error::input("L091", format!("program `{}` of node `{}` has a zero byte in its words", program.name, node.name))
-        });
+        let text = |text: &str| {
+            CString::new(text).map_err(|_| {
+                Error::input(
+                    "L091",
+                    format!(
+                        "program `{}` of node `{}` has a zero byte in its words",
+                        program.name, node.name
+                    ),
+                )
+            })
+        };
         let launch = Launch {
             argv: program.argv.iter().map(|word| text(word)).collect::<Result<_>>()?,
             env: environment(spec, node, program).iter().map(|entry| text(entry)).collect::<Result<_>>()?,

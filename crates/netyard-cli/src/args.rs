@@ -1,0 +1,294 @@
+//! What can be typed.
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Small networks of real Linux kernel parts, from one file, as an ordinary user, gone without a trace.
+#[derive(Debug, Parser)]
+#[command(name = "netyard", version, about, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 done, 1 an expectation failed, 2 bad input, 3 the kernel refused.\n\
+                        With one running lab its name may be left out.")]
+pub struct Args {
+    /// The lab to work on, where several run
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub lab: Option<String>,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Build a lab, or apply what differs to the one that runs; returns when it is ready
+    Up(Up),
+    /// Remove a running lab
+    Down(Down),
+    /// Running labs
+    List(Json),
+    /// The steps that `up` would take, as commands
+    Plan(Plan),
+    /// Nodes, interfaces, addresses, routes, NAT, sockets
+    Show(Show),
+    /// A picture of a lab
+    Diagram(Diagram),
+    /// Run a program in a node
+    Exec(Exec),
+    /// A shell in a node; without a node: one that has all nodes in `ip netns`
+    Shell(Shell),
+    /// Check the expectations of a lab: of a private copy of FILE, or of a lab as it runs
+    Test(Test),
+    /// Ping from a node, or between all nodes
+    Ping(Ping),
+    /// Pull or plug the cable of an interface
+    Link(Link),
+    /// What the lab's programs printed
+    Logs(Logs),
+    /// Print a lab file of a regular shape
+    New(New),
+    /// The JSON Schema of lab files
+    Schema,
+    /// What this machine and kernel allow
+    Doctor(Json),
+    /// What an error code means
+    Explain {
+        /// A code such as N014
+        code: String,
+    },
+    /// Completions for a shell
+    Completions {
+        shell: clap_complete::Shell,
+    },
+    /// Names for completions
+    #[command(hide = true, name = "__names")]
+    Names {
+        what: NamesOf,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum NamesOf {
+    Labs,
+    Nodes,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Json {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Up {
+    /// Lab file; `-` for standard input
+    pub file: PathBuf,
+    /// Check the expectations; exit code 1 if one fails. The lab stays up
+    #[arg(long)]
+    pub test: bool,
+    /// Remove the lab afterwards (with --test or --run)
+    #[arg(long)]
+    pub rm: bool,
+    /// Run a command with the lab up, then remove the lab; exits with the command's code
+    #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true, value_terminator = ";")]
+    pub run: Vec<OsString>,
+    /// Node in which --run runs its command; outside of the lab when not given
+    #[arg(long, requires = "run", value_name = "NODE")]
+    pub r#in: Option<String>,
+    /// Allow nodes of kind `host`, which are this machine itself (needs root)
+    #[arg(long)]
+    pub allow_host: bool,
+    /// Print nothing but errors
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Make the change to the kernel with this number fail (for tests)
+    #[arg(long, hide = true)]
+    pub fail_at: Option<usize>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Down {
+    /// Its name; the only running one when not given
+    pub name: Option<String>,
+    /// Remove all of this user's labs
+    #[arg(long, conflicts_with = "name")]
+    pub all: bool,
+    /// Wait until the kernel has given back every namespace
+    #[arg(long)]
+    pub wait: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Plan {
+    /// Lab file; `-` for standard input
+    pub file: PathBuf,
+    /// A bash script that builds the same with ip, bridge, nft, tc, sysctl and ethtool
+    #[arg(long)]
+    pub script: bool,
+    /// From nothing, even if the lab runs
+    #[arg(long)]
+    pub fresh: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Show {
+    /// A running lab
+    pub name: Option<String>,
+    /// Only these nodes
+    #[arg(short, long, value_name = "NODE")]
+    pub node: Vec<String>,
+    /// Connection tracking entries of nodes that translate addresses
+    #[arg(long)]
+    pub nat: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Diagram {
+    /// A lab file, or the name of a running lab
+    pub target: Option<String>,
+    /// Letters of ASCII only
+    #[arg(long, group = "form")]
+    pub ascii: bool,
+    /// Scalable Vector Graphics
+    #[arg(long, group = "form")]
+    pub svg: bool,
+    /// Mermaid flowchart
+    #[arg(long, group = "form")]
+    pub mermaid: bool,
+    /// Graphviz
+    #[arg(long, group = "form")]
+    pub dot: bool,
+    /// Print JSON: the lab as understood
+    #[arg(long, group = "form")]
+    pub json: bool,
+    /// Columns; those of the terminal when not given
+    #[arg(long, value_name = "COLUMNS")]
+    pub width: Option<usize>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Exec {
+    /// The node
+    pub node: String,
+    /// Print JSON with the program's status and output
+    #[arg(long)]
+    pub json: bool,
+    /// Program and arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<OsString>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Shell {
+    /// The node
+    pub node: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub enum TestFormat {
+    #[default]
+    Text,
+    Json,
+    Junit,
+    Tap,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Test {
+    /// A lab file, or the name of a running lab
+    pub target: Option<String>,
+    /// Form of the report
+    #[arg(long, value_enum, default_value_t)]
+    pub format: TestFormat,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Allow nodes of kind `host`, which are this machine itself (needs root)
+    #[arg(long)]
+    pub allow_host: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Ping {
+    /// The node that pings
+    #[arg(required_unless_present = "all")]
+    pub from: Option<String>,
+    /// Node, address, or name
+    #[arg(required_unless_present = "all")]
+    pub to: Option<String>,
+    /// Every node pings every other one
+    #[arg(long, conflicts_with_all = ["from", "to"])]
+    pub all: bool,
+    /// Echo requests
+    #[arg(short, long, default_value_t = 3)]
+    pub count: u32,
+    /// Payload in bytes
+    #[arg(short, long, default_value_t = 56)]
+    pub size: u16,
+    /// Do not fragment
+    #[arg(long)]
+    pub df: bool,
+    /// Time to live
+    #[arg(short, long)]
+    pub ttl: Option<u8>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Plug {
+    Up,
+    Down,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Link {
+    /// The node
+    pub node: String,
+    /// Its interface
+    pub interface: String,
+    /// `down` pulls the cable, `up` plugs it
+    pub state: Plug,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Logs {
+    /// Of this node only
+    pub node: Option<String>,
+    /// Of this program only
+    pub program: Option<String>,
+    /// Go on until interrupted
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Shape {
+    /// Hosts on one LAN behind a router with NAPT
+    Star,
+    /// Routers one after the other
+    Line,
+    /// Routers in a circle
+    Ring,
+    /// Routers as a binary tree, hosts at the leaves
+    Tree,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct New {
+    pub shape: Shape,
+    /// How many
+    pub count: usize,
+}

@@ -1,0 +1,28 @@
+//! `netyard down`: remove a lab.
+
+use super::chosen;
+use crate::args::Down;
+use crate::output;
+use netyard::store::Store;
+use netyard::{Error, Result};
+use std::process::ExitCode;
+
+pub fn run(args: &Down, lab: Option<&str>) -> Result<ExitCode> {
+    let store = Store::of_user();
+    let names = if args.all { store.labs()? } else { vec![chosen(args.name.as_deref(), lab)?] };
+    let mut failures = Vec::new();
+    for name in &names {
+        let removed = netyard::up::down(name, &store, args.wait);
+        match removed {
+            Ok(true) => output::say(&format!("lab {name} is gone")),
+            Ok(false) if args.all => {}
+            Ok(false) => {
+                failures.push(Error::input("L095", format!("no lab `{name}` runs")).help("`netyard list` shows those that do"));
+            }
+            Err(error) => failures.push(error),
+        }
+    }
+    let last = failures.pop();
+    failures.iter().for_each(output::report);
+    last.map_or(Ok(ExitCode::SUCCESS), Err)
+}

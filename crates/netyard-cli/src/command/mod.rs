@@ -1,0 +1,59 @@
+//! One module for each verb, and what they share: which lab is meant.
+
+mod down;
+mod exec;
+mod link;
+mod list;
+mod logs;
+mod plan;
+mod up;
+
+use crate::args::{Args, Verb};
+use netyard::store::Store;
+use netyard::{Error, Result, RunningLab};
+use netyard_core::name::LabName;
+use std::process::ExitCode;
+
+/// Does what was typed.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let lab = args.lab.as_deref();
+    match args.verb {
+        Verb::Up(args) => up::run(&args),
+        Verb::Down(args) => down::run(&args, lab),
+        Verb::List(args) => list::run(&args),
+        Verb::Plan(args) => plan::run(&args),
+        Verb::Exec(args) => exec::run(&args, lab),
+        Verb::Shell(args) => exec::shell(&args, lab),
+        Verb::Link(args) => link::run(&args, lab),
+        Verb::Logs(args) => logs::run(&args, lab),
+        _ => Err(Error::input("L099", "this verb is not there")),
+    }
+}
+
+/// The lab that is meant: by name, by `--lab`, by `NETYARD_LAB`, or the only one that runs.
+fn chosen(name: Option<&str>, lab: Option<&str>) -> Result<LabName> {
+    if let Some(name) = name.or(lab) {
+        return LabName::new(name)
+            .map_err(|error| Error::input("N001", format!("`{name}` is not the name of a lab: {error}")));
+    }
+    let labs = Store::of_user().labs()?;
+    match labs.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => Err(Error::input("L095", "no lab runs").help("`netyard up FILE` makes one")),
+        several => {
+            let names: Vec<&str> = several.iter().map(LabName::as_str).collect();
+            Err(Error::input("L095", format!("{} labs run: {}", names.len(), names.join(", ")))
+                .help("say which one, with `--lab NAME`"))
+        }
+    }
+}
+
+/// The running lab that is meant.
+fn running(name: Option<&str>, lab: Option<&str>) -> Result<RunningLab> {
+    RunningLab::find(&chosen(name, lab)?, &Store::of_user())
+}
+
+/// A node name as typed.
+fn node_name(text: &str) -> Result<netyard_core::name::NodeName> {
+    text.parse().map_err(|error| Error::input("N002", format!("`{text}` is not the name of a node: {error}")))
+}

@@ -1,0 +1,119 @@
+//! Labs and pictures that the tests of this folder draw.
+
+use super::model::{Block, NoteKind, Picture, Port, Role};
+use crate::lab::{Arp, Interface, Lab, Nat, Network, NetworkKind, Node, NodeKind, Profile};
+use crate::mac::Mac;
+use crate::name::{IfName, LabName, NetworkName, NodeName};
+use crate::shaping::Shaping;
+use crate::state::Route;
+use std::collections::BTreeMap;
+
+/// A lab without nodes.
+pub(super) fn lab(name: &str, networks: &[(&str, NetworkKind, &str)]) -> Lab {
+    let network = |(name, kind, prefix): &(&str, NetworkKind, &str)| Network {
+        name: NetworkName::new(name).unwrap(),
+        kind: kind.clone(),
+        prefixes: prefix.parse().into_iter().collect(),
+        mtu: 1500,
+    };
+    Lab {
+        name: LabName::new(name).unwrap(),
+        networks: networks.iter().map(network).collect(),
+        nodes: Vec::new(),
+        expectations: Vec::new(),
+        profile: Profile::default(),
+        arp: Arp::default(),
+        dad: false,
+    }
+}
+
+pub(super) fn bridge() -> NetworkKind {
+    NetworkKind::Bridge { stp: None, snoops_multicast: false }
+}
+
+/// A node with `eth0`, `eth1` ... on these networks.
+pub(super) fn node(name: &str, role: crate::lab::Role, links: &[(&str, &str)]) -> Node {
+    let interface = |(index, (network, address)): (usize, &(&str, &str))| Interface {
+        name: IfName::new(format!("eth{index}")).unwrap(),
+        network: NetworkName::new(network).unwrap(),
+        port: IfName::new(name.get(..15).unwrap_or(name)).unwrap(),
+        mac: Mac::of_interface("lab", name, network),
+        mtu: 1500,
+        addresses: address.parse().into_iter().collect(),
+        up: Shaping::default(),
+        down: Shaping::default(),
+    };
+    Node {
+        name: NodeName::new(name).unwrap(),
+        kind: NodeKind::Net,
+        role,
+        interfaces: links.iter().enumerate().map(interface).collect(),
+        bridges: Vec::new(),
+        routes: Vec::new(),
+        forwards_ipv4: role == crate::lab::Role::Router,
+        forwards_ipv6: false,
+        nat: Vec::new(),
+        firewall: None,
+        sysctls: BTreeMap::new(),
+        neighbours: Vec::new(),
+        programs: Vec::new(),
+        env: BTreeMap::new(),
+        hostname: None,
+        uplink: None,
+        labels: BTreeMap::new(),
+    }
+}
+
+/// The node with a default route through `eth0`.
+pub(super) fn with_gateway(mut node: Node, gateway: &str) -> Node {
+    let eth0 = IfName::new("eth0").unwrap();
+    node.routes.push(Route::via("0.0.0.0/0".parse().unwrap(), gateway.parse().unwrap(), eth0));
+    node
+}
+
+/// The home network of the talk.
+pub(super) fn home() -> Lab {
+    use crate::lab::Role::{Host, Internet, Router};
+    let mut lab = lab("home", &[("lan", bridge(), "10.0.0.0/24"), ("isp", bridge(), "10.138.0.0/24")]);
+    let mut router =
+        with_gateway(node("router", Router, &[("lan", "10.0.0.254/24"), ("isp", "10.138.0.3/24")]), "10.138.0.1");
+    router.routes.clear();
+    let (from, out) = (vec!["10.0.0.0/24".parse().unwrap()], IfName::new("eth1").unwrap());
+    router.nat.push(Nat::Masquerade { from, out });
+    lab.nodes = vec![
+        with_gateway(node("pc", Host, &[("lan", "10.0.0.1/24")]), "10.0.0.254"),
+        with_gateway(node("printer", Host, &[("lan", "10.0.0.2/24")]), "10.0.0.254"),
+        router,
+        node("internet", Internet, &[("isp", "10.138.0.1/24")]),
+    ];
+    lab
+}
+
+/// Hosts `h1` to `hN` and a router on one bridge, the internet behind the router.
+pub(super) fn star(count: usize) -> Lab {
+    let mut lab = home();
+    lab.nodes.retain(|node| node.name == *"router" || node.name == *"internet");
+    let hosts = (1..=count).map(|n| {
+        let host = node(&format!("h{n}"), crate::lab::Role::Host, &[("lan", &format!("10.0.0.{n}/24"))]);
+        with_gateway(host, "10.0.0.254")
+    });
+    lab.nodes.splice(0..0, hosts);
+    lab
+}
+
+/// Routers in a ring of cables, each with one host.
+pub(super) fn ring(count: usize) -> Picture {
+    let mut picture = Picture::new("ring");
+    for n in 1..=count {
+        let eth = |index: usize| Port::new(&format!("eth{index}"));
+        let router = Block::node(&format!("r{n}"), Role::Router).port(eth(0)).port(eth(1)).port(eth(2));
+        picture.add(router);
+    }
+    for n in 1..=count {
+        let port = Port::new("eth0").note(NoteKind::Address, format!("10.0.{n}.1/24"));
+        let host = picture.add(Block::node(&format!("h{n}"), Role::Host).port(port));
+        picture.connect((host, 0), (n - 1, 0));
+        picture.connect((n - 1, 1), (n % count, 2));
+    }
+    picture
+}

@@ -1,0 +1,82 @@
+//! Programs of nodes: each with a name of its own.
+
+use super::read::Problems;
+use super::resolve::Draft;
+use super::syntax::ProgramDecl;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::lab::Program;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+/// Gives every node its programs.
+pub(crate) fn add_programs(draft: &mut Draft, problems: &mut Problems) {
+    for at in 0..draft.nodes.len() {
+        let decl = Rc::clone(&draft.nodes[at].decl);
+        if let Some(run) = &decl.run {
+            draft.nodes[at].node.programs = programs(run, problems);
+        }
+    }
+}
+
+fn programs(run: &[ProgramDecl], problems: &mut Problems) -> Vec<Program> {
+    let mut given = HashMap::new();
+    for word in run.iter().filter_map(|decl| decl.name.as_ref()) {
+        if let Some(first) = given.insert(word.value.as_str(), word.span) {
+            let problem =
+                Diagnostic::new(Code::ProgramTwice, word.span).label(format!("`{}` again", word.value));
+            problems.push(problem.related(first, "first here"));
+        }
+    }
+    let mut taken: HashSet<String> = given.keys().map(|name| (*name).to_owned()).collect();
+    let mut name_of = |decl: &ProgramDecl| match &decl.name {
+        Some(word) => word.value.clone(),
+        None => {
+            let base = first_word(&decl.argv);
+            let numbered = (1..).map(|n| if n == 1 { base.clone() } else { format!("{base}-{n}") });
+            let name = numbered.into_iter().find(|name| !taken.contains(name)).unwrap_or(base.clone());
+            taken.insert(name.clone());
+            name
+        }
+    };
+    run.iter()
+        .map(|decl| Program {
+            name: name_of(decl),
+            argv: decl.argv.clone(),
+            restart: decl.restart,
+            env: decl.env.clone(),
+        })
+        .collect()
+}
+
+/// The file name of the program, or of the first word that the shell is given.
+fn first_word(argv: &[String]) -> String {
+    let program = match argv {
+        [sh, flag, text] if sh == "sh" && flag == "-c" => {
+            let mut words = text.split_whitespace();
+            // `LANG=C prog` and `exec prog` run `prog`.
+            words.find(|word| !word.contains('=') && *word != "exec").unwrap_or("sh")
+        }
+        [program, ..] => program,
+        [] => "sh",
+    };
+    let name = program.rsplit('/').next().unwrap_or(program);
+    let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
+    if name.is_empty() { "program".to_owned() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_called_as_its_file() {
+        let check = |argv: &[&str], name: &str| {
+            let argv: Vec<String> = argv.iter().map(|arg| (*arg).to_owned()).collect();
+            assert_eq!(first_word(&argv), name);
+        };
+        check(&["/usr/sbin/nginx", "-g"], "nginx");
+        check(&["sh", "-c", "LANG=C exec python3 -m http.server"], "python3");
+        check(&["sh", "-c", "$(x)"], "x");
+        check(&["sh", "-c", "(:)"], "program");
+    }
+}

@@ -1,0 +1,297 @@
+//! What is written in a lab file, decoded but not yet put in relation: names are still text with a place.
+
+use super::shape::ShapingDecl;
+use crate::diagnostic::Span;
+use crate::expect::Outcome;
+use crate::lab::{Arp, NodeKind, Profile, Restart, Role, Uplink};
+use crate::mac::Mac;
+use crate::name::{IfName, LabName};
+use crate::nft::{Policy, Ports, Protocol};
+use crate::state::Stp;
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// A value and its place.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct At<T> {
+    pub value: T,
+    pub span: Span,
+}
+
+impl<T> At<T> {
+    pub(crate) fn new(value: T, span: Span) -> Self {
+        Self { value, span }
+    }
+}
+
+/// A name that stands for something defined elsewhere.
+pub(crate) type Word = At<String>;
+
+#[derive(Debug, Default)]
+pub(crate) struct FileDecl {
+    pub span: Span,
+    pub name: Option<LabName>,
+    pub profile: Profile,
+    pub arp: Arp,
+    pub dad: bool,
+    pub networks: Vec<NetworkDecl>,
+    pub network_defaults: NetworkDefaults,
+    pub node_defaults: NodeDecl,
+    pub groups: Vec<GroupDecl>,
+    pub nodes: Vec<(Word, NodeDecl)>,
+    pub expect: Vec<ExpectDecl>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct NetworkDefaults {
+    pub mtu: Option<u32>,
+    pub shaping: ShapingDecl,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum SegmentKind {
+    #[default]
+    Bridge,
+    Hub,
+    Cable,
+}
+
+#[derive(Debug)]
+pub(crate) struct NetworkDecl {
+    pub name: Word,
+    pub prefixes: Vec<At<IpNet>>,
+    pub kind: SegmentKind,
+    pub mtu: Option<u32>,
+    pub stp: Option<Stp>,
+    pub snoops_multicast: bool,
+    pub shaping: ShapingDecl,
+    /// Some prefix of it could not be read: what follows from the lack of prefixes is not reported.
+    pub is_partial: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct GroupDecl {
+    pub name: Word,
+    pub members: Vec<Word>,
+    pub decl: NodeDecl,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NodeDecl {
+    /// Something of it could not be read: what follows from the lack of it is not reported.
+    pub is_partial: bool,
+    pub role: Option<Role>,
+    pub kind: Option<NodeKind>,
+    pub groups: Vec<Word>,
+    pub links: Option<Vec<LinkDecl>>,
+    pub bridges: Option<Vec<BridgeDecl>>,
+    pub mtu: Option<At<u32>>,
+    pub routes: Option<Vec<RouteDecl>>,
+    pub gateway: Option<At<GatewayDecl>>,
+    pub forward: Option<At<ForwardDecl>>,
+    pub masquerade: Option<Vec<MasqueradeDecl>>,
+    pub nat: Option<Vec<NatDecl>>,
+    pub firewall: Option<FirewallDecl>,
+    pub sysctls: BTreeMap<String, String>,
+    pub neighbours: Option<Vec<NeighbourDecl>>,
+    pub run: Option<Vec<ProgramDecl>>,
+    pub env: BTreeMap<String, String>,
+    pub hostname: Option<String>,
+    pub uplink: Option<Option<Uplink>>,
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Which address a link gets.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum AddressDecl {
+    /// One per prefix of the network, in order.
+    Auto,
+    /// This one; with the network's length where none is given.
+    Given { address: IpAddr, prefix_len: Option<u8> },
+    /// None at all.
+    Nothing,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct LinkDecl {
+    pub network: Word,
+    pub addresses: Vec<At<AddressDecl>>,
+    pub name: Option<At<IfName>>,
+    pub port: Option<At<IfName>>,
+    pub mac: Option<At<Mac>>,
+    pub mtu: Option<At<u32>>,
+    pub up: ShapingDecl,
+    pub down: ShapingDecl,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct BridgeDecl {
+    pub name: At<IfName>,
+    /// Interfaces or networks; every interface of the node where none are given.
+    pub ports: Option<Vec<Word>>,
+    pub mac: Option<At<Mac>>,
+    pub stp: Option<Stp>,
+    pub addresses: Vec<At<AddressDecl>>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Destination {
+    Default,
+    Prefix(IpNet),
+    /// A network or node.
+    Named(String),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct RouteDecl {
+    pub to: At<Destination>,
+    pub hops: Vec<HopDecl>,
+    pub kind: RouteKind,
+    pub src: Option<At<IpAddr>>,
+    pub metric: Option<u32>,
+    pub table: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RouteKind {
+    Unicast,
+    Unreachable,
+    Blackhole,
+    Prohibit,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct HopDecl {
+    pub via: Option<At<Via>>,
+    pub dev: Option<Word>,
+    pub weight: u16,
+    pub onlink: bool,
+}
+
+/// An address, or the node that has it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Via {
+    Address(IpAddr),
+    Node(String),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum GatewayDecl {
+    Nothing,
+    Via(Vec<At<Via>>),
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ForwardDecl {
+    pub ipv4: bool,
+    /// `None`: where the lab uses IPv6.
+    pub ipv6: Option<bool>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct MasqueradeDecl {
+    pub span: Span,
+    /// Networks, nodes or prefixes.
+    pub from: Vec<Word>,
+    /// Networks or interfaces.
+    pub out: Vec<Word>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum NatDecl {
+    Masquerade(Vec<MasqueradeDecl>),
+    Snat { span: Span, from: Vec<Word>, out: Vec<Word>, to: At<IpAddr> },
+    PortForward(PortForwardDecl),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct PortForwardDecl {
+    pub span: Span,
+    pub ports: Vec<At<Ports>>,
+    pub protocols: Vec<Protocol>,
+    pub incoming: Option<Word>,
+    pub to: At<Via>,
+    pub to_port: Option<u16>,
+    pub hairpin: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct FirewallDecl {
+    pub input: Option<ChainDecl>,
+    pub forward: Option<ChainDecl>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct ChainDecl {
+    pub policy: Policy,
+    pub allow: Vec<AllowDecl>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct AllowDecl {
+    pub span: Span,
+    pub from: Vec<Word>,
+    pub to: Vec<Word>,
+    pub incoming: Vec<Word>,
+    pub out: Vec<Word>,
+    pub protocols: Vec<(Protocol, Vec<Ports>)>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct NeighbourDecl {
+    pub to: At<Via>,
+    pub mac: Option<Mac>,
+    pub dev: Option<Word>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct ProgramDecl {
+    pub name: Option<Word>,
+    pub argv: Vec<String>,
+    pub restart: Restart,
+    pub env: BTreeMap<String, String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ExpectDecl {
+    pub span: Span,
+    pub from: Vec<Word>,
+    pub probe: ProbeDecl,
+    pub outcome: Outcome,
+    pub seen_as: Option<At<Via>>,
+    pub within_ms: u32,
+}
+
+/// Whom a probe is for, with the port behind a colon.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TargetDecl {
+    pub host: Word,
+    pub port: Option<u16>,
+}
+
+#[derive(Debug)]
+pub(crate) enum ProbeDecl {
+    Ping { to: Vec<TargetDecl>, ping: PingDecl },
+    Tcp { to: Vec<TargetDecl> },
+    Udp { to: Vec<TargetDecl>, payload: String, answer: Option<String> },
+    Http { to: Vec<TargetDecl>, path: String, status: Option<u16>, contains: Option<String> },
+    Dns { name: String, server: Option<TargetDecl>, is_ipv6: bool, address: Option<At<Via>> },
+    Route { to: Vec<TargetDecl>, via: Option<At<Via>>, dev: Option<Word> },
+    Neighbour { to: Vec<TargetDecl>, mac: Option<Mac>, state: Option<String> },
+    Path { to: Option<TargetDecl>, nodes: Vec<Word> },
+    Throughput { to: Vec<TargetDecl>, rate_bit_per_s: u64, tolerance_percent: f64 },
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PingDecl {
+    pub count: Option<u32>,
+    pub size: Option<u16>,
+    pub df: bool,
+    pub ttl: Option<u8>,
+    pub answer_ttl: Option<u8>,
+    pub hops: Option<u8>,
+    pub rtt_us_max: Option<u32>,
+    pub rtt_us_min: Option<u32>,
+    pub source: Option<IpAddr>,
+}

@@ -1,0 +1,255 @@
+//! Programs that a person or a test starts inside a node.
+
+use crate::error::{Error, Result};
+use crate::running::RunningLab;
+use netyard_core::name::NodeName;
+use netyard_kernel::process::{self, Doors, ExitStatus, Launch, LaunchError, Mount};
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr, OsString};
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// A program to run inside a node: like [`std::process::Command`], with the node's network.
+///
+/// It sees the caller's own files and starts in the caller's working folder, with the node's `/etc/hosts`,
+/// `/etc/resolv.conf`, `/run` and host name. It is root of the lab, and nobody special outside.
+#[derive(Debug)]
+pub struct NodeCommand<'a> {
+    lab: &'a RunningLab,
+    node: Option<NodeName>,
+    argv: Vec<OsString>,
+    env: BTreeMap<OsString, Option<OsString>>,
+    cwd: Option<PathBuf>,
+    stdio: [Option<OwnedFd>; 3],
+    dies_with_caller: bool,
+}
+
+impl<'a> NodeCommand<'a> {
+    pub(crate) fn new(lab: &'a RunningLab, node: Option<NodeName>, program: &OsStr) -> Self {
+        Self {
+            lab,
+            node,
+            argv: vec![program.to_owned()],
+            env: BTreeMap::new(),
+            cwd: None,
+            stdio: [None, None, None],
+            dies_with_caller: false,
+        }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.argv.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.argv.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets a variable of the environment, which is otherwise the caller's with the node's `env` on top.
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env.insert(name.as_ref().to_owned(), Some(value.as_ref().to_owned()));
+        self
+    }
+
+    /// Takes a variable out of the environment.
+    #[must_use]
+    pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
+        self.env.insert(name.as_ref().to_owned(), None);
+        self
+    }
+
+    /// Starts it in this folder.
+    #[must_use]
+    pub fn current_dir(mut self, folder: impl AsRef<Path>) -> Self {
+        self.cwd = Some(folder.as_ref().to_owned());
+        self
+    }
+
+    /// Its standard input.
+    #[must_use]
+    pub fn stdin(mut self, fd: impl Into<OwnedFd>) -> Self {
+        self.stdio[0] = Some(fd.into());
+        self
+    }
+
+    /// Its standard output.
+    #[must_use]
+    pub fn stdout(mut self, fd: impl Into<OwnedFd>) -> Self {
+        self.stdio[1] = Some(fd.into());
+        self
+    }
+
+    /// Its standard error.
+    #[must_use]
+    pub fn stderr(mut self, fd: impl Into<OwnedFd>) -> Self {
+        self.stdio[2] = Some(fd.into());
+        self
+    }
+
+    /// Kills it when the calling thread ends, however that comes (prctl(2) `PR_SET_PDEATHSIG`).
+    #[must_use]
+    pub fn dies_with_caller(mut self) -> Self {
+        self.dies_with_caller = true;
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// That the program cannot be executed, or the lab has ended.
+    pub fn spawn(self) -> Result<NodeChild> {
+        let (entrance, fds) = self.lab.entrance(self.node.as_ref())?;
+        let mut fds = fds.into_iter();
+        let user = if entrance.has_user_namespace { fds.next() } else { None };
+        let net = fds.next();
+        let cwd = self.cwd.clone().or_else(|| std::env::current_dir().ok());
+        let mut mounts: Vec<Mount> = Vec::new();
+        for (source, target) in &entrance.binds {
+            mounts.push(Mount::Bind { source: text(source.as_os_str())?, target: text(target.as_os_str())? });
+        }
+        mounts.push(Mount::Sysfs);
+        let launch = Launch {
+            argv: self.argv.iter().map(|word| text(word)).collect::<Result<_>>()?,
+            env: self.environment(&entrance)?,
+            cwd: cwd.map(|folder| text(folder.as_os_str())).transpose()?,
+            mounts,
+            hostname: Some(entrance.hostname),
+            stdio: self.stdio,
+            dies_with_caller: self.dies_with_caller,
+            ..Launch::default()
+        };
+        let doors = Doors {
+            holder: Some(self.lab.pidfd()),
+            user: user.as_ref().map(AsFd::as_fd),
+            net: net.as_ref().map(AsFd::as_fd),
+        };
+        let running = launch.start(&doors).map_err(|error| not_started(&self.argv[0], &error))?;
+        Ok(NodeChild { pid: running.pid, pidfd: running.pidfd, status: None })
+    }
+
+    /// Runs it with the caller's standard streams and waits for its end.
+    ///
+    /// # Errors
+    /// As [`NodeCommand::spawn`].
+    pub fn status(self) -> Result<ExitStatus> {
+        self.spawn()?.wait()
+    }
+
+    /// Runs it without input and collects what it prints.
+    ///
+    /// # Errors
+    /// As [`NodeCommand::spawn`].
+    pub fn output(mut self) -> Result<Output> {
+        let failed = |e: &std::io::Error| Error::io("cannot make a pipe", e);
+        let (mut out, out_writer) = std::io::pipe().map_err(|e| failed(&e))?;
+        let (mut err, err_writer) = std::io::pipe().map_err(|e| failed(&e))?;
+        if self.stdio[0].is_none() {
+            let null =
+                std::fs::File::open("/dev/null").map_err(|e| Error::io("cannot open /dev/null", &e))?;
+            self = self.stdin(null);
+        }
+        let mut child = self.stdout(out_writer).stderr(err_writer).spawn()?;
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        std::thread::scope(|scope| {
+            scope.spawn(|| err.read_to_end(&mut stderr));
+            let _ = out.read_to_end(&mut stdout);
+        });
+        Ok(Output { status: child.wait()?, stdout, stderr })
+    }
+
+    fn environment(&self, entrance: &crate::protocol::Entrance) -> Result<Vec<CString>> {
+        let mut all: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+        all.extend(entrance.env.iter().map(|(name, value)| (name.into(), value.into())));
+        all.insert("NETYARD_LAB".into(), entrance.lab.as_str().into());
+        match &self.node {
+            Some(node) => drop(all.insert("NETYARD_NODE".into(), node.as_str().into())),
+            None => drop(all.remove(OsStr::new("NETYARD_NODE"))),
+        }
+        for (name, value) in &self.env {
+            match value {
+                Some(value) => drop(all.insert(name.clone(), value.clone())),
+                None => drop(all.remove(name)),
+            }
+        }
+        let entry = |(mut name, value): (OsString, OsString)| {
+            name.push("=");
+            name.push(value);
+            text(&name)
+        };
+        all.into_iter().map(entry).collect()
+    }
+}
+
+/// What a program left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it printed.
+    pub stdout: Vec<u8>,
+    /// What it printed on standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// A program that runs inside a node. When this is dropped it runs on, until the lab ends.
+#[derive(Debug)]
+pub struct NodeChild {
+    pid: u32,
+    pidfd: OwnedFd,
+    status: Option<ExitStatus>,
+}
+
+impl NodeChild {
+    /// Its process id as this process sees it.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.pid
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// Those of waitid(2).
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        if let Some(status) = self.status {
+            return Ok(status);
+        }
+        let ended =
+            process::reap(self.pidfd.as_fd()).map_err(|e| Error::io("cannot wait for a program", &e))?;
+        let status = ended.unwrap_or(ExitStatus::Code(0));
+        self.status = Some(status);
+        Ok(status)
+    }
+
+    /// Ends it at once.
+    ///
+    /// # Errors
+    /// That it has ended already.
+    pub fn kill(&self) -> Result<()> {
+        process::kill(self.pidfd.as_fd()).map_err(|e| Error::io("cannot end a program", &e))
+    }
+}
+
+fn text(text: &OsStr) -> Result<CString> {
+    CString::new(text.as_bytes().to_vec()).map_err(|error| {
+        let shown = OsString::from_vec(error.into_vec());
+        Error::input("L091", format!("{} has a zero byte in it", shown.display()))
+    })
+}
+
+fn not_started(program: &OsStr, error: &LaunchError) -> Error {
+    if error.is_program {
+        return Error::input("L097", format!("cannot execute `{}`: {}", program.display(), error.source))
+            .help("is it installed, and is it in PATH?");
+    }
+    Error::io(format!("cannot {}", error.doing), &error.source)
+}

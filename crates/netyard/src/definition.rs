@@ -1,0 +1,151 @@
+//! A lab that is described and not yet running.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::Spec;
+use crate::running::RunningLab;
+use crate::store::Store;
+use crate::up::{self, OnStep, Upped};
+use netyard_core::diagnostic::{Source, Style};
+use netyard_core::labfile;
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// A described lab: from a file, from text, or from a builder.
+///
+/// ```no_run
+/// let lab = netyard::Lab::from_yaml("
+/// networks: { lan: 10.0.0.0/24 }
+/// nodes:
+///   pc:      { links: { lan: 10.0.0.1 } }
+///   printer: { links: { lan: 10.0.0.2 } }
+/// ")?.up()?;
+/// let output = lab.node("pc")?.command("ping").args(["-c1", "printer"]).output()?;
+/// assert_eq!(output.status, netyard::ExitStatus::Code(0));
+/// # Ok::<(), netyard::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Lab {
+    pub(crate) definition: netyard_core::lab::Lab,
+    file: Option<PathBuf>,
+    folder: PathBuf,
+    /// What is probably not meant so, rendered.
+    pub warnings: Vec<String>,
+    /// The change to the kernel that shall fail, for tests of what happens then.
+    #[doc(hidden)]
+    pub fail_at: Option<usize>,
+}
+
+impl Lab {
+    /// Reads a lab from YAML text (`docs/lab-file.md`).
+    ///
+    /// # Errors
+    /// Every problem of the text, each with its place.
+    pub fn from_yaml(text: &str) -> Result<Self> {
+        Self::parse(&Source::new("lab", text), None, Style::Plain)
+    }
+
+    /// Reads a lab file; `-` is standard input.
+    ///
+    /// # Errors
+    /// That it cannot be read, or every problem of its text.
+    pub fn from_file(path: &Path, style: Style) -> Result<Self> {
+        let name = path.display().to_string();
+        let unreadable = |error: &std::io::Error| {
+            Error::input("L098", format!("cannot read {name}: {error}"))
+                .help("give the path of a lab file, or `-` for standard input")
+        };
+        if path == Path::new("-") {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).map_err(|e| unreadable(&e))?;
+            return Self::parse(&Source::new("<stdin>", text), None, style);
+        }
+        let bytes = std::fs::read(path).map_err(|e| unreadable(&e))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            Error::input("Y001", format!("{name} is not UTF-8 text: byte {at} begins no character"))
+        })?;
+        let file = path.canonicalize().map_err(|e| unreadable(&e))?;
+        Self::parse(&Source::new(name.clone(), text), Some(file), style)
+    }
+
+    fn parse(source: &Source, file: Option<PathBuf>, style: Style) -> Result<Self> {
+        let parsed = labfile::parse(source).map_err(|problems| {
+            let mut report: String = problems.iter().map(|problem| problem.render(source, style) + "\n").collect();
+            let count = problems.len();
+            report.push_str(&format!("{count} problem{} in {}", if count == 1 { "" } else { "s" }, source.name));
+            let mut error = Error::input("", format!("{count} problems in {}", source.name));
+            error.kind = ErrorKind::Input;
+            error.code = problems.first().map_or_else(String::new, |problem| problem.code.to_string());
+            error.report = Some(report);
+            error
+        })?;
+        let warnings = parsed.warnings.iter().map(|warning| warning.render(source, style)).collect();
+        let mut lab = Self::from_definition(parsed.lab);
+        if let Some(folder) = file.as_deref().and_then(Path::parent) {
+            lab.folder = folder.to_owned();
+        }
+        lab.file = file;
+        lab.warnings = warnings;
+        Ok(lab)
+    }
+
+    /// Takes a lab that was put together by other means.
+    #[must_use]
+    pub fn from_definition(definition: netyard_core::lab::Lab) -> Self {
+        let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+        Self { definition, file: None, folder, warnings: Vec::new(), fail_at: None }
+    }
+
+    /// What the lab is: networks, nodes, expectations.
+    #[must_use]
+    pub fn definition(&self) -> &netyard_core::lab::Lab {
+        &self.definition
+    }
+
+    /// Builds a copy of the lab that nobody else finds, and returns when it is ready.
+    ///
+    /// It ends when the returned value is dropped, or with this process, however that ends. Any number may run at
+    /// the same time.
+    ///
+    /// # Errors
+    /// What the kernel refused; nothing is left then.
+    pub fn up(&self) -> Result<RunningLab> {
+        up::up_private(self.spec(), &mut |_, _| {}).map(RunningLab::ending_with_us)
+    }
+
+    /// As [`Lab::up`], telling of steps done.
+    ///
+    /// # Errors
+    /// As [`Lab::up`].
+    pub fn up_with_progress(&self, on_step: OnStep<'_>) -> Result<RunningLab> {
+        up::up_private(self.spec(), on_step).map(RunningLab::ending_with_us)
+    }
+
+    /// Makes the lab run under its name for everybody to find, also after this process has ended; where it runs
+    /// already, changes only what differs.
+    ///
+    /// # Errors
+    /// What is wrong; a running lab stays as it was then.
+    pub fn up_named(&self, store: &Store, on_step: OnStep<'_>) -> Result<Upped> {
+        up::up(self.spec(), store, on_step)
+    }
+
+    /// What the holder is told.
+    #[must_use]
+    pub fn spec(&self) -> Spec {
+        Spec {
+            lab: self.definition.clone(),
+            file: self.file.clone(),
+            folder: self.folder.clone(),
+            home: std::env::var_os("HOME").map(PathBuf::from),
+            fail_at: self.fail_at,
+        }
+    }
+}
+
+impl fmt::Display for Lab {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.definition.name.fmt(f)
+    }
+}

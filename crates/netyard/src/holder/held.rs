@@ -1,0 +1,323 @@
+//! The lab inside its holder: its definition, its namespaces, its programs, and every change to them.
+
+use super::files;
+use super::programs::Programs;
+use crate::apply::ApplyError;
+use crate::error::{Error, Result};
+use crate::fault::Faults;
+use crate::internet::InternetServers;
+use crate::live::{self, LiveError};
+use crate::namespaces::Namespaces;
+use crate::probe::SocketKind;
+use crate::protocol::{Description, Entrance, Spec};
+use netyard_core::desired;
+use netyard_core::diff::diff;
+use netyard_core::lab::Lab;
+use netyard_core::name::{IfName, NodeName};
+use netyard_core::state::{Ns, State};
+use netyard_core::step::Step;
+use netyard_kernel::traveller::Traveller;
+use netyard_kernel::userns::{self, IdMap};
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The longest wait for links: a spanning tree with the standard's timers takes 31 s.
+const READY_MAX: Duration = Duration::from_secs(60);
+
+/// A lab that is built and kept.
+pub(super) struct HeldLab {
+    pub(super) programs: Programs,
+    spec: Spec,
+    namespaces: Namespaces,
+    /// The user namespace of the lab's namespaces and programs; none where the lab has no user namespace at all.
+    user: Option<OwnedFd>,
+    internet: InternetServers,
+    up_since: u64,
+}
+
+impl HeldLab {
+    /// Builds the lab; when it returns, every packet finds its way.
+    ///
+    /// # Errors
+    /// The step that failed. The caller then ends the process, and the kernel takes back what was built.
+    pub(super) fn build(spec: Spec, on_step: &mut (dyn FnMut(usize, usize) + Send)) -> Result<Self> {
+        let user = inner_user_namespace()?;
+        let copy = user.as_ref().map(|fd| fd.try_clone()).transpose();
+        let copy = copy.map_err(|e| Error::io("cannot copy a descriptor", &e))?;
+        let mut lab = Self {
+            programs: Programs::default(),
+            namespaces: Namespaces::new(copy),
+            user,
+            internet: InternetServers::default(),
+            up_since: 0,
+            spec,
+        };
+        let desired = desired::state(&lab.spec.lab);
+        let steps = diff(&State::default(), &desired);
+        let mut faults = Faults { fail_at: lab.spec.fail_at, count: 0 };
+        lab.execute(&steps, &mut faults, on_step)?;
+        lab.wait_until_ready(&desired)?;
+        lab.start_services()?;
+        lab.up_since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Ok(lab)
+    }
+
+    /// What would have to be done to make `spec` of this lab.
+    pub(super) fn plan(&mut self, spec: &Spec) -> Result<Vec<Step>> {
+        let desired = desired::state(&spec.lab);
+        Ok(diff(&self.read(&desired)?, &desired))
+    }
+
+    /// Makes `spec` of this lab, changing only what differs. When a step fails, all that was done is undone.
+    pub(super) fn apply(
+        &mut self,
+        spec: Spec,
+        on_step: &mut (dyn FnMut(usize, usize) + Send),
+    ) -> Result<Vec<Step>> {
+        let desired = desired::state(&spec.lab);
+        let before = self.read(&desired)?;
+        let steps = diff(&before, &desired);
+        let mut faults = Faults { fail_at: spec.fail_at, count: 0 };
+        let previous = std::mem::replace(&mut self.spec, spec);
+        let done = self
+            .execute(&steps, &mut faults, on_step)
+            .and_then(|()| self.wait_until_ready(&desired))
+            .and_then(|()| self.start_services());
+        let Err(error) = done else { return Ok(steps) };
+        self.spec = previous;
+        match self.go_back(&before) {
+            Ok(()) => Err(error.note("all changes were undone; the lab runs as before")),
+            Err(second) => Err(error
+                .note(format!("undoing the changes failed as well: {}", second.title))
+                .help("`netyard down` and `netyard up` make the lab anew")),
+        }
+    }
+
+    fn go_back(&mut self, before: &State) -> Result<()> {
+        let steps = diff(&self.read(before)?, before);
+        self.execute(&steps, &mut Faults::none(), &mut |_, _| {})?;
+        self.wait_until_ready(before)?;
+        self.start_services()
+    }
+
+    /// What the kernel holds for this lab.
+    pub(super) fn live(&mut self) -> Result<State> {
+        self.read(&desired::state(&self.spec.lab))
+    }
+
+    /// Pulls or plugs a cable at the node's end.
+    pub(super) fn set_link(&mut self, node: &NodeName, interface: &IfName, is_up: bool) -> Result<()> {
+        let known = self.node(node)?;
+        if known.interface(interface.as_str()).is_none()
+            && !known.bridges.iter().any(|b| b.name == *interface)
+        {
+            let names: Vec<&str> = known.interfaces.iter().map(|i| i.name.as_str()).collect();
+            return Err(Error::input("L092", format!("node `{node}` has no interface `{interface}`"))
+                .help(format!("it has {}", names.join(", "))));
+        }
+        // Taking a link down takes its routes along, and plugging it in again must bring them back: the difference
+        // to the desired state of this one namespace says which.
+        let ns = Ns::Node(node.clone());
+        let mut desired = desired::state(&self.spec.lab);
+        let mut live = self.read(&desired)?;
+        desired.namespaces.retain(|name, _| *name == ns);
+        live.namespaces.retain(|name, _| *name == ns);
+        let step = Step::SetLinkUp { ns: ns.clone(), name: interface.clone(), is_up };
+        if !is_up {
+            return self.execute(&[step], &mut Faults::none(), &mut |_, _| {});
+        }
+        if let (Some(live), Some(desired)) = (live.namespaces.get(&ns), desired.namespaces.get_mut(&ns)) {
+            // Other interfaces that are down stay down.
+            for (name, link) in desired.links.iter_mut().filter(|(name, _)| *name != interface) {
+                link.is_up = live.links.get(name).is_some_and(|link| link.is_up);
+            }
+            let down: Vec<&IfName> =
+                desired.links.iter().filter(|(_, l)| !l.is_up).map(|(name, _)| name).collect();
+            desired.routes.retain(|route| !down.iter().any(|name| route.uses(name)));
+        }
+        let steps = diff(&live, &desired);
+        self.execute(&steps, &mut Faults::none(), &mut |_, _| {})?;
+        self.wait_until_ready(&desired)
+    }
+
+    /// What the lab is.
+    pub(super) fn description(&self) -> Description {
+        Description { lab: self.spec.lab.clone(), file: self.spec.file.clone(), up_since: self.up_since }
+    }
+
+    /// The doors of a node, or of the fabric with `ip netns` knowing every node.
+    pub(super) fn enter(&self, node: Option<&NodeName>) -> Result<(Entrance, Vec<OwnedFd>)> {
+        let lab = &self.spec.lab;
+        let (ns, hostname, env, binds) = match node {
+            Some(name) => {
+                let node = self.node(name)?;
+                let binds = files::of_node(lab, node)
+                    .map_err(|e| Error::io(format!("cannot make the files of node `{name}`"), &e))?;
+                let env = node.env.clone().into_iter().collect();
+                (Ns::Node(name.clone()), node.hostname().to_owned(), env, binds)
+            }
+            None => {
+                self.publish_namespaces()?;
+                let first = self.namespaces.iter().next().map(|(ns, _)| ns.clone());
+                let ns =
+                    first.ok_or_else(|| Error::input("L093", format!("lab `{}` has no node", lab.name)))?;
+                (ns, lab.name.to_string(), Vec::new(), Vec::new())
+            }
+        };
+        let mut fds = Vec::new();
+        if let Some(user) = &self.user {
+            fds.push(copied(user)?);
+        }
+        fds.push(self.namespace_of(&ns)?);
+        let lab = lab.name.clone();
+        Ok((Entrance { lab, hostname, env, binds, has_user_namespace: self.user.is_some() }, fds))
+    }
+
+    /// Binds every namespace below `/run/netns` of the holder's mount namespace, where `ip netns` finds them.
+    fn publish_namespaces(&self) -> Result<()> {
+        use std::os::fd::AsRawFd;
+        for (ns, fd) in self.namespaces.iter() {
+            let target = Path::new(files::NETNS).join(ns.as_str());
+            if target.exists() {
+                continue;
+            }
+            let source = PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+            std::fs::File::create(&target)
+                .and_then(|_| netyard_kernel::mount::bind(&source, &target))
+                .map_err(|e| Error::io(format!("cannot bind {}", target.display()), &e))?;
+        }
+        Ok(())
+    }
+
+    /// Sockets made inside nodes.
+    pub(super) fn sockets(&self, wanted: &[(NodeName, SocketKind)]) -> Result<Vec<OwnedFd>> {
+        let mut rooms = Vec::with_capacity(wanted.len());
+        for (node, kind) in wanted {
+            rooms.push((node, *kind, self.namespace_of(&Ns::Node(node.clone()))?));
+        }
+        let made = Traveller::run(|traveller| {
+            let mut sockets = Vec::with_capacity(rooms.len());
+            for (node, kind, ns) in &rooms {
+                let socket = traveller.enter(ns.as_fd()).and_then(|()| kind.open());
+                sockets.push(
+                    socket.map_err(|e| Error::io(format!("cannot open a socket in node `{node}`"), &e))?,
+                );
+            }
+            Ok(sockets)
+        });
+        made.map_err(|e| Error::io("cannot start a thread", &e))?
+    }
+
+    /// The network namespace of a node.
+    pub(super) fn namespace(&self, node: &NodeName) -> Result<OwnedFd> {
+        self.namespace_of(&Ns::Node(node.clone()))
+    }
+
+    fn namespace_of(&self, ns: &Ns) -> Result<OwnedFd> {
+        let Some(fd) = self.namespaces.fd(ns) else {
+            if let Ns::Node(name) = ns {
+                self.node(name)?;
+            }
+            return Err(Error::kernel("K011", format!("`{ns}` has no namespace")));
+        };
+        fd.try_clone_to_owned().map_err(|e| Error::io("cannot copy a descriptor", &e))
+    }
+
+    fn node(&self, name: &NodeName) -> Result<&netyard_core::lab::Node> {
+        let lab = &self.spec.lab;
+        lab.node(name.as_str()).ok_or_else(|| unknown_node(lab, name.as_str()))
+    }
+
+    fn execute(
+        &mut self,
+        steps: &[Step],
+        faults: &mut Faults,
+        on_step: &mut (dyn FnMut(usize, usize) + Send),
+    ) -> Result<()> {
+        // A word on every hundredth step is enough for a person, and costs nothing.
+        let all = steps.len();
+        let report = |index: usize| {
+            if all > 1000 && index.is_multiple_of(100) {
+                on_step(index, all);
+            }
+        };
+        self.namespaces.apply(steps, faults, report).map_err(|error| refused(&error))
+    }
+
+    /// Waits until every link that shall carry packets does, spanning trees included.
+    fn wait_until_ready(&mut self, state: &State) -> Result<()> {
+        let unready = self.namespaces.wait_until_ready(state, Instant::now() + READY_MAX);
+        match unready.map_err(|error| unread(&error))?.as_slice() {
+            [] => Ok(()),
+            links => {
+                let names: Vec<String> = links.iter().map(|(ns, link)| format!("{ns}:{link}")).collect();
+                let seconds = READY_MAX.as_secs();
+                Err(Error::kernel("K021", format!("{} not ready after {seconds} s", names.join(", "))))
+            }
+        }
+    }
+
+    fn read(&mut self, desired: &State) -> Result<State> {
+        let keys: BTreeMap<Ns, Vec<String>> = desired
+            .namespaces
+            .iter()
+            .map(|(ns, namespace)| (ns.clone(), namespace.sysctls.keys().cloned().collect()))
+            .collect();
+        live::read(&mut self.namespaces, &keys).map_err(|error| unread(&error))
+    }
+
+    /// Names, servers and programs of the present lab; those that are there already stay.
+    fn start_services(&mut self) -> Result<()> {
+        files::write_hosts(&self.spec.lab).map_err(|e| Error::io("cannot write the table of names", &e))?;
+        self.internet.change_to(&self.spec.lab, &self.namespaces)?;
+        self.programs.change_to(&self.spec, &self.namespaces, self.user.as_ref())
+    }
+}
+
+/// The user namespace that nodes and programs belong to: inside the holder's, so that the holder's mounts are locked
+/// for them and the holder itself is out of their reach.
+fn inner_user_namespace() -> Result<Option<OwnedFd>> {
+    let Some(map) = IdMap::of_self() else { return Ok(None) };
+    let made = userns::create(&map.nested());
+    made.map(Some).map_err(|e| Error::io("cannot make the lab's inner user namespace", &e))
+}
+
+fn copied(fd: &OwnedFd) -> Result<OwnedFd> {
+    fd.try_clone().map_err(|e| Error::io("cannot copy a descriptor", &e))
+}
+
+/// A node that the lab does not have, with the nearest that it has.
+pub(crate) fn unknown_node(lab: &Lab, name: &str) -> Error {
+    let error = Error::input("L094", format!("lab `{}` has no node `{name}`", lab.name));
+    let names: Vec<&str> = lab.nodes.iter().map(|node| node.name.as_str()).collect();
+    match names.as_slice() {
+        [] => error,
+        few if few.len() <= 12 => error.help(format!("its nodes are {}", few.join(", "))),
+        many => error.help(format!("it has {} nodes, for example {}", many.len(), many[..6].join(", "))),
+    }
+}
+
+/// A step that the kernel refused.
+fn refused(error: &ApplyError) -> Error {
+    let errno = std::io::Error::from_raw_os_error(error.errno);
+    let commands = error.step.commands();
+    let first = commands.first().map_or("", |command| command.lines().next().unwrap_or_default());
+    let mut result =
+        Error::kernel("K001", format!("step {} failed in `{}`: {errno}", error.index + 1, error.step.ns()))
+            .note(format!("step: {first}"));
+    if let Some(message) = &error.message {
+        result = result.note(format!("kernel: \"{message}\""));
+    }
+    result
+}
+
+fn unread(error: &LiveError) -> Error {
+    let place = error.ns.as_ref().map_or_else(|| "the lab".to_owned(), |ns| format!("`{ns}`"));
+    let result = Error::io(format!("cannot read the state of {place}"), &error.error);
+    match &error.message {
+        Some(message) => result.note(format!("kernel: \"{message}\"")),
+        None => result,
+    }
+}

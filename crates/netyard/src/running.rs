@@ -1,0 +1,317 @@
+//! A lab that runs, as its users hold it.
+
+use crate::command::NodeCommand;
+use crate::connection::{Connection, unexpected};
+use crate::error::{Error, Result};
+use crate::holder::unknown_node;
+use crate::probe::{NodeSockets, SocketKind};
+use crate::protocol::{Description, LogChunk, ProgramStatus, Reply, Request, Spec};
+use crate::up::OnStep;
+use netyard_core::lab::Lab;
+use netyard_core::name::{IfName, LabName, NodeName};
+use netyard_core::state::State;
+use netyard_core::step::Step;
+use netyard_kernel::process;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A lab that runs.
+///
+/// One that was made by [`up_private`](crate::up::up_private) ends when this is dropped; others stay.
+#[derive(Debug)]
+pub struct RunningLab {
+    name: LabName,
+    connection: Mutex<Connection>,
+    /// The holder.
+    pidfd: OwnedFd,
+    description: Mutex<Option<Box<Description>>>,
+    ends_with_us: bool,
+}
+
+impl RunningLab {
+    /// A lab that somebody else has built.
+    pub(crate) fn found(connection: Connection) -> Result<Self> {
+        let (_, pidfd) = connection.holder().map_err(|e| Error::io("cannot find the lab's holder", &e))?;
+        let mut connection = connection;
+        let description = match connection.ask(&Request::Describe)? {
+            (Reply::Description(description), _) => description,
+            (other, _) => return Err(unexpected(&other)),
+        };
+        Ok(Self {
+            name: description.lab.name.clone(),
+            connection: Mutex::new(connection),
+            pidfd,
+            description: Mutex::new(Some(description)),
+            ends_with_us: false,
+        })
+    }
+
+    /// A lab that we have just built.
+    pub(crate) fn started(name: LabName, connection: Connection, pidfd: OwnedFd) -> Self {
+        let (connection, description) = (Mutex::new(connection), Mutex::new(None));
+        Self { name, connection, pidfd, description, ends_with_us: false }
+    }
+
+    /// Makes the lab end when this value does.
+    #[must_use]
+    pub fn ending_with_us(mut self) -> Self {
+        self.ends_with_us = true;
+        self
+    }
+
+    /// The running lab of that name.
+    ///
+    /// # Errors
+    /// That none runs.
+    pub fn find(name: &LabName, store: &crate::store::Store) -> Result<Self> {
+        match store.find(name)? {
+            Some(connection) => Self::found(connection),
+            None => Err(Error::input("L095", format!("no lab `{name}` runs"))
+                .help("`netyard list` shows those that do; `netyard up FILE` makes one")),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &LabName {
+        &self.name
+    }
+
+    /// The process id of its holder, as this process sees it; 0 when it has ended.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        process::pid_of(self.pidfd.as_fd()).unwrap_or(0)
+    }
+
+    /// The holder.
+    #[must_use]
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    fn ask(&self, request: &Request) -> Result<(Reply, Vec<OwnedFd>)> {
+        self.locked().ask(request)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the lab is.
+    ///
+    /// # Errors
+    /// That it has ended.
+    pub fn description(&self) -> Result<Description> {
+        let mut known = self.description.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(description) = known.as_ref() {
+            return Ok((**description).clone());
+        }
+        match self.ask(&Request::Describe)? {
+            (Reply::Description(description), _) => Ok((**known.insert(description)).clone()),
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+
+    /// Its definition.
+    ///
+    /// # Errors
+    /// That it has ended.
+    pub fn definition(&self) -> Result<Lab> {
+        Ok(self.description()?.lab)
+    }
+
+    /// A node of the lab.
+    ///
+    /// # Errors
+    /// That there is no such node.
+    pub fn node(&self, name: &str) -> Result<Node<'_>> {
+        let lab = self.definition()?;
+        let node = lab.node(name).ok_or_else(|| unknown_node(&lab, name))?;
+        Ok(Node { lab: self, name: node.name.clone() })
+    }
+
+    /// What the kernel holds for the lab now.
+    ///
+    /// # Errors
+    /// What could not be read.
+    pub fn state(&self) -> Result<State> {
+        match self.ask(&Request::Live)? {
+            (Reply::State(state), _) => Ok(*state),
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+
+    /// The steps that would make `spec` of it.
+    ///
+    /// # Errors
+    /// What could not be read.
+    pub fn plan(&self, spec: Spec) -> Result<Vec<Step>> {
+        match self.ask(&Request::Plan(Box::new(spec)))? {
+            (Reply::Steps(steps), _) => Ok(steps),
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+
+    /// Makes `spec` of it; returns the steps that this took.
+    ///
+    /// # Errors
+    /// The step that failed; all others were undone.
+    pub fn apply(&mut self, spec: Spec, on_step: OnStep<'_>) -> Result<Vec<Step>> {
+        let answer = self.locked().ask_with_progress(&Request::Apply(Box::new(spec)), on_step)?;
+        *self.description.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        match answer {
+            (Reply::Steps(steps), _) => Ok(steps),
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+
+    /// Pulls (`false`) or plugs (`true`) the cable of an interface.
+    ///
+    /// # Errors
+    /// That there is no such interface.
+    pub fn set_link(&self, node: &NodeName, interface: &IfName, is_up: bool) -> Result<()> {
+        let request = Request::SetLink { node: node.clone(), interface: interface.clone(), is_up };
+        self.ask(&request).map(drop)
+    }
+
+    /// The programs of the lab.
+    ///
+    /// # Errors
+    /// That the lab has ended.
+    pub fn programs(&self) -> Result<Vec<ProgramStatus>> {
+        match self.ask(&Request::Programs)? {
+            (Reply::Programs(programs), _) => Ok(programs),
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+
+    /// What programs printed; with `follow`, `each` is called until it returns false or the lab ends.
+    ///
+    /// # Errors
+    /// That the lab has ended.
+    pub fn logs(
+        &self,
+        node: Option<&NodeName>,
+        program: Option<&str>,
+        follow: bool,
+        mut each: impl FnMut(&LogChunk) -> bool,
+    ) -> Result<()> {
+        let request = Request::Logs { node: node.cloned(), program: program.map(str::to_owned), follow };
+        let mut connection = self.locked();
+        let mut answer = connection.ask(&request)?;
+        loop {
+            match &answer.0 {
+                Reply::Logs(chunks) if chunks.iter().all(&mut each) && follow => {}
+                Reply::Logs(_) => return Ok(()),
+                other => return Err(unexpected(other)),
+            }
+            answer = connection.next()?;
+        }
+    }
+
+    /// The doors of a node (of the lab itself for none), for a command.
+    pub(crate) fn entrance(
+        &self,
+        node: Option<&NodeName>,
+    ) -> Result<(crate::protocol::Entrance, Vec<OwnedFd>)> {
+        match self.ask(&Request::Enter { node: node.cloned() })? {
+            (Reply::Entrance(entrance), fds) => Ok((entrance, fds)),
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+
+    /// A program to run among the lab's namespaces, with `ip netns` knowing every node.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> NodeCommand<'_> {
+        NodeCommand::new(self, None, program.as_ref())
+    }
+
+    /// That the running lab came from another file than `spec`.
+    pub(crate) fn refuse_other_file(&self, spec: &Spec) -> Result<()> {
+        let running = self.description()?.file;
+        if running == spec.file || running.is_none() || spec.file.is_none() {
+            return Ok(());
+        }
+        let show = |file: &Option<std::path::PathBuf>| {
+            file.as_ref().map_or_else(String::new, |f| f.display().to_string())
+        };
+        Err(Error::input("L096", format!("another lab `{}` is up", self.name))
+            .note(format!("it is from {}, this one from {}", show(&running), show(&spec.file)))
+            .help(format!(
+                "`netyard down {}` removes it; or give this one another name with `lab:`",
+                self.name
+            )))
+    }
+
+    /// Ends the lab and waits until its processes are gone.
+    ///
+    /// # Errors
+    /// Those of sending a signal.
+    pub fn down(self) -> Result<()> {
+        self.end().map_err(|e| Error::io(format!("cannot end lab `{}`", self.name), &e))
+    }
+
+    fn end(&self) -> io::Result<()> {
+        process::kill(self.pidfd.as_fd()).or_else(|error| match error.raw_os_error() {
+            Some(errno) if errno == rustix::io::Errno::SRCH.raw_os_error() => Ok(()),
+            _ => Err(error),
+        })?;
+        process::wait_gone(self.pidfd.as_fd(), 10_000)?;
+        process::reap(self.pidfd.as_fd()).map(drop)
+    }
+}
+
+impl Drop for RunningLab {
+    fn drop(&mut self) {
+        if self.ends_with_us {
+            let _ = self.end();
+        }
+    }
+}
+
+impl NodeSockets for RunningLab {
+    fn socket(&self, node: &NodeName, kind: SocketKind) -> io::Result<OwnedFd> {
+        let answer = self.ask(&Request::Sockets(vec![(node.clone(), kind)]));
+        let (_, mut fds) = answer.map_err(io::Error::other)?;
+        fds.pop().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+/// A node of a running lab.
+#[derive(Debug, Clone)]
+pub struct Node<'a> {
+    lab: &'a RunningLab,
+    name: NodeName,
+}
+
+impl<'a> Node<'a> {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &NodeName {
+        &self.name
+    }
+
+    /// A program to run in it, as [`std::process::Command`] would outside.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> NodeCommand<'a> {
+        NodeCommand::new(self.lab, Some(self.name.clone()), program.as_ref())
+    }
+
+    /// A socket made inside it.
+    ///
+    /// # Errors
+    /// Those of socket(2).
+    pub fn socket(&self, kind: SocketKind) -> io::Result<OwnedFd> {
+        self.lab.socket(&self.name, kind)
+    }
+
+    /// Its network namespace.
+    ///
+    /// # Errors
+    /// That the lab has ended.
+    pub fn namespace(&self) -> Result<OwnedFd> {
+        let (reply, mut fds) = self.lab.ask(&Request::Namespace(self.name.clone()))?;
+        fds.pop().ok_or_else(|| unexpected(&reply))
+    }
+}

@@ -1,0 +1,114 @@
+//! `up`: all or nothing.
+
+use crate::connection::{Connection, unexpected};
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::{Reply, Request, Spec};
+use crate::running::RunningLab;
+use crate::store::{Claim, Store};
+use netyard_core::name::LabName;
+use netyard_core::step::Step;
+use netyard_kernel::process::{self, HolderOptions, HolderProcess};
+use netyard_kernel::userns::IdMap;
+use std::io;
+use std::os::fd::AsFd;
+
+/// Told of steps done, and of how many.
+pub type OnStep<'a> = &'a mut dyn FnMut(usize, usize);
+
+/// What `up` did.
+#[derive(Debug)]
+pub struct Upped {
+    /// The lab, ready.
+    pub lab: RunningLab,
+    /// The steps that changed a lab which was running already; none for a new one.
+    pub changes: Option<Vec<Step>>,
+}
+
+/// Makes the lab run under its name: builds it, or changes the one that runs to what differs.
+///
+/// # Errors
+/// What is wrong; the lab is then as it was before.
+pub fn up(spec: Spec, store: &Store, on_step: OnStep<'_>) -> Result<Upped> {
+    let name = spec.lab.name.clone();
+    let claim = store.claim(&name)?;
+    if let Some(connection) = store.find(&name)? {
+        let mut lab = RunningLab::found(connection)?;
+        lab.refuse_other_file(&spec)?;
+        let changes = lab.apply(spec, on_step)?;
+        return Ok(Upped { lab, changes: Some(changes) });
+    }
+    let lab = start(spec, Some(claim), on_step)?;
+    Ok(Upped { lab, changes: None })
+}
+
+/// Makes a lab that nobody else finds; it ends with the returned value, or with this process.
+///
+/// # Errors
+/// What is wrong; nothing is left then.
+pub fn up_private(spec: Spec, on_step: OnStep<'_>) -> Result<RunningLab> {
+    start(spec, None, on_step)
+}
+
+fn start(spec: Spec, claim: Option<Claim>, on_step: OnStep<'_>) -> Result<RunningLab> {
+    let map = if rustix::process::geteuid().is_root() && IdMap::of_self().is_none() {
+        // Root of the machine is not root of its labs: they get ids that own nothing.
+        IdMap::unprivileged()
+    } else {
+        IdMap::own()
+    };
+    let listener = claim.as_ref().map(|claim| claim.socket.as_fd());
+    let options = HolderOptions { listener, map: Some(map), own_netns: true };
+    let started = process::spawn_holder(&options).map_err(|error| no_user_namespace(&error))?;
+    let HolderProcess { pidfd, owner, .. } = started;
+    let mut connection = Connection::new(owner);
+    let lab_name = spec.lab.name.clone();
+    let built = connection.ask_with_progress(&Request::Build(Box::new(spec)), on_step).and_then(|answer| {
+        if let Some(claim) = claim {
+            claim.publish()?;
+        }
+        match (answer, connection.ask(&Request::Commit)?) {
+            ((Reply::Done, _), (Reply::Done, _)) => Ok(()),
+            ((Reply::Done, _), (other, _)) | ((other, _), _) => Err(unexpected(&other)),
+        }
+    });
+    match built {
+        Ok(()) => Ok(RunningLab::started(lab_name, connection, pidfd)),
+        Err(error) => {
+            let _ = process::kill(pidfd.as_fd());
+            let _ = process::reap(pidfd.as_fd());
+            Err(error)
+        }
+    }
+}
+
+/// Why the holder could not be started, with what helps.
+fn no_user_namespace(error: &io::Error) -> Error {
+    let mut result = Error::io("cannot make the lab's namespaces", error);
+    result.kind = ErrorKind::Kernel;
+    result.code = "K003".into();
+    result.help = Some("`netyard doctor` tells what this machine allows".into());
+    result
+}
+
+/// Ends the lab of that name; false when none runs. Its processes are gone when this returns; with `waits` its
+/// network namespaces too, which the kernel takes apart a little later.
+///
+/// # Errors
+/// That it does not end within 10 s.
+pub fn down(lab: &LabName, store: &Store, waits: bool) -> Result<bool> {
+    let _lock = store.lock(lab)?;
+    let Some(connection) = store.find(lab)? else { return Ok(false) };
+    let (pid, pidfd) =
+        connection.holder().map_err(|e| Error::io(format!("cannot find the holder of lab `{lab}`"), &e))?;
+    process::kill(pidfd.as_fd())
+        .map_err(|e| Error::io(format!("cannot end the holder of lab `{lab}`, pid {pid}"), &e))?;
+    let is_gone = process::wait_gone(pidfd.as_fd(), 10_000)
+        .map_err(|e| Error::io(format!("cannot wait for the holder of lab `{lab}`, pid {pid}"), &e))?;
+    if !is_gone {
+        return Err(Error::kernel("K013", format!("the holder of lab `{lab}`, pid {pid}, does not end"))
+            .help("one of its programs may be stuck in the kernel; see `cat /proc/PID/stack`"));
+    }
+    store.forget(lab);
+    let _ = waits;
+    Ok(true)
+}

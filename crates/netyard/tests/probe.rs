@@ -1,0 +1,242 @@
+//! Probes against real kernels, each test in namespaces of its own.
+
+mod support;
+
+use netyard::probe::ping::{Echo, Pinger, ping};
+use netyard::probe::{Miss, Patience, http, tcp, udp};
+use netyard_core::expect::Outcome;
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::time::Duration;
+use support::{Net, as_root, name};
+
+const SHORT: Patience<'static> = Patience::of(Duration::from_millis(300));
+
+/// pc 10.0.0.1 - 10.0.0.254 router 10.1.0.254 - 10.1.0.1 server, fd00 alike.
+fn pc_router_server() -> Net {
+    let net = Net::new(["pc", "router", "server"]);
+    net.cable(
+        ("pc", "eth0", &["10.0.0.1/24", "fd00::1/64"]),
+        ("router", "eth0", &["10.0.0.254/24", "fd00::fe/64"]),
+    );
+    net.cable(
+        ("server", "eth0", &["10.1.0.1/24", "fd01::1/64"]),
+        ("router", "eth1", &["10.1.0.254/24", "fd01::fe/64"]),
+    );
+    net.sh(
+        "router",
+        "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding",
+    );
+    net.sh("pc", "ip route add default via 10.0.0.254; ip route add default via fd00::fe");
+    net.sh("server", "ip route add default via 10.1.0.254; ip route add default via fd01::fe");
+    net
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+#[track_caller]
+fn check_ping(net: &Net, from: &str, echo: Echo, expected: Outcome, words: &str) {
+    let result = ping(net, &name(from), echo, 1, Patience { verdict: Patience::VERDICT, ..SHORT });
+    check(result, expected, words);
+}
+
+#[track_caller]
+fn check<T: std::fmt::Debug>(result: Result<T, Miss>, expected: Outcome, words: &str) {
+    let (outcome, detail) = match &result {
+        Ok(answer) => (Some(Outcome::Ok), format!("{answer:?}")),
+        Err(miss) => (miss.outcome(), miss.detail().to_owned()),
+    };
+    assert_eq!((outcome, detail.contains(words)), (Some(expected), true), "{detail}");
+}
+
+#[test]
+fn a_ping_is_answered_with_ttl_and_time() {
+    as_root("a_ping_is_answered_with_ttl_and_time", || {
+        let net = pc_router_server();
+        for to in ["10.1.0.1", "fd01::1"] {
+            let replies = ping(&net, &name("pc"), Echo::to(address(to)), 3, SHORT).unwrap();
+            assert_eq!(replies.iter().map(|r| r.sequence).collect::<Vec<_>>(), [1, 2, 3]);
+            for reply in replies {
+                assert_eq!((reply.from, reply.ttl, reply.hops()), (address(to), 63, 1));
+                assert!(reply.rtt > Duration::ZERO && reply.rtt < Duration::from_millis(300));
+            }
+        }
+        let echo = Echo { size: 0, ..Echo::to(address("10.1.0.1")) };
+        check_ping(&net, "pc", echo, Outcome::Ok, "63");
+        check_ping(&net, "pc", Echo { size: 60_000, ..echo }, Outcome::Ok, "63");
+        check_ping(&net, "pc", Echo { source: Some(address("10.0.0.1")), ..echo }, Outcome::Ok, "63");
+        let foreign = Echo { source: Some(address("10.9.9.9")), ..echo };
+        let miss = ping(&net, &name("pc"), foreign, 1, SHORT).unwrap_err();
+        assert!(matches!(miss, Miss::Impossible { .. }) && miss.detail().contains("10.9.9.9"), "{miss}");
+    });
+}
+
+#[test]
+fn a_ping_says_why_it_is_not_answered() {
+    as_root("a_ping_says_why_it_is_not_answered", || {
+        let net = pc_router_server();
+        net.sh("router", "ip route add unreachable 10.7.0.0/16; ip route add prohibit 10.8.0.0/16");
+        net.sh("router", "ip route add blackhole 10.6.0.0/16; ip -6 route add unreachable fd07::/16");
+        let check = |from: &str, to: &str, outcome, words: &str| {
+            check_ping(&net, from, Echo::to(address(to)), outcome, words);
+        };
+        check("router", "192.0.2.1", Outcome::NoRoute, "no route to 192.0.2.1");
+        check("router", "2001:db8::1", Outcome::NoRoute, "no route to 2001:db8::1");
+        check("pc", "192.0.2.1", Outcome::Unreachable, "10.0.0.254 answered: network unreachable");
+        check("pc", "10.7.0.1", Outcome::Unreachable, "10.0.0.254 answered: host unreachable");
+        check("pc", "10.8.0.1", Outcome::Unreachable, "10.0.0.254 answered: communication administratively");
+        check("pc", "10.6.0.1", Outcome::Timeout, "no answer from 10.6.0.1 within 0.3 s");
+        check("router", "10.7.0.1", Outcome::Unreachable, "sender's own routes");
+        check("router", "10.8.0.1", Outcome::Unreachable, "prohibited by the sender's own routes");
+        check("router", "10.6.0.1", Outcome::Timeout, "blackhole");
+        check("pc", "2001:db8::1", Outcome::Unreachable, "fd00::fe answered: no route to destination");
+        check("pc", "fd07::1", Outcome::Unreachable, "fd00::fe answered");
+        let ttl = Echo { ttl: Some(1), ..Echo::to(address("10.1.0.1")) };
+        check_ping(&net, "pc", ttl, Outcome::TtlExceeded, "10.0.0.254 answered: TTL exceeded");
+        let ttl = Echo { ttl: Some(1), ..Echo::to(address("fd01::1")) };
+        check_ping(&net, "pc", ttl, Outcome::TtlExceeded, "fd00::fe answered: hop limit exceeded");
+    });
+}
+
+#[test]
+fn unanswered_arp_is_waited_for_and_told() {
+    as_root("unanswered_arp_is_waited_for_and_told", || {
+        let net = pc_router_server();
+        let undecided = || true;
+        let patience = Patience { verdict: Patience::VERDICT, is_undecided: Some(&undecided), ..SHORT };
+        let own = || ping(&net, &name("pc"), Echo::to(address("10.0.0.77")), 1, patience);
+        let far = || ping(&net, &name("pc"), Echo::to(address("10.1.0.77")), 1, patience);
+        let own6 = || ping(&net, &name("pc"), Echo::to(address("fd00::77")), 1, patience);
+        std::thread::scope(|scope| {
+            let (own, far, own6) = (scope.spawn(own), scope.spawn(far), scope.spawn(own6));
+            check(
+                own.join().unwrap(),
+                Outcome::Unreachable,
+                "nobody answered ARP for the next hop towards 10.0.0.77",
+            );
+            check(far.join().unwrap(), Outcome::Unreachable, "10.0.0.254 answered: host unreachable");
+            check(own6.join().unwrap(), Outcome::Unreachable, "nobody answered neighbour discovery");
+        });
+        check(ping(&net, &name("pc"), Echo::to(address("10.0.0.78")), 1, SHORT), Outcome::Timeout, "0.3 s");
+    });
+}
+
+#[test]
+fn packets_too_large_are_told_with_the_mtu() {
+    as_root("packets_too_large_are_told_with_the_mtu", || {
+        let net = pc_router_server();
+        net.sh("router", "ip link set eth1 mtu 1300");
+        net.sh("server", "ip link set eth0 mtu 1300");
+        let large = |to, size, df| Echo { size, df, ..Echo::to(address(to)) };
+        for _ in 0..2 {
+            // The second round finds the path MTU in the kernel's cache and must come to the same.
+            check_ping(
+                &net,
+                "pc",
+                large("10.1.0.1", 1400, true),
+                Outcome::TooBig,
+                "10.0.0.254 answered: fragmentation needed, MTU 1300",
+            );
+            check_ping(&net, "pc", large("10.1.0.1", 1400, false), Outcome::Ok, "63");
+            check_ping(
+                &net,
+                "pc",
+                large("fd01::1", 1400, true),
+                Outcome::TooBig,
+                "fd00::fe answered: packet too big, MTU 1300",
+            );
+            check_ping(&net, "pc", large("fd01::1", 1400, false), Outcome::Ok, "63");
+            check_ping(&net, "pc", large("10.1.0.1", 1473, true), Outcome::TooBig, "sender's");
+            check_ping(&net, "pc", large("fd01::1", 1453, true), Outcome::TooBig, "sender's");
+            check_ping(&net, "pc", large("10.1.0.1", 1272, true), Outcome::Ok, "63");
+        }
+    });
+}
+
+#[test]
+fn a_pinger_goes_on_after_an_error() {
+    as_root("a_pinger_goes_on_after_an_error", || {
+        let net = pc_router_server();
+        let mut pinger = Pinger::open(&net, &name("pc"), Echo::to(address("10.1.0.1"))).unwrap();
+        for ttl in [1, 64, 1, 64] {
+            pinger.set_ttl(ttl).unwrap();
+            assert_eq!(pinger.echo(SHORT).is_ok(), ttl == 64);
+        }
+        assert_eq!(pinger.own_address(), Some(address("10.0.0.1")));
+    });
+}
+
+#[test]
+fn tcp_tells_open_refused_unreachable_and_silent() {
+    as_root("tcp_tells_open_refused_unreachable_and_silent", || {
+        let net = pc_router_server();
+        net.sh("router", "ip route add unreachable 10.7.0.0/16; ip route add blackhole 10.6.0.0/16");
+        let listener = net.inside("server", || TcpListener::bind("0.0.0.0:8080").unwrap());
+        let to = |to: &str| tcp::connect(&net, &name("pc"), to.parse().unwrap(), SHORT);
+        let connection = to("10.1.0.1:8080").unwrap();
+        assert_eq!(connection.own, listener.accept().unwrap().1);
+        check(to("10.1.0.1:8081"), Outcome::Refused, "10.1.0.1 reset port 8081");
+        check(to("[fd01::1]:8080"), Outcome::Refused, "fd01::1 reset port 8080");
+        check(to("10.7.0.1:80"), Outcome::Unreachable, "10.0.0.254 answered: host unreachable");
+        check(to("10.6.0.1:80"), Outcome::Timeout, "no answer");
+        let local = tcp::connect(&net, &name("router"), "192.0.2.1:80".parse().unwrap(), SHORT);
+        check(local, Outcome::NoRoute, "no route");
+    });
+}
+
+#[test]
+fn udp_tells_answered_refused_and_silent() {
+    as_root("udp_tells_answered_refused_and_silent", || {
+        let net = pc_router_server();
+        let server = net.inside("server", || UdpSocket::bind("0.0.0.0:9000").unwrap());
+        let ask = |port, wanted: &'static [u8]| {
+            let to = SocketAddr::new(address("10.1.0.1"), port);
+            udp::ask(&net, &name("pc"), to, b"hello", SHORT, move |bytes| bytes.starts_with(wanted))
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (len, from) = server.recv_from(&mut [0; 16]).unwrap();
+                assert_eq!(len, 5);
+                server.send_to(b"noise", from).unwrap();
+                server.send_to(b"world", from).unwrap();
+            });
+            assert_eq!(ask(9000, b"w").unwrap().payload, b"world");
+        });
+        check(ask(9000, b""), Outcome::Timeout, "no answer");
+        check(ask(9001, b""), Outcome::Refused, "10.1.0.1 answered: port unreachable");
+    });
+}
+
+#[test]
+fn http_reads_answers_and_tells_servers_that_are_none() {
+    as_root("http_reads_answers_and_tells_servers_that_are_none", || {
+        let net = pc_router_server();
+        let listener = net.inside("server", || TcpListener::bind("0.0.0.0:80").unwrap());
+        let to = SocketAddr::new(address("10.1.0.1"), 80);
+        let answer = |bytes: &'static str| {
+            std::thread::scope(|scope| {
+                let server = scope.spawn(|| {
+                    let (mut stream, _) = listener.accept().unwrap();
+                    let mut request = [0; 512];
+                    let len = stream.read(&mut request).unwrap();
+                    stream.write_all(bytes.as_bytes()).unwrap();
+                    (String::from_utf8_lossy(&request[..len]).into_owned(), stream)
+                });
+                let what = http::Get { to, host: "server", path: "/x?y" };
+                let response = http::get(&net, &name("pc"), what, SHORT);
+                let (request, _) = server.join().unwrap();
+                assert!(request.starts_with("GET /x?y HTTP/1.1\r\nHost: server\r\n"), "{request}");
+                response
+            })
+        };
+        let response = answer("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nX-A: b\r\n\r\nhi!").unwrap();
+        assert_eq!(
+            (response.status, &response.body[..], response.header("x-a")),
+            (200, &b"hi!"[..], Some("b"))
+        );
+        check(answer("SSH-2.0-OpenSSH\r\n"), Outcome::Refused, "did not answer in HTTP");
+        check(answer("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi"), Outcome::Timeout, "did not answer");
+    });
+}
