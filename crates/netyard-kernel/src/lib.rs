@@ -13,10 +13,7 @@ pub mod netlink;
 pub mod netns;
 pub mod process;
 pub mod signal;
-<<<<<<< HEAD
-=======
 pub mod socket;
->>>>>>> main
 pub mod sysctl;
 pub mod traveller;
 pub mod userns;
