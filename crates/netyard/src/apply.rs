@@ -40,7 +40,9 @@ impl ApplyError {
 impl fmt::Display for ApplyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let errno = io::Error::from_raw_os_error(self.errno);
-        write!(f, "step {} in {}: {}: {errno}", self.index + 1, self.step.ns(), said(&self.step))?;
+        let commands = self.step.commands();
+        let command = commands.first().map_or("nothing", String::as_str);
+        write!(f, "step {} in {}: `{command}`: {errno}", self.index + 1, self.step.ns())?;
         match &self.message {
             Some(message) => write!(f, ": {message}"),
             None => Ok(()),
@@ -49,11 +51,6 @@ impl fmt::Display for ApplyError {
 }
 
 impl std::error::Error for ApplyError {}
-
-/// The step in words.
-fn said(step: &Step) -> String {
-    serde_json::to_string(step).unwrap_or_default()
-}
 
 impl Namespaces {
     /// Carries out all steps in order and tells `on_step` the number of each one done.

@@ -58,14 +58,10 @@ pub(crate) fn append(
             link::set_master(messages, index(namespaces, ns, name)?, master);
         }
         Step::SetBridge { ns, name, bridge } => {
-            let index = index(namespaces, ns, name)?;
-            if bridge.stp.is_none() {
-                link::stop_spanning_tree(messages, index);
-            }
-            link::set_bridge(messages, index, bridge);
+            link::set_bridge(messages, index(namespaces, ns, name)?, bridge);
         }
-        Step::AddAddress { ns, dev, address, .. } => {
-            address::add(messages, index(namespaces, ns, dev)?, *address);
+        Step::AddAddress { ns, dev, address, dad } => {
+            address::add(messages, index(namespaces, ns, dev)?, *address, *dad);
         }
         Step::DeleteAddress { ns, dev, address } => {
             address::delete(messages, index(namespaces, ns, dev)?, *address);

@@ -160,19 +160,24 @@ fn a_rate_reads_back_as_it_was_asked_for() {
     let mut namespaces = built(&state);
     let rates = [8_000, 64_000, 1_000_000, 1_544_000, 10_000_000, 100_000_000, 1_000_000_000];
     for rate in rates.into_iter().chain([10_000_000_000, 40_000_000_000, 100_000_000_000]) {
-        for (burst_bytes, latency_us) in [
-            (None, None),
-            (Some(32 * 1024), None),
-            (Some(100_000), Some(20_000)),
-            (None, Some(200_000)),
-            (Some(200_000), Some(1_000)),
-        ] {
-            let egress =
-                Shaping { rate_bit_per_s: Some(rate), burst_bytes, latency_us, ..Shaping::default() };
+        for (burst_bytes, latency_us) in
+            [(32 * 1024, 50_000), (3_036, 50_000), (100_000, 20_000), (18_036, 200_000), (200_000, 1_000)]
+        {
+            let egress = Shaping {
+                rate_bit_per_s: Some(rate),
+                burst_bytes: Some(burst_bytes),
+                latency_us: Some(latency_us),
+                ..Shaping::default()
+            };
             apply(&mut namespaces, &[Step::SetShaping { ns: node("a"), dev: if_name("eth0"), egress }]);
             eth0(&mut state, "a").egress = egress;
             let live = live(&mut namespaces, &state);
-            assert_eq!(live.namespaces[&node("a")].links["eth0"].egress, egress);
+            let read = live.namespaces[&node("a")].links["eth0"].egress;
+            // The kernel keeps a burst as a time in ticks of 64 ns: exact for every size up to 125 Mbit/s, and too
+            // coarse for 1 % of it when it is a matter of microseconds.
+            let burst_us = u64::from(burst_bytes) * 8_000_000 / rate;
+            assert!(read == egress || rate > 125_000_000, "{read:?} {egress:?}");
+            assert!(read.is_like(&egress) || burst_us < 10, "{read:?} {egress:?}");
         }
     }
 }
@@ -181,7 +186,7 @@ fn a_rate_reads_back_as_it_was_asked_for() {
 fn shaping_is_replaced_and_removed() {
     let mut state = pair();
     let mut namespaces = built(&state);
-    let shaped = |rate| Shaping { rate_bit_per_s: Some(rate), ..Shaping::default() };
+    let shaped = |rate| Shaping { rate_bit_per_s: Some(rate), ..Shaping::default() }.with_defaults(1500);
     for egress in [shaped(1_000_000), shaped(2_000_000), Shaping::default()] {
         eth0(&mut state, "a").egress = egress;
         apply(&mut namespaces, &[Step::SetShaping { ns: node("a"), dev: if_name("eth0"), egress }]);
@@ -242,7 +247,7 @@ fn a_running_lab_changes_step_by_step() {
             Step::SetMac { ns: ns.clone(), name: name.clone(), mac: new_mac },
             Step::SetMtu { ns: ns.clone(), name: name.clone(), mtu: 1400 },
             Step::DeleteAddress { ns: ns.clone(), dev: name.clone(), address: net("10.0.0.1/24") },
-            Step::AddAddress { ns: ns.clone(), dev: name.clone(), address: net("10.0.0.9/24") },
+            Step::AddAddress { ns: ns.clone(), dev: name.clone(), address: net("10.0.0.9/24"), dad: false },
             Step::SetSysctl { ns: ns.clone(), key: "net.ipv4.ip_default_ttl".into(), value: "99".into() },
             Step::SetMaster { ns: Ns::Fabric, name: if_name("pc-0"), master: None },
             Step::SetLinkUp { ns: Ns::Fabric, name: if_name("pc-0"), is_up: false },

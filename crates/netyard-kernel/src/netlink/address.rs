@@ -18,14 +18,15 @@ const IFA_PROTO: u16 = 11;
 const IFA_F_NODAD: u8 = 2;
 const SCOPE_HOST: u8 = 254;
 
-/// Adds an address; IPv6 without duplicate address detection, so that it can be used at once.
+/// Adds an address. An IPv6 one can be used at once only without duplicate address detection (`dad`), which takes 1
+/// to 2 s.
 ///
 /// # Errors
 /// `EEXIST` when the link has it, `ENODEV` when there is no such link, `EACCES` for IPv6 where it is switched off.
 ///
-/// Same as `ip address add ADDRESS dev NAME` (IPv6: `nodad`).
-pub fn add(messages: &mut Messages, index: u32, address: IpNet) {
-    let flags = if address.addr().is_ipv6() { IFA_F_NODAD } else { 0 };
+/// Same as `ip address add ADDRESS dev NAME` (IPv6 without detection: `nodad`).
+pub fn add(messages: &mut Messages, index: u32, address: IpNet, dad: bool) {
+    let flags = if address.addr().is_ipv6() && !dad { IFA_F_NODAD } else { 0 };
     let scope = if address.addr().is_loopback() { SCOPE_HOST } else { 0 };
     put(messages, RTM_NEWADDR, NLM_F_CREATE_EXCL, &header(index, address, flags, scope), address.addr());
 }

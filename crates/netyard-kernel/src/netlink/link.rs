@@ -129,28 +129,13 @@ pub fn add_bridge(messages: &mut Messages, name: &str, index: u32, mac: Mac, mtu
     put_bridge(&mut kind.nest(IFLA_INFO_DATA), bridge);
 }
 
-/// Turns the spanning tree of a bridge off and nothing else.
-///
-/// It goes before [`set_bridge`] where that has no spanning tree: the kernel takes the forward delay of 0 first and
-/// refuses it with `ERANGE` while the tree still runs (net/bridge/br_netlink.c `br_changelink`).
-///
-/// # Errors
-/// `ENODEV` when there is no such link.
-///
-/// Same as `ip link set NAME type bridge stp_state 0`.
-pub fn stop_spanning_tree(messages: &mut Messages, index: u32) {
-    let mut message = messages.begin(RTM_NEWLINK, 0, &header(index, false, 0));
-    let mut kind = message.nest(IFLA_LINKINFO);
-    kind.put_str(IFLA_INFO_KIND, "bridge");
-    kind.nest(IFLA_INFO_DATA).put_u32(IFLA_BR_STP_STATE, 0);
-}
-
 /// Changes the settings of a bridge.
 ///
 /// # Errors
 /// `ENODEV` when there is no such link, `ERANGE` for spanning tree times out of range.
 ///
-/// Same as `ip link set NAME type bridge forward_delay F stp_state S ageing_time A mcast_snooping M ...`.
+/// Same as `ip link set NAME type bridge stp_state S ageing_time A mcast_snooping M ...`. Without a spanning tree its
+/// times stay as they are: ports then forward at once, whatever the forward delay.
 pub fn set_bridge(messages: &mut Messages, index: u32, bridge: &Bridge) {
     let mut message = messages.begin(RTM_NEWLINK, 0, &header(index, false, 0));
     let mut kind = message.nest(IFLA_LINKINFO);
@@ -164,9 +149,6 @@ fn put_bridge(data: &mut Nest<'_>, bridge: &Bridge) {
         data.put_u32(IFLA_BR_HELLO_TIME, u32::from(stp.hello_s) * TICKS_PER_S);
         data.put_u32(IFLA_BR_MAX_AGE, u32::from(stp.max_age_s) * TICKS_PER_S);
         data.put_u16(IFLA_BR_PRIORITY, stp.priority);
-    } else {
-        // A port forwards at once only without a delay, tree or no tree.
-        data.put_u32(IFLA_BR_FORWARD_DELAY, 0);
     }
     data.put_u32(IFLA_BR_STP_STATE, u32::from(bridge.stp.is_some()));
     data.put_u32(IFLA_BR_AGEING_TIME, if bridge.learns { AGEING_S_DEFAULT * TICKS_PER_S } else { 0 });

@@ -24,9 +24,6 @@ const TCA_NETEM_RATE64: u16 = 8;
 const TCA_NETEM_LATENCY64: u16 = 10;
 const TCA_NETEM_JITTER64: u16 = 11;
 const NETEM_OPTIONS_LEN: usize = 24;
-/// Packets that netem holds at most, as tc(8) sets it.
-const NETEM_LIMIT: u32 = 1000;
-
 /// Nanoseconds in the kernel's unit of packet times (net/pkt_sched.h `PSCHED_SHIFT` 6).
 const NS_PER_TICK: u64 = 64;
 const NS_PER_S: u128 = 1_000_000_000;
@@ -43,30 +40,14 @@ pub struct Tbf {
     pub limit_bytes: u32,
 }
 
-/// Longest wait in the queue when none is given.
-pub const LATENCY_US_DEFAULT: u32 = 50_000;
-
-/// The burst of a rate when none is given: what the rate carries in one timer tick of 4 ms (a kernel with `HZ=250`
-/// cannot let out less at a time), but at least ten full frames of 1600 bytes.
-#[must_use]
-pub fn burst_bytes_default(rate_bit_per_s: u64) -> u32 {
-    u32::try_from(rate_bit_per_s / 8 / 250).unwrap_or(u32::MAX).max(16_000)
-}
-
 /// The tbf parameters of a shaping; none without a rate.
 #[must_use]
 pub fn tbf_parameters(shaping: &Shaping) -> Option<Tbf> {
-    let rate_bit_per_s = shaping.rate_bit_per_s?;
-    let rate_byte_per_s = rate_bit_per_s / 8;
-    let burst_bytes = shaping.burst_bytes.unwrap_or_else(|| burst_bytes_default(rate_bit_per_s));
-    let latency_us = shaping.latency_us.unwrap_or(LATENCY_US_DEFAULT);
-    let limit_bytes = limit_bytes(rate_byte_per_s, burst_bytes, latency_us);
+    let rate_byte_per_s = shaping.rate_bit_per_s? / 8;
+    let burst_bytes = shaping.burst_bytes_or_default();
+    let waiting = u128::from(rate_byte_per_s) * u128::from(shaping.latency_us_or_default()) / US_PER_S;
+    let limit_bytes = narrowed(waiting + u128::from(burst_bytes));
     Some(Tbf { rate_byte_per_s, burst_bytes, limit_bytes })
-}
-
-fn limit_bytes(rate_byte_per_s: u64, burst_bytes: u32, latency_us: u32) -> u32 {
-    let waiting = u128::from(rate_byte_per_s) * u128::from(latency_us) / US_PER_S;
-    u32::try_from(waiting + u128::from(burst_bytes)).unwrap_or(u32::MAX)
 }
 
 /// Gives a link a new root qdisc in place of the one it has.
@@ -151,7 +132,7 @@ fn put_netem(messages: &mut Messages, index: u32, shaping: &Shaping) {
     let gap = u32::from(shaping.reorder != Share::default());
     let words = [
         saturated(delay_ns / NS_PER_TICK),
-        NETEM_LIMIT,
+        shaping.netem_limit_packets(),
         shaping.loss.0,
         gap,
         shaping.duplicate.0,
@@ -219,50 +200,51 @@ fn decode(kind: u16, payload: &[u8]) -> Option<Qdisc> {
     Some(Qdisc { index: word(4)?, kind: kind.to_owned(), shaping: shaping.unwrap_or_default() })
 }
 
-/// The shaping that [`tbf_parameters`] turns into what the kernel holds.
+/// The shaping that [`tbf_parameters`] turns into what the kernel holds, burst and latency always told.
 ///
 /// The kernel keeps the burst as a time in ticks of 64 ns and the latency as a number of bytes, so that several
-/// values fit. Taken is the default where it fits, else the roundest. A burst of more than 274 s at its rate (2^32
-/// ticks) cannot be told, as the kernel says only its remainder, nor a latency of more than 4 GiB.
+/// values fit: taken is the roundest. A burst of more than 274 s at its rate (2^32 ticks) cannot be told, as the
+/// kernel says only its remainder, nor a latency of more than 4 GiB.
 fn decode_tbf(options: Attributes<'_>) -> Option<Shaping> {
     let parameters = options.get(TCA_TBF_PARMS)?;
     let word = |at: usize| Some(u32::from_ne_bytes(parameters.get(at..at + 4)?.try_into().ok()?));
     let rate_byte_per_s = options.u64(TCA_TBF_RATE64).unwrap_or(u64::from(word(8)?));
     let (limit, ticks) = (word(24)?, u64::from(word(28)?));
-    let rate_bit_per_s = rate_byte_per_s * 8;
-    // The kernel's own product of size and time is rounded down by up to one more tick.
-    let bytes_in = |ticks: u64| {
-        saturated_wide(u128::from(ticks) * u128::from(NS_PER_TICK) * u128::from(rate_byte_per_s) / NS_PER_S)
-    };
-    let bursts = bytes_in(ticks).max(1)..=bytes_in(ticks + 2);
-    let default = burst_bytes_default(rate_bit_per_s);
-    let burst = (!bursts.contains(&default)).then(|| roundest(&bursts, &BYTE_STEPS));
-    let burst_bytes = burst.unwrap_or(default);
+    let rate = u128::from(rate_byte_per_s.max(1));
+    // A time is its size rounded down to a tick, and by the kernel's own arithmetic by up to one more.
+    let byte_ns_in = |ticks: u64| u128::from(ticks) * u128::from(NS_PER_TICK) * rate;
+    let burst_bytes = roundest(
+        narrowed(byte_ns_in(ticks).div_ceil(NS_PER_S)),
+        narrowed(byte_ns_in(ticks + 2) / NS_PER_S),
+        &BYTE_STEPS,
+    );
     let waiting = u128::from(limit.saturating_sub(burst_bytes));
-    let us_of = |bytes: u128| saturated_wide((bytes * US_PER_S).div_ceil(u128::from(rate_byte_per_s.max(1))));
-    let latencies = us_of(waiting)..=us_of(waiting + 1).saturating_sub(1);
-    let is_default = limit_bytes(rate_byte_per_s, burst_bytes, LATENCY_US_DEFAULT) == limit;
-    let latency_us =
-        (!is_default).then(|| roundest(&latencies, &[1_000_000, 100_000, 10_000, 1000, 100, 10]));
+    let latency_us = roundest(
+        narrowed((waiting * US_PER_S).div_ceil(rate)),
+        narrowed(((waiting + 1) * US_PER_S - 1) / rate),
+        &US_STEPS,
+    );
     Some(Shaping {
-        rate_bit_per_s: Some(rate_bit_per_s),
-        burst_bytes: burst,
-        latency_us,
+        rate_bit_per_s: Some(rate_byte_per_s * 8),
+        burst_bytes: Some(burst_bytes),
+        latency_us: Some(latency_us),
         ..Shaping::default()
     })
 }
 
-fn saturated_wide(value: u128) -> u32 {
-    u32::try_from(value).unwrap_or(u32::MAX)
-}
-
 /// Sizes that people write, the roundest first.
 const BYTE_STEPS: [u32; 8] = [1 << 20, 1_000_000, 100_000, 10_000, 1 << 10, 1000, 100, 10];
+/// Times that people write, in microseconds.
+const US_STEPS: [u32; 6] = [1_000_000, 100_000, 10_000, 1000, 100, 10];
 
-/// The first value of a range that is a multiple of the first step that has one there; else the lowest.
-fn roundest(range: &std::ops::RangeInclusive<u32>, steps: &[u32]) -> u32 {
-    let multiple = |step: &u32| range.start().checked_next_multiple_of(*step).filter(|n| range.contains(n));
-    steps.iter().find_map(multiple).unwrap_or(*range.start())
+/// The multiple of the first step that has one from `first` to `last`; else `first`.
+fn roundest(first: u32, last: u32, steps: &[u32]) -> u32 {
+    let multiple = |step: &u32| first.checked_next_multiple_of(*step).filter(|n| (first..=last).contains(n));
+    steps.iter().find_map(multiple).unwrap_or(first)
+}
+
+fn narrowed(value: u128) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
 }
 
 fn decode_netem(options: &[u8]) -> Option<Shaping> {

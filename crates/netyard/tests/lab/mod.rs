@@ -155,7 +155,12 @@ fn node_steps(steps: &mut Vec<Step>, ns: &Ns, namespace: &Namespace) {
     for (name, link) in &namespace.links {
         let dev = || name.clone();
         let addresses = link.addresses.iter();
-        steps.extend(addresses.map(|address| Step::AddAddress { ns: ns(), dev: dev(), address: *address }));
+        steps.extend(addresses.map(|address| Step::AddAddress {
+            ns: ns(),
+            dev: dev(),
+            address: *address,
+            dad: false,
+        }));
         if link.is_up {
             steps.push(Step::SetLinkUp { ns: ns(), name: dev(), is_up: true });
         }
