@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! Network namespaces: making many at once, and running code inside one.
-=======
 //! Network namespaces: making many at once.
->>>>>>> main
 
 use crate::netlink::{Protocol, Socket};
 use std::ffi::CString;

@@ -18,7 +18,6 @@ mod ready;
 mod request;
 pub mod running;
 pub mod store;
-mod tables;
 pub mod up;
 mod wire;
 

@@ -75,8 +75,10 @@ pub(super) fn with_gateway(mut node: Node, gateway: &str) -> Node {
 pub(super) fn home() -> Lab {
     use crate::lab::Role::{Host, Internet, Router};
     let mut lab = lab("home", &[("lan", bridge(), "10.0.0.0/24"), ("isp", bridge(), "10.138.0.0/24")]);
-    let mut router =
-        with_gateway(node("router", Router, &[("lan", "10.0.0.254/24"), ("isp", "10.138.0.3/24")]), "10.138.0.1");
+    let mut router = with_gateway(
+        node("router", Router, &[("lan", "10.0.0.254/24"), ("isp", "10.138.0.3/24")]),
+        "10.138.0.1",
+    );
     router.routes.clear();
     let (from, out) = (vec!["10.0.0.0/24".parse().unwrap()], IfName::new("eth1").unwrap());
     router.nat.push(Nat::Masquerade { from, out });

@@ -51,7 +51,10 @@ fn wire_label(picture: &Picture, wire: &Wire) -> String {
         let port = picture.port(*end);
         let down = if port.is_down { " ✗" } else { "" };
         let notes = port.notes.iter().map(|note| escaped(&note.text));
-        std::iter::once(format!("{}{down}", escaped(&port.name))).chain(notes).collect::<Vec<_>>().join("<br/>")
+        std::iter::once(format!("{}{down}", escaped(&port.name)))
+            .chain(notes)
+            .collect::<Vec<_>>()
+            .join("<br/>")
     };
     let ports: Vec<String> = wire.ends.iter().filter(|end| is_node(end)).map(port).collect();
     let name = wire.name.iter().map(|name| escaped(name));

@@ -11,9 +11,10 @@ pub(super) fn sheet(size: usize) -> Sheet {
     let leaves = size / 2 + 1..=size;
     let routers = if size == 1 { "1 router".to_owned() } else { format!("{size} routers") };
     let about = vec![
-            format!("A binary tree: {routers}, r1 at the root, a host at each leaf."),
-            "Each router owns half of its parent's prefix; its routes are one per child and the default route.".to_owned(),
-        ];
+        format!("A binary tree: {routers}, r1 at the root, a host at each leaf."),
+        "Each router owns half of its parent's prefix; its routes are one per child and the default route."
+            .to_owned(),
+    ];
     let mut sheet = Sheet::new(about, 2 * depth(size) + 1);
     for k in 2..=size {
         sheet.cable(&cable(k), &format!("10.{}.{}.0/24", second(k), depth(k)));
@@ -65,7 +66,10 @@ fn router(sheet: &mut Sheet, k: usize, size: usize) {
     for child in [2 * k, 2 * k + 1].into_iter().filter(|child| *child <= size) {
         let (second, depth) = (second(child), depth(child));
         links.push(Link::new(&cable(child), format!("10.{second}.{depth}.1")));
-        routes.push(Route { to: format!("10.{second}.0.0/{}", 8 + depth), via: format!("10.{second}.{depth}.2") });
+        routes.push(Route {
+            to: format!("10.{second}.0.0/{}", 8 + depth),
+            via: format!("10.{second}.{depth}.2"),
+        });
     }
     if 2 * k > size {
         links.push(Link::new(&format!("r{k}-h{k}"), format!("10.{second_byte}.{LEAF}.254")));

@@ -26,7 +26,8 @@ impl Tower {
     pub fn new(picture: &Picture, sides: &[Sides], detail: Detail, glyphs: &Glyphs) -> Self {
         let ports = |slots: &[Slot]| -> Vec<usize> { slots.iter().map(|slot| slot.port).collect() };
         let faces = picture.blocks.iter().zip(sides);
-        let faces = faces.map(|(block, s)| Face::new(block, &ports(&s.left), &ports(&s.right), detail, glyphs));
+        let faces =
+            faces.map(|(block, s)| Face::new(block, &ports(&s.left), &ports(&s.right), detail, glyphs));
         let mut seats = vec![[(0, Side::Left); 2]; picture.wires.len()];
         for sides in sides {
             for (slots, side) in [(&sides.left, Side::Left), (&sides.right, Side::Right)] {
@@ -82,7 +83,9 @@ impl Tower {
             let mut floor = usize::MAX;
             for &block in column.iter().rev() {
                 let top = self.tops[block];
-                if let Some((index, row)) = sides[block].right.iter().enumerate().find_map(|s| self.peer_row(s)) {
+                if let Some((index, row)) =
+                    sides[block].right.iter().enumerate().find_map(|s| self.peer_row(s))
+                {
                     let wanted = row.saturating_sub(1 + self.faces[block].right_rows[index]);
                     let lowest = floor.saturating_sub(self.faces[block].height());
                     self.tops[block] = wanted.min(lowest).max(top);

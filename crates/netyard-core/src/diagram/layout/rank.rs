@@ -189,7 +189,8 @@ fn end_of_chain(neighbours: &[Vec<usize>], spine: &[usize]) -> Option<Vec<usize>
 fn middle(picture: &Picture, neighbours: &[Vec<usize>], component: &[usize]) -> Vec<usize> {
     let farthest = |from: usize| {
         let distance = distances(neighbours, &[from]);
-        let block = component.iter().copied().max_by_key(|block| (distance[*block], std::cmp::Reverse(*block)));
+        let block =
+            component.iter().copied().max_by_key(|block| (distance[*block], std::cmp::Reverse(*block)));
         (block.unwrap_or(from), distance)
     };
     let (one_end, _) = farthest(component[0]);
