@@ -9,7 +9,7 @@ pub mod error;
 pub mod expect;
 pub mod fault;
 mod holder;
-mod internet;
+pub mod internet;
 pub mod live;
 pub mod namespaces;
 pub mod probe;
