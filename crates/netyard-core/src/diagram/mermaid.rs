@@ -22,7 +22,8 @@ pub fn mermaid(picture: &Picture) -> String {
         let [one, other] = wire.ends;
         let line = if picture.is_down(wire) { "-.-" } else { "---" };
         let words = wire_label(picture, wire);
-        let _ = writeln!(out, "    n{} {line}|\"{words}\"| n{}", one.block, other.block);
+        let words = if words.is_empty() { words } else { format!("|\"{words}\"|") };
+        let _ = writeln!(out, "    n{} {line}{words} n{}", one.block, other.block);
     }
     for role in [Role::Host, Role::Router, Role::Bridge, Role::Hub, Role::Internet] {
         classes(&mut out, picture, role);

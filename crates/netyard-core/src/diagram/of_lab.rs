@@ -119,7 +119,11 @@ fn nat_words(node: &Node, nat: &Nat) -> String {
     let network = |interface: &str| {
         node.interface(interface).map_or(interface.to_owned(), |interface| interface.network.to_string())
     };
-    let sources = |from: &[ipnet::IpNet]| if from.is_empty() { "any".to_owned() } else { words(from, ", ") };
+    let sources = |from: &[ipnet::IpNet]| match from {
+        [] => "any".to_owned(),
+        [one] => one.to_string(),
+        more => format!("{} prefixes", more.len()),
+    };
     match nat {
         Nat::Masquerade { from, out } => format!("⇄ NAPT {} → {}", sources(from), network(out.as_str())),
         Nat::Snat { from, out, to } => {
@@ -255,7 +259,7 @@ fn shaping_words(shaping: &Shaping) -> String {
 /// Bits per second in the largest unit of tc(8) that divides them.
 fn rate(bit_per_s: u64) -> String {
     let units = [(1_000_000_000, "gbit"), (1_000_000, "mbit"), (1_000, "kbit")];
-    match units.into_iter().find(|(unit, _)| bit_per_s >= *unit && bit_per_s % unit == 0) {
+    match units.into_iter().find(|(unit, _)| bit_per_s >= *unit && bit_per_s.is_multiple_of(*unit)) {
         Some((unit, word)) => format!("{}{word}", bit_per_s / unit),
         None => format!("{bit_per_s}bit"),
     }

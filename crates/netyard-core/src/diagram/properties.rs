@@ -58,6 +58,8 @@ fn wire(picture: &mut Picture, blocks: [usize; 2], facts: u8) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn no_line_is_wider_than_asked_and_every_name_is_there(picture in pictures(12), width in 20..200usize) {
         check_text(&picture, width);

@@ -8,9 +8,6 @@ use crate::diagram::model::Picture;
 
 /// Rows between boxes of a column.
 const GAP: usize = 1;
-/// Ports at the left side of a box from which on they move apart, each to the height of its peer: many wires side by
-/// side would need as many tracks.
-const SPREAD_FROM: usize = 4;
 
 /// Boxes with their heights, by block; nothing yet about columns' places.
 #[derive(Debug)]
@@ -69,7 +66,7 @@ impl Tower {
                     None => self.tops[block],
                 };
                 self.tops[block] = wanted.max(free);
-                if sides[block].left.len() >= SPREAD_FROM {
+                if self.faces[block].spreads() {
                     self.spread(block, &sides[block].left);
                 }
                 free = self.tops[block] + self.faces[block].height() + GAP;

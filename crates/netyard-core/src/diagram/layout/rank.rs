@@ -140,7 +140,7 @@ fn right_most(picture: &Picture, neighbours: &[Vec<usize>], component: &[usize])
         return internet;
     }
     let spine: Vec<usize> = component.iter().copied().filter(|block| neighbours[*block].len() > 1).collect();
-    match (&*component, &*spine) {
+    match (component, &*spine) {
         ([], _) => Vec::new(),
         (_, []) => vec![end_of_cable(picture, component)],
         (_, [centre]) => end_of_star(picture, neighbours, *centre),
