@@ -44,14 +44,17 @@ impl InternetServers {
         self.lab = None;
         for node in lab.nodes.iter().filter(|node| node.role == Role::Internet) {
             let ns = Ns::Node(node.name.clone());
-            let fd = namespaces.fd(&ns).ok_or_else(|| Error::kernel("K011", format!("`{ns}` has no namespace")))?;
+            let fd = namespaces
+                .fd(&ns)
+                .ok_or_else(|| Error::kernel("K011", format!("`{ns}` has no namespace")))?;
             let has_ipv6 = lab.uses_ipv6();
             let opened = Traveller::run(|traveller| {
                 traveller.enter(fd)?;
                 Listeners::open(has_ipv6)
             });
             let server = opened.and_then(|listeners| Server::start(listeners?, Names::of(lab)));
-            let server = server.map_err(|e| Error::io(format!("cannot serve in internet node `{}`", node.name), &e))?;
+            let server = server
+                .map_err(|e| Error::io(format!("cannot serve in internet node `{}`", node.name), &e))?;
             self.running.insert(node.name.clone(), server);
         }
         if !self.running.is_empty() {
@@ -68,7 +71,8 @@ impl Server {
             // A failed poll ends the server; callers see the ports closed.
             let _ = internet::serve(&listeners, &names, stopped.as_fd());
         };
-        let thread = std::thread::Builder::new().name("internet".into()).stack_size(STACK_LEN).spawn(serve)?;
+        let thread =
+            std::thread::Builder::new().name("internet".into()).stack_size(STACK_LEN).spawn(serve)?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
