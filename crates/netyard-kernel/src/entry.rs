@@ -40,3 +40,21 @@ pub fn is_holder() -> bool {
         && start[..HOLDER_ARGV0.len()] == *HOLDER_ARGV0.as_bytes()
         && start[HOLDER_ARGV0.len()] == 0
 }
+
+/// Makes test programs of ordinary users enter a user namespace of their own before `main`
+/// ([`userns::enter_own`](crate::userns::enter_own)).
+#[macro_export]
+macro_rules! userns_entry {
+    () => {
+        const _: () = {
+            extern "C" fn entry() {
+                if !$crate::entry::is_holder() {
+                    $crate::userns::enter_own();
+                }
+            }
+            #[used]
+            #[unsafe(link_section = ".init_array")]
+            static ENTRY: extern "C" fn() = entry;
+        };
+    };
+}

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 /// How user and group ids inside a user namespace stand for those outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +77,41 @@ impl IdMap {
         }
         to("uid_map", &format!("0 {} {}", self.uid, self.count))?;
         to("gid_map", &format!("0 {} {}", self.gid, self.count))
+    }
+}
+
+/// What the kernel said to [`enter_own`]: 0 for yes or not asked, else an errno.
+static OWN_REFUSED: AtomicI32 = AtomicI32::new(0);
+
+/// Moves this process into a user namespace of its own, with its own user and group as they are. It has all
+/// capabilities there, and over the network namespaces of labs that it starts from then on.
+///
+/// Does nothing for root. To be called while the process has one thread; a refusal is remembered for
+/// [`own_refusal`]. Same as `unshare --user --map-current-user`.
+pub fn enter_own() {
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let map = format!("{0} {0} 1", rustix::process::geteuid().as_raw());
+    let groups = format!("{0} {0} 1", rustix::process::getegid().as_raw());
+    // SAFETY: unshare(2) takes no pointers.
+    let entered = match unsafe { libc::unshare(libc::CLONE_NEWUSER) } {
+        0 => fs::write("/proc/self/setgroups", "deny")
+            .and_then(|()| fs::write("/proc/self/uid_map", map))
+            .and_then(|()| fs::write("/proc/self/gid_map", groups)),
+        _ => Err(io::Error::last_os_error()),
+    };
+    if let Err(error) = entered {
+        OWN_REFUSED.store(error.raw_os_error().unwrap_or(libc::EIO), Ordering::Relaxed);
+    }
+}
+
+/// Why [`enter_own`] did not move this process; none when it did, or was not called.
+#[must_use]
+pub fn own_refusal() -> Option<io::Error> {
+    match OWN_REFUSED.load(Ordering::Relaxed) {
+        0 => None,
+        errno => Some(io::Error::from_raw_os_error(errno)),
     }
 }
 

@@ -3,12 +3,15 @@
 use crate::command::NodeCommand;
 use crate::connection::{Connection, unexpected};
 use crate::error::{Error, Result};
+use crate::expect;
 use crate::holder::unknown_node;
+use crate::node::{Link, Node};
 use crate::probe::{NodeSockets, SocketKind};
 use crate::protocol::{Description, LogChunk, ProgramStatus, Reply, Request, Spec};
 use crate::up::OnStep;
 use netyard_core::lab::Lab;
 use netyard_core::name::{IfName, LabName, NodeName};
+use netyard_core::report::{self, Marks, TestReport};
 use netyard_core::state::State;
 use netyard_core::step::Step;
 use netyard_kernel::process;
@@ -90,7 +93,7 @@ impl RunningLab {
         self.pidfd.as_fd()
     }
 
-    fn ask(&self, request: &Request) -> Result<(Reply, Vec<OwnedFd>)> {
+    pub(crate) fn ask(&self, request: &Request) -> Result<(Reply, Vec<OwnedFd>)> {
         self.locked().ask(request)
     }
 
@@ -128,7 +131,37 @@ impl RunningLab {
     pub fn node(&self, name: &str) -> Result<Node<'_>> {
         let lab = self.definition()?;
         let node = lab.node(name).ok_or_else(|| unknown_node(&lab, name))?;
-        Ok(Node { lab: self, name: node.name.clone() })
+        Ok(Node::new(self, node.name.clone()))
+    }
+
+    /// The cable of an interface, to pull and to plug.
+    ///
+    /// # Errors
+    /// That there is no such node or interface.
+    pub fn link(&self, node: &str, interface: &str) -> Result<Link<'_>> {
+        Link::of(self, node, interface)
+    }
+
+    /// Runs the lab's expectations and reports each.
+    ///
+    /// # Errors
+    /// That the lab has ended.
+    pub fn test(&self) -> Result<TestReport> {
+        let lab = self.definition()?;
+        let results = expect::run(&lab, self, &expect::Options::default(), &lab.expectations, |_| {});
+        Ok(TestReport::new(lab.name, results))
+    }
+
+    /// Runs the lab's expectations, for tests.
+    ///
+    /// # Panics
+    /// When one fails, with the report of all.
+    pub fn assert_expectations(&self) {
+        match self.test() {
+            Ok(report) if report.failed == 0 => {}
+            Ok(report) => panic!("{}", report::text(&report, Marks::Unicode)),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// What the kernel holds for the lab now.
@@ -275,43 +308,5 @@ impl NodeSockets for RunningLab {
         let answer = self.ask(&Request::Sockets(vec![(node.clone(), kind)]));
         let (_, mut fds) = answer.map_err(io::Error::other)?;
         fds.pop().ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-}
-
-/// A node of a running lab.
-#[derive(Debug, Clone)]
-pub struct Node<'a> {
-    lab: &'a RunningLab,
-    name: NodeName,
-}
-
-impl<'a> Node<'a> {
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &NodeName {
-        &self.name
-    }
-
-    /// A program to run in it, as [`std::process::Command`] would outside.
-    #[must_use]
-    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> NodeCommand<'a> {
-        NodeCommand::new(self.lab, Some(self.name.clone()), program.as_ref())
-    }
-
-    /// A socket made inside it.
-    ///
-    /// # Errors
-    /// Those of socket(2).
-    pub fn socket(&self, kind: SocketKind) -> io::Result<OwnedFd> {
-        self.lab.socket(&self.name, kind)
-    }
-
-    /// Its network namespace.
-    ///
-    /// # Errors
-    /// That the lab has ended.
-    pub fn namespace(&self) -> Result<OwnedFd> {
-        let (reply, mut fds) = self.lab.ask(&Request::Namespace(self.name.clone()))?;
-        fds.pop().ok_or_else(|| unexpected(&reply))
     }
 }

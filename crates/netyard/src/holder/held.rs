@@ -14,7 +14,7 @@ use netyard_core::desired;
 use netyard_core::diff::diff;
 use netyard_core::lab::Lab;
 use netyard_core::name::{IfName, NodeName};
-use netyard_core::state::{Ns, State};
+use netyard_core::state::{Namespace, Ns, Route, State};
 use netyard_core::step::Step;
 use netyard_kernel::traveller::Traveller;
 use netyard_kernel::userns::{self, IdMap};
@@ -117,29 +117,19 @@ impl HeldLab {
             return Err(Error::input("L092", format!("node `{node}` has no interface `{interface}`"))
                 .help(format!("it has {}", names.join(", "))));
         }
-        // Taking a link down takes its routes along, and plugging it in again must bring them back: the difference
-        // to the desired state of this one namespace says which.
         let ns = Ns::Node(node.clone());
-        let mut desired = desired::state(&self.spec.lab);
-        let mut live = self.read(&desired)?;
-        desired.namespaces.retain(|name, _| *name == ns);
-        live.namespaces.retain(|name, _| *name == ns);
-        let step = Step::SetLinkUp { ns: ns.clone(), name: interface.clone(), is_up };
         if !is_up {
+            let step = Step::SetLinkUp { ns, name: interface.clone(), is_up };
             return self.execute(&[step], &mut Faults::none(), &mut |_, _| {});
         }
-        if let (Some(live), Some(desired)) = (live.namespaces.get(&ns), desired.namespaces.get_mut(&ns)) {
-            // Other interfaces that are down stay down.
-            for (name, link) in desired.links.iter_mut().filter(|(name, _)| *name != interface) {
-                link.is_up = live.links.get(name).is_some_and(|link| link.is_up);
-            }
-            let down: Vec<&IfName> =
-                desired.links.iter().filter(|(_, l)| !l.is_up).map(|(name, _)| name).collect();
-            desired.routes.retain(|route| !down.iter().any(|name| route.uses(name)));
+        let desired = desired::state(&self.spec.lab);
+        let live = self.read(&desired)?;
+        let mut plugged = live.clone();
+        if let (Some(plugged), Some(desired)) = (plugged.namespaces.get_mut(&ns), desired.namespaces.get(&ns)) {
+            plug(plugged, desired, interface);
         }
-        let steps = diff(&live, &desired);
-        self.execute(&steps, &mut Faults::none(), &mut |_, _| {})?;
-        self.wait_until_ready(&desired)
+        self.execute(&diff(&live, &plugged), &mut Faults::none(), &mut |_, _| {})?;
+        self.wait_until_ready(&plugged)
     }
 
     /// What the lab is.
@@ -274,6 +264,19 @@ impl HeldLab {
         self.internet.change_to(&self.spec.lab, &self.namespaces)?;
         self.programs.change_to(&self.spec, &self.namespaces, self.user.as_ref())
     }
+}
+
+/// Brings an interface up, and brings back what the kernel took away with it: its IPv6 addresses and the routes over
+/// it. All else stays as it is.
+fn plug(live: &mut Namespace, desired: &Namespace, interface: &IfName) {
+    let Some(link) = live.links.get_mut(interface) else { return };
+    link.is_up = true;
+    if let Some(desired) = desired.links.get(interface) {
+        link.addresses.extend(desired.addresses.iter().copied());
+    }
+    let down: Vec<&IfName> = live.links.iter().filter(|(_, link)| !link.is_up).map(|(name, _)| name).collect();
+    let can_be = |route: &&Route| route.uses(interface) && !down.iter().any(|name| route.uses(name));
+    live.routes.extend(desired.routes.iter().filter(can_be).cloned());
 }
 
 /// The user namespace that nodes and programs belong to: inside the holder's, so that the holder's mounts are locked
