@@ -2,8 +2,13 @@
 //!
 //! `UPDATE=1 cargo test -p netyard-core --test bad` writes the reports anew; read them before they are committed.
 
-// The crate reads no files; its tests do.
-#![allow(clippy::disallowed_methods)]
+// The crate reads no file, clock or environment and never unwraps; its tests do.
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used
+)]
 
 use netyard_core::diagnostic::{Code, Diagnostic, Style};
 use netyard_core::labfile::{Source, parse};
@@ -101,4 +106,21 @@ fn many_wrong_lines_are_all_reported() {
         text.push_str(&format!("  n{n}: {{ link: [lan] }}\n"));
     }
     assert_eq!(problems(&Source::new("many.yaml", text)).len(), 2000);
+}
+
+#[test]
+fn texts_that_stand_for_much_more_are_refused_soon() {
+    for text in [
+        "networks: { 'n[1-10000]': ~ }\nnodes: { 'h[1-10000]': { links: ['n[1-10000]'] } }",
+        "nodes: { 'h[1-10000]': ~ }\nexpect: [{ from: all, ping: [all, all, all, all] }, { from: all, route: all }]",
+        "networks: { l: 10.0.0.0/8 }\nnodes: { 'h[1-1000]': { links: [l], nat: [{ port-forward: { ports: 1-1000, in: l, to: 10.0.0.9 } }] } }",
+        "networks: { l: 10.0.0.0/8 }\nnodes: { 'h[1-1000]': { links: [l], firewall: { input: { allow: [{ from: g, to: g }] } } } }\ngroups: { g: [all] }",
+        "nodes: { 'h[1-9999]': { links: ['a[1-5000]'] } }",
+    ] {
+        let start = std::time::Instant::now();
+        let problems = problems(&Source::new("t.yaml", text));
+        assert!(!problems.is_empty());
+        // Far more than it takes, far less than it could.
+        assert!(start.elapsed().as_secs() < 20, "{:?}: {text}", start.elapsed());
+    }
 }

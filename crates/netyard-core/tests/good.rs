@@ -1,5 +1,8 @@
 //! Lab files that are understood: what each form means.
 
+// A wrong expectation may panic.
+#![allow(clippy::unwrap_used)]
+
 use netyard_core::diagnostic::Style;
 use netyard_core::expect::{Outcome, Probe, Target};
 use netyard_core::lab::{Lab, Nat, NetworkKind, Node, Restart, Role};

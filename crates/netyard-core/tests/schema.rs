@@ -1,7 +1,12 @@
 //! The JSON Schema says of forms what the decoder says.
 
-// The crate reads no files; its tests do.
-#![allow(clippy::disallowed_methods)]
+// The crate reads no file, clock or environment and never unwraps; its tests do.
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used
+)]
 
 use netyard_core::diagnostic::Code;
 use netyard_core::labfile::{Source, parse};

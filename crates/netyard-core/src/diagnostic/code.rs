@@ -77,6 +77,8 @@ codes! {
     Error BadHostname = "N016", "not a host name";
     Error ProgramTwice = "N017", "two programs of a node have one name";
     Error BadEnvironmentName = "N018", "not the name of an environment variable";
+    Error GroupsTooLarge = "N019", "groups have too many members";
+    Error NodesTooLarge = "N020", "the nodes together hold too much";
 
     Error BadAddress = "A001", "not an address";
     Error BadPrefix = "A002", "not a prefix";
@@ -109,6 +111,7 @@ codes! {
     Error BadStpTimers = "L014", "spanning tree timers contradict each other";
     Error ShapingIncomplete = "L015", "the shaping contradicts itself";
     Error NotForThisKind = "L016", "the network's kind has no such setting";
+    Error TooManyInterfaces = "L018", "too many interfaces";
     Warning OverlappingPrefixes = "L017", "two networks of one node have overlapping prefixes";
 
     Error GatewayUnreachable = "R001", "the gateway is on none of the node's networks";
@@ -133,6 +136,7 @@ codes! {
     Error NoPublicAddress = "F008", "the incoming interface has no address of this family";
     Warning TranslationWithoutForwarding = "F009", "a node translates but does not forward";
     Warning AllowHasNoEffect = "F010", "`allow` has no effect with policy accept";
+    Error TooManyRules = "F011", "too many rules";
 
     Error NotOneProbe = "E001", "an expectation does one thing";
     Error KeyNotForProbe = "E003", "the probe has no such key";

@@ -152,10 +152,10 @@ fn prefixes(tree: &Tree, decl: &mut NetworkDecl, problems: &mut Problems) {
 
 fn network_map(tree: &Tree, decl: &mut NetworkDecl, problems: &mut Problems) {
     let Some(mut fields) = problems.fields(tree, "a prefix or a map") else { return };
-    if let Some(tree) = fields.either("prefix", "prefixes", problems) {
-        if tree.value != Value::Null {
-            prefixes(tree, decl, problems);
-        }
+    if let Some(tree) = fields.either("prefix", "prefixes", problems)
+        && tree.value != Value::Null
+    {
+        prefixes(tree, decl, problems);
     }
     let kinds = [("bridge", SegmentKind::Bridge), ("hub", SegmentKind::Hub), ("cable", SegmentKind::Cable)];
     decl.kind = fields.get("kind").and_then(|t| problems.choice(t, &kinds)).unwrap_or_default();

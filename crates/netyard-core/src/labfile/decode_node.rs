@@ -41,6 +41,7 @@ impl NodeDecl {
         let errors_before = problems.errors();
         let decl = Self {
             is_partial: false,
+            weight: fields.weight(),
             role: fields.get("role").and_then(|tree| problems.choice(tree, &roles)),
             kind: fields.get("kind").and_then(|tree| problems.choice(tree, &kinds)),
             groups: groups.map(|tree| problems.words(tree, "the name of a group")).unwrap_or_default(),
@@ -257,14 +258,14 @@ fn bridge(name: At<IfName>, tree: &Tree, problems: &mut Problems) -> Option<Brid
     decl.ports = fields.get("ports").map(|tree| problems.words(tree, "an interface or network"));
     decl.mac = fields.get("mac").and_then(|tree| problems.mac(tree).map(|mac| At::new(mac, tree.span)));
     decl.stp = fields.get("stp").and_then(|tree| stp(tree, problems)).flatten();
-    if let Some(tree) = fields.get("priority") {
-        if let Some(priority) = problems.number(tree, 0, 65_535) {
-            match &mut decl.stp {
-                Some(stp) => stp.priority = priority,
-                None => {
-                    let problem = Diagnostic::new(Code::NotForThisKind, tree.span);
-                    problems.push(problem.label("a priority needs spanning tree").help("add `stp: on`"));
-                }
+    if let Some(tree) = fields.get("priority")
+        && let Some(priority) = problems.number(tree, 0, 65_535)
+    {
+        match &mut decl.stp {
+            Some(stp) => stp.priority = priority,
+            None => {
+                let problem = Diagnostic::new(Code::NotForThisKind, tree.span);
+                problems.push(problem.label("a priority needs spanning tree").help("add `stp: on`"));
             }
         }
     }

@@ -92,24 +92,45 @@ fn numbers(inside: &str) -> Result<Vec<String>, Flaw> {
     Ok(numbers)
 }
 
-/// A problem with a name that nobody has, with the nearest that somebody has.
-pub(crate) fn unknown<'a>(
-    code: Code,
-    name: &str,
-    span: Span,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Diagnostic {
-    let known: Vec<&str> = known.into_iter().collect();
-    let problem = Diagnostic::new(code, span).label(format!("`{name}` is not defined"));
-    if let Some(near) = nearest(name, known.iter().copied()) {
-        return problem.help(format!("did you mean `{near}`?"));
+/// After so many errors nothing is suggested any more: searching for near names would take longer than the rest.
+const SUGGESTIONS_MAX: usize = 200;
+
+impl Problems {
+    /// Reports a name that nobody has, with the nearest that somebody has.
+    pub(crate) fn unknown<'a>(
+        &mut self,
+        code: Code,
+        name: &str,
+        span: Span,
+        known: impl IntoIterator<Item = &'a str>,
+    ) {
+        self.unknown_as(&format!("`{name}` is not defined"), code, name, span, known);
     }
-    if known.is_empty() {
-        return problem;
+
+    /// Reports a name that nobody has in words of its own.
+    pub(crate) fn unknown_as<'a>(
+        &mut self,
+        label: &str,
+        code: Code,
+        name: &str,
+        span: Span,
+        known: impl IntoIterator<Item = &'a str>,
+    ) {
+        let problem = Diagnostic::new(code, span).label(label);
+        if self.errors() >= SUGGESTIONS_MAX {
+            return self.push(problem);
+        }
+        let known: Vec<&str> = known.into_iter().collect();
+        self.push(match nearest(name, known.iter().copied()) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None if known.is_empty() => problem,
+            None => {
+                let shown = known.iter().take(8).copied().collect::<Vec<_>>().join(", ");
+                let more = if known.len() > 8 { ", …" } else { "" };
+                problem.help(format!("defined: {shown}{more}"))
+            }
+        });
     }
-    let shown = known.iter().take(8).copied().collect::<Vec<_>>().join(", ");
-    let more = if known.len() > 8 { ", …" } else { "" };
-    problem.help(format!("defined: {shown}{more}"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `defaults:` and `groups:`: which nodes a group has, and what its members get from it.
 
-use super::expand::{names, unknown};
+use super::expand::names;
 use super::read::Problems;
 use super::syntax::{GroupDecl, LinkDecl, NodeDecl, Word};
 use crate::diagnostic::{Code, Diagnostic};
@@ -16,6 +16,9 @@ pub(crate) struct Groups {
     /// For each node the groups that it is in, the nearest first.
     of_node: Vec<Vec<usize>>,
 }
+
+/// Most members of all groups together, those of inner groups counted in each outer one.
+const MEMBERSHIPS_MAX: usize = 1_000_000;
 
 /// What is in a group.
 enum Member {
@@ -53,14 +56,19 @@ impl Groups {
             }
         }
         groups.refuse_cycles(decls, &mut direct, problems);
-        groups.of_node = nearest_groups(&direct, nodes.own_groups.len());
+        let mut budget = MEMBERSHIPS_MAX;
         for (at, decl) in decls.iter().enumerate() {
-            let mut found: Vec<usize> = Vec::new();
-            collect(at, &direct, &mut found);
-            found.sort_unstable();
-            found.dedup();
+            let found = collect(at, &direct, &mut budget);
+            if budget == 0 {
+                let label = format!("more than {MEMBERSHIPS_MAX} members of groups with these");
+                problems.push(Diagnostic::new(Code::GroupsTooLarge, decl.name.span).label(label));
+                groups.refused.extend(decls.iter().map(|decl| decl.name.value.clone()));
+                groups.of_node = vec![Vec::new(); nodes.own_groups.len()];
+                return groups;
+            }
             groups.members.insert(decl.name.value.clone(), found);
         }
+        groups.of_node = nearest_groups(&direct, nodes.own_groups.len());
         groups
     }
 
@@ -151,7 +159,7 @@ fn members(
             out.push(Member::Group(*group));
         } else if !refused.contains(&name) && !nodes.refused.contains(&name) {
             let known = nodes.index.keys().chain(groups.keys()).map(String::as_str);
-            problems.push(unknown(Code::UnknownMember, &name, word.span, sorted(known)));
+            problems.unknown(Code::UnknownMember, &name, word.span, sorted(known));
         }
     }
 }
@@ -169,7 +177,7 @@ fn known_groups(
             None if refused.contains(&word.value) => {}
             None => {
                 let known = sorted(groups.keys().map(String::as_str));
-                problems.push(unknown(Code::UnknownMember, &word.value, word.span, known));
+                problems.unknown(Code::UnknownMember, &word.value, word.span, known);
             }
         }
     }
@@ -214,11 +222,17 @@ fn find_cycle(
     None
 }
 
-fn collect(start: usize, direct: &[Vec<Member>], found: &mut Vec<usize>) {
+/// The nodes of a group and of the groups in it; each member costs one of the budget.
+fn collect(start: usize, direct: &[Vec<Member>], budget: &mut usize) -> Vec<usize> {
+    let mut found = Vec::new();
     let mut seen = HashSet::from([start]);
     let mut waiting = vec![start];
     while let Some(group) = waiting.pop() {
         for member in &direct[group] {
+            *budget = budget.saturating_sub(1);
+            if *budget == 0 {
+                return found;
+            }
             match member {
                 Member::Node(node) => found.push(*node),
                 Member::Group(inner) if seen.insert(*inner) => waiting.push(*inner),
@@ -226,6 +240,9 @@ fn collect(start: usize, direct: &[Vec<Member>], found: &mut Vec<usize>) {
             }
         }
     }
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 /// For each node its groups: those that name it, then those that contain these, each in the order of the file.
@@ -243,10 +260,11 @@ fn nearest_groups(direct: &[Vec<Member>], nodes: usize) -> Vec<Vec<usize>> {
     for groups in &mut of_node {
         groups.sort_unstable();
         groups.dedup();
+        let mut seen: HashSet<usize> = groups.iter().copied().collect();
         let mut next = 0;
         while next < groups.len() {
             for parent in &parents[groups[next]] {
-                if !groups.contains(parent) {
+                if seen.insert(*parent) {
                     groups.push(*parent);
                 }
             }
@@ -261,6 +279,7 @@ impl NodeDecl {
     /// a whole.
     fn inherit(&mut self, base: &Self) {
         self.is_partial |= base.is_partial;
+        self.weight += base.weight;
         self.role = self.role.or(base.role);
         self.kind = self.kind.or(base.kind);
         self.mtu = self.mtu.or(base.mtu);

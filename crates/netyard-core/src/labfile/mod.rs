@@ -2,6 +2,14 @@
 //!
 //! Four layers, each of which reports all that it finds and goes on: `tree` (YAML with places, scalars kept as
 //! text), `decode*` (what is written), `expand` and `inherit` (ranges, groups, defaults), `resolve*` (what is meant).
+//!
+//! What a file leaves out is filled in so:
+//! - Links without address get one of each prefix of their network, in the order of the file; bridge ports get none.
+//! - A node that says nothing about routes, on one network, gets a default route by the only `internet` node there, else
+//!   by the only node that forwards there. One that forwards gets it by the only `internet` node on any of its networks.
+//! - A node forwards IPv4 when its role is `router`, when it translates, or when a sysctl says so; IPv6 as a router in
+//!   a lab that uses IPv6, or when it translates IPv6.
+//! - A masquerade without `out` leaves by the default route, or by the only interface that `from` is not on.
 
 mod decode;
 mod decode_expect;
@@ -9,6 +17,7 @@ mod decode_nat;
 mod decode_node;
 mod decode_route;
 mod expand;
+mod fuzz;
 mod inherit;
 mod offsets;
 mod quantity;
@@ -24,6 +33,7 @@ mod resolve_nat;
 mod resolve_port;
 mod resolve_program;
 mod resolve_route;
+mod resolve_view;
 mod shape;
 mod suggest;
 mod syntax;
@@ -34,6 +44,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::lab::Lab;
 
 pub use crate::diagnostic::Source;
+pub use fuzz::fuzz;
 
 /// A lab file that was understood.
 #[derive(Debug, Clone, PartialEq)]

@@ -57,6 +57,11 @@ impl<'t> Fields<'t> {
         }
     }
 
+    /// How many values the map holds.
+    pub(crate) fn weight(&self) -> usize {
+        self.entries.iter().map(|entry| entry.value.weight()).sum::<usize>() + 1
+    }
+
     /// Reports the keys that nobody asked for and that are near one of some words; says whether there was one.
     pub(crate) fn report_misspelt(&self, words: &[&'static str], problems: &mut Problems) -> bool {
         let unknown = self.entries.iter().filter(|entry| !self.known.contains(&entry.key.as_str()));

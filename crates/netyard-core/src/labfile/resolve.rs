@@ -3,7 +3,7 @@
 //! Each stage works on the whole lab and goes on after problems. A node of which something could not be read or found
 //! is `is_partial`: later stages say nothing that could follow from that.
 
-use super::expand::{NODES_MAX, names, unknown};
+use super::expand::{NODES_MAX, names};
 use super::inherit::{Groups, NodeNames};
 use super::read::Problems;
 use super::shape::ShapingDecl;
@@ -214,12 +214,23 @@ impl Draft {
         self.groups = Groups::resolve(&file.groups, &known, problems);
         // Nodes of one range, in the same groups, share one declaration.
         let mut complete: HashMap<(usize, Vec<usize>), Rc<NodeDecl>> = HashMap::new();
+        let mut weight = 0;
         for (index, (name, span, at)) in written.into_iter().enumerate() {
             let decl = complete.entry((at, self.groups.of(index).to_vec())).or_insert_with(|| {
                 let own = &file.nodes[at].1;
                 Rc::new(self.groups.complete(index, own, &file.groups, &file.node_defaults))
             });
             let (decl, is_partial) = (Rc::clone(decl), decl.is_partial);
+            weight += decl.weight;
+            if weight > WEIGHT_MAX {
+                let label = format!("with this node more than {WEIGHT_MAX} values");
+                problems.push(Diagnostic::new(Code::NodesTooLarge, span).label(label));
+                self.is_partial = true;
+                self.nodes.clear();
+                self.node_index.clear();
+                self.groups = Groups::default();
+                return;
+            }
             let node = plain_node(name, &decl);
             let (links, endpoints) = (Vec::new(), Vec::new());
             self.nodes.push(NodeDraft { node, span, decl, is_partial, links, endpoints });
@@ -310,7 +321,7 @@ impl Draft {
         let found = self.network_index.get(name).copied();
         if found.is_none() && !self.may_be_network(name) {
             let known = self.networks.iter().map(|draft| draft.network.name.as_str());
-            problems.push(unknown(Code::UnknownNetwork, name, span, known));
+            problems.unknown(Code::UnknownNetwork, name, span, known);
         }
         found
     }
@@ -320,7 +331,7 @@ impl Draft {
         let found = self.node_index.get(name).copied();
         if found.is_none() && !self.may_be_node(name) {
             let known = self.nodes.iter().map(|draft| draft.node.name.as_str());
-            problems.push(unknown(Code::UnknownMember, name, span, known));
+            problems.unknown(Code::UnknownMember, name, span, known);
         }
         found
     }
@@ -359,11 +370,11 @@ impl Draft {
             problems.push(problem.help(format!("add `{}` to its `links`", word.value)));
             return Vec::new();
         }
-        if !draft.is_partial && !self.refused_networks.contains(&word.value) {
+        if !draft.is_partial && !self.may_be_network(&word.value) {
             let known = own.map(IfName::as_str);
-            let known: Vec<&str> =
-                known.chain(self.networks.iter().map(|n| n.network.name.as_str())).collect();
-            problems.push(unknown(Code::UnknownInterface, &word.value, word.span, known));
+            let known = known.chain(self.networks.iter().map(|n| n.network.name.as_str()));
+            let label = format!("`{}` has no interface `{}`", draft.node.name, word.value);
+            problems.unknown_as(&label, Code::UnknownInterface, &word.value, word.span, known);
         }
         Vec::new()
     }
@@ -383,6 +394,9 @@ pub(crate) fn bad_name(code: Code, name: &str, span: Span, error: &NameError) ->
     let is_usable = !near.is_empty() && near != name && NodeName::new(&near).is_ok();
     problem.help(if is_usable { format!("{rule}; for example `{near}`") } else { rule.to_owned() })
 }
+
+/// Most values of all nodes together, each node of a range counted.
+const WEIGHT_MAX: usize = 5_000_000;
 
 /// The MTU of Ethernet (linux/if_ether.h `ETH_DATA_LEN`).
 const MTU: u32 = 1500;

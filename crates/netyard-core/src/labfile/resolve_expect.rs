@@ -1,6 +1,6 @@
 //! Expectations: groups on either side become one sender and one target each, names become addresses and interfaces.
 
-use super::expand::{names, unknown};
+use super::expand::names;
 use super::read::Problems;
 use super::resolve::Draft;
 use super::syntax::{At, ExpectDecl, FileDecl, PingDecl, ProbeDecl, TargetDecl, Via, Word};
@@ -101,7 +101,10 @@ impl Writer<'_> {
             match self.draft.node_index.get(name) {
                 Some(node) => found.push(*node),
                 None if self.draft.may_be_node(name) => {}
-                None => problems.push(self.unknown(name, word.span)),
+                None => {
+                    self.unknown(name, word.span, problems);
+                    return None;
+                }
             }
         }
         (!names.is_empty() && found.len() == names.len()).then_some(found)
@@ -114,10 +117,10 @@ impl Writer<'_> {
         self.draft.groups.members.get(name).filter(|_| !self.draft.groups.refused.contains(name)).cloned()
     }
 
-    fn unknown(&self, name: &str, span: Span) -> Diagnostic {
+    fn unknown(&self, name: &str, span: Span, problems: &mut Problems) {
         let nodes = self.draft.nodes.iter().map(|draft| draft.node.name.as_str());
         let groups = self.draft.groups.members.keys().map(String::as_str);
-        unknown(Code::UnknownMember, name, span, nodes.chain(groups))
+        problems.unknown(Code::UnknownMember, name, span, nodes.chain(groups));
     }
 
     fn probes(&self, senders: &[usize], problems: &mut Problems) -> Vec<Sent> {
@@ -160,6 +163,7 @@ impl Writer<'_> {
         probe: impl Fn(Target, Option<u16>) -> Option<Probe>,
     ) -> Vec<Sent> {
         let mut all = Vec::new();
+        let mut count = 0;
         for target in to {
             let found = self.targets(target, problems);
             let is_many = found.len() > 1 || senders.len() > 1;
@@ -167,8 +171,12 @@ impl Writer<'_> {
                 let senders: Vec<usize> =
                     senders.iter().copied().filter(|sender| !is_many || Some(*sender) != owner).collect();
                 let seen_as = self.decl.seen_as.as_ref().and_then(|via| self.seen_as(via, owner, problems));
+                count += senders.len();
                 if let Some(probe) = probe(found, target.port) {
                     all.push((probe, seen_as, senders));
+                }
+                if count > EXPECTATIONS_MAX {
+                    return all;
                 }
             }
         }
@@ -279,6 +287,9 @@ impl Writer<'_> {
             all.extend(self.each(to, &[*sender], problems, |to, _| {
                 Some(Probe::Route { to, via: via_of_sender, dev: dev_of_sender.clone() })
             }));
+            if all.len() > EXPECTATIONS_MAX {
+                return all;
+            }
         }
         all
     }

@@ -2,7 +2,7 @@
 
 use super::read::Problems;
 use super::resolve::Draft;
-use super::resolve_nat::unknown_source;
+use super::resolve_nat::{RULES_MAX, refuse_source, too_many_rules};
 use super::syntax::{AllowDecl, ChainDecl, Word};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::lab::{Allow, Firewall, FirewallChain};
@@ -13,11 +13,18 @@ use std::rc::Rc;
 
 /// Gives every node its packet filter.
 pub(crate) fn add_filters(draft: &mut Draft, problems: &mut Problems) {
+    let mut left = RULES_MAX;
     for at in 0..draft.nodes.len() {
         let decl = Rc::clone(&draft.nodes[at].decl);
         let Some(firewall) = &decl.firewall else { continue };
-        let input = firewall.input.as_ref().map(|decl| chain(draft, at, decl, true, problems));
-        let forward = firewall.forward.as_ref().map(|decl| chain(draft, at, decl, false, problems));
+        let mut write = |decl: &Option<ChainDecl>, is_input: bool, problems: &mut Problems| {
+            decl.as_ref().map(|decl| chain(draft, at, decl, is_input, &mut left, problems))
+        };
+        let input = write(&firewall.input, true, problems);
+        let forward = write(&firewall.forward, false, problems);
+        if left == 0 {
+            return problems.push(too_many_rules(draft.nodes[at].span));
+        }
         draft.nodes[at].node.firewall = Some(Firewall { input, forward });
     }
 }
@@ -27,9 +34,18 @@ fn chain(
     at: usize,
     decl: &ChainDecl,
     is_input: bool,
+    left: &mut usize,
     problems: &mut Problems,
 ) -> FirewallChain {
-    let allow = decl.allow.iter().flat_map(|allow| allowed(draft, at, allow, is_input, problems)).collect();
+    let mut allow = Vec::new();
+    for entry in &decl.allow {
+        let rules = allowed(draft, at, entry, is_input, *left, problems);
+        *left = left.saturating_sub(rules.len());
+        allow.extend(rules);
+        if *left == 0 {
+            break;
+        }
+    }
     FirewallChain { policy: decl.policy, allow }
 }
 
@@ -47,6 +63,7 @@ fn allowed(
     at: usize,
     decl: &AllowDecl,
     is_input: bool,
+    most: usize,
     problems: &mut Problems,
 ) -> Vec<Allow> {
     let from = sides(draft, at, &decl.from, true, problems);
@@ -66,7 +83,11 @@ fn allowed(
         decl.protocols.iter().map(|(protocol, ports)| (Some(*protocol), ports.clone())).collect();
     let protocols = if given.is_empty() { &any[..] } else { &given[..] };
     let mut all = Vec::new();
+    // What is left of the limit is spent at most; the caller sees that nothing is left.
     for from in &from {
+        if all.len() > most {
+            return all;
+        }
         for to in &to {
             for incoming in &incoming {
                 for out in &out {
@@ -154,7 +175,7 @@ fn sides(
             Some(found) => sides.extend(found),
             None => {
                 is_complete = false;
-                problems.extend(unknown_source(draft, word));
+                refuse_source(draft, word, problems);
             }
         }
     }

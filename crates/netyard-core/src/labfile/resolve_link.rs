@@ -14,10 +14,15 @@ use ipnet::IpNet;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
+/// Most interfaces of a node, and of all nodes together.
+const NODE_INTERFACES_MAX: usize = 4096;
+const INTERFACES_MAX: usize = 100_000;
+
 /// Makes the interfaces of every node, still without addresses.
 pub(crate) fn add_interfaces(draft: &mut Draft, problems: &mut Problems) {
     // Nodes of one range share their declaration: what their words mean is looked up once.
     let mut known: HashMap<*const NodeDecl, Vec<LinkDraft>> = HashMap::new();
+    let mut count = 0;
     for at in 0..draft.nodes.len() {
         let decl = Rc::clone(&draft.nodes[at].decl);
         let errors_before = problems.errors();
@@ -29,6 +34,13 @@ pub(crate) fn add_interfaces(draft: &mut Draft, problems: &mut Problems) {
                 links
             }
         };
+        count += links.len();
+        if links.len() > NODE_INTERFACES_MAX || count > INTERFACES_MAX {
+            let label = format!("a node has at most {NODE_INTERFACES_MAX}, a lab {INTERFACES_MAX}");
+            problems.push(Diagnostic::new(Code::TooManyInterfaces, draft.nodes[at].span).label(label));
+            draft.nodes.iter_mut().for_each(|node| node.is_partial = true);
+            return;
+        }
         let written = decl.links.as_deref().unwrap_or_default();
         draft.nodes[at].is_partial |= problems.errors() > errors_before || links.len() < written.len();
         let names = interface_names(&links, written, problems);

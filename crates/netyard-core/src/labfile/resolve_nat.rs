@@ -1,6 +1,5 @@
 //! Translations: outgoing interfaces found, sources and targets looked up, ports laid out one by one.
 
-use super::expand::unknown;
 use super::read::Problems;
 use super::resolve::{Draft, Endpoint, NodeDraft};
 use super::resolve_forward::sources;
@@ -17,6 +16,7 @@ use std::rc::Rc;
 
 /// Gives every node its translations.
 pub(crate) fn add_translations(draft: &mut Draft, problems: &mut Problems) {
+    let mut count = 0;
     for at in 0..draft.nodes.len() {
         let decl = Rc::clone(&draft.nodes[at].decl);
         if decl.masquerade.is_none() && decl.nat.is_none() {
@@ -43,9 +43,20 @@ pub(crate) fn add_translations(draft: &mut Draft, problems: &mut Problems) {
             }
         }
         writer.warn_without_forwarding(&nats, problems);
+        count += nats.len();
+        if count > RULES_MAX {
+            return problems.push(too_many_rules(draft.nodes[at].span));
+        }
         draft.nodes[at].node.nat = nats;
         draft.nodes[at].is_partial |= problems.errors() > errors_before;
     }
+}
+
+/// Most translations of a lab, and most entries of packet filters.
+pub(crate) const RULES_MAX: usize = 200_000;
+
+pub(crate) fn too_many_rules(span: Span) -> Diagnostic {
+    Diagnostic::new(Code::TooManyRules, span).label(format!("more than {RULES_MAX} with those of this node"))
 }
 
 struct Writer<'a> {
@@ -112,7 +123,7 @@ impl Writer<'_> {
                 }
                 None => {
                     is_complete = false;
-                    problems.extend(unknown_source(self.draft, word));
+                    refuse_source(self.draft, word, problems);
                 }
             }
         }
@@ -303,15 +314,15 @@ fn ports(decl: &PortForwardDecl, problems: &mut Problems) -> Vec<(u16, u16, Span
     all
 }
 
-/// The problem of a source that is neither network nor node nor prefix.
-pub(crate) fn unknown_source(draft: &Draft, word: &Word) -> Option<Diagnostic> {
+/// Reports a source that is neither network nor node nor prefix.
+pub(crate) fn refuse_source(draft: &Draft, word: &Word, problems: &mut Problems) {
     if draft.may_be_network(&word.value) || draft.may_be_node(&word.value) {
-        return None;
+        return;
     }
     if word.value.contains(['/', ':']) {
-        return Some(super::read::bad_prefix(&word.value, word.span));
+        return problems.push(super::read::bad_prefix(&word.value, word.span));
     }
     let networks = draft.networks.iter().map(|network| network.network.name.as_str());
     let nodes = draft.nodes.iter().map(|node| node.node.name.as_str());
-    Some(unknown(Code::BadSource, &word.value, word.span, networks.chain(nodes)))
+    problems.unknown(Code::BadSource, &word.value, word.span, networks.chain(nodes));
 }

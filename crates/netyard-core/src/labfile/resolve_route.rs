@@ -1,7 +1,8 @@
 //! Routes, gateways and neighbours: those written, and the default routes that follow from who forwards where.
 
 use super::read::Problems;
-use super::resolve::{Draft, NodeDraft};
+use super::resolve::Draft;
+use super::resolve_view::{View, exits, is_global};
 use super::syntax::{
     At, Destination, GatewayDecl, HopDecl, NeighbourDecl, NodeDecl, RouteDecl, RouteKind, Via,
 };
@@ -10,8 +11,7 @@ use crate::lab::{NodeKind, Role};
 use crate::name::IfName;
 use crate::state::{Neighbour, NextHop, Route, RouteTarget};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// Gives every node its routes and neighbours.
@@ -21,19 +21,19 @@ pub(crate) fn add_routes(draft: &mut Draft, problems: &mut Problems) {
         let decl = Rc::clone(&draft.nodes[at].decl);
         let errors_before = problems.errors();
         let mut routes: Vec<(Route, Span)> = Vec::new();
-        let writer = Writer { draft, exits: &exits, at, on_link: on_link(draft, at, &decl) };
+        let view = View { draft, exits: &exits, at, on_link: on_link(draft, at, &decl) };
         for route in decl.routes.iter().flatten() {
-            writer.route(route, &mut routes, problems);
+            view.route(route, &mut routes, problems);
         }
         match &decl.gateway {
-            Some(gateway) => writer.gateway(gateway, &mut routes, problems),
+            Some(gateway) => view.gateway(gateway, &mut routes, problems),
             None if decl.routes.as_ref().is_none_or(Vec::is_empty) => {
-                routes.extend(writer.implied().map(|route| (route, writer.owner().span)));
+                routes.extend(view.implied().map(|route| (route, view.owner().span)));
             }
             None => {}
         }
         let neighbours =
-            decl.neighbours.iter().flatten().filter_map(|n| writer.neighbour(n, problems)).collect();
+            decl.neighbours.iter().flatten().filter_map(|n| view.neighbour(n, problems)).collect();
         refuse_duplicates(&routes, problems);
         let owner = &mut draft.nodes[at];
         owner.node.routes = routes.into_iter().map(|(route, _)| route).collect();
@@ -61,167 +61,7 @@ fn everywhere(is_ipv6: bool) -> IpNet {
     if is_ipv6 { IpNet::V6(Ipv6Net::default()) } else { IpNet::V4(Ipv4Net::default()) }
 }
 
-/// The nodes of a segment that may be a way out of it.
-#[derive(Default, Clone)]
-struct Exits {
-    internet: Vec<usize>,
-    forwarders: Vec<usize>,
-}
-
-/// For each segment the ways out by IPv4 and by IPv6.
-fn exits(draft: &Draft) -> Vec<[Exits; 2]> {
-    let mut exits: Vec<[Exits; 2]> = vec![Default::default(); draft.segments.len()];
-    for (segment, exits) in draft.segments.iter().zip(&mut exits) {
-        for (at, endpoint) in segment {
-            let other = &draft.nodes[*at];
-            for is_ipv6 in [false, true] {
-                let addresses = &other.endpoints[*endpoint].addresses;
-                if !addresses.iter().any(|net| net.addr().is_ipv6() == is_ipv6) {
-                    continue;
-                }
-                let exits = &mut exits[usize::from(is_ipv6)];
-                let forwards = if is_ipv6 { other.node.forwards_ipv6 } else { other.node.forwards_ipv4 };
-                if other.node.role == Role::Internet {
-                    exits.internet.push(*at);
-                } else if forwards {
-                    exits.forwarders.push(*at);
-                }
-            }
-        }
-    }
-    exits
-}
-
-/// Writes the routes of one node.
-struct Writer<'a> {
-    draft: &'a Draft,
-    exits: &'a [[Exits; 2]],
-    at: usize,
-    on_link: Vec<(IpNet, IfName)>,
-}
-
-impl Writer<'_> {
-    fn owner(&self) -> &NodeDraft {
-        &self.draft.nodes[self.at]
-    }
-
-    /// The link on which an address is.
-    fn dev_for(&self, address: IpAddr) -> Option<IfName> {
-        let owner = self.owner();
-        let endpoint = owner.endpoints.iter().find(|endpoint| endpoint.reaches(address));
-        let by_route =
-            || self.on_link.iter().find(|(net, _)| net.contains(&address)).map(|(_, dev)| dev.clone());
-        let is_link_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        let only = || match &owner.endpoints[..] {
-            [only] if is_link_local => Some(only.dev.clone()),
-            _ => None,
-        };
-        endpoint.map(|endpoint| endpoint.dev.clone()).or_else(by_route).or_else(only)
-    }
-
-    /// An address of another node that is on a link of this one, of one family.
-    fn hop_to_node(&self, other: usize, is_ipv6: bool) -> Option<(IpAddr, IfName)> {
-        let other = &self.draft.nodes[other];
-        for endpoint in &self.owner().endpoints {
-            let same_segment = other.endpoints.iter().filter(|theirs| theirs.segment == endpoint.segment);
-            let addresses = same_segment.flat_map(|theirs| &theirs.addresses).map(IpNet::addr);
-            let mut usable = addresses.filter(|a| a.is_ipv6() == is_ipv6 && endpoint.reaches(*a));
-            if let Some(address) = usable.next() {
-                return Some((address, endpoint.dev.clone()));
-            }
-        }
-        None
-    }
-
-    fn has(&self, address: IpAddr) -> bool {
-        self.owner().endpoints.iter().flat_map(|e| &e.addresses).any(|net| net.addr() == address)
-    }
-
-    fn prefixes(&self) -> String {
-        let nets =
-            self.owner().endpoints.iter().flat_map(|e| &e.addresses).map(|net| net.trunc().to_string());
-        let nets: BTreeSet<String> = nets.collect();
-        nets.into_iter().collect::<Vec<_>>().join(", ")
-    }
-
-    /// The problem of a gateway that is on no link.
-    fn unreachable(&self, code: Code, address: IpAddr, span: Span) -> Option<Diagnostic> {
-        if self.owner().is_partial {
-            return None;
-        }
-        let name = &self.owner().node.name;
-        let prefixes = self.prefixes();
-        let label = if prefixes.is_empty() {
-            format!("`{name}` has no address")
-        } else {
-            format!("`{name}` is on {prefixes}; {address} is not")
-        };
-        let exits = self.owner().endpoints.iter().filter_map(|endpoint| endpoint.segment);
-        let near = exits.flat_map(|segment| &self.exits[segment][usize::from(address.is_ipv6())].forwarders);
-        let near = self
-            .only_other(near)
-            .and_then(|other| Some((other, self.hop_to_node(other, address.is_ipv6())?.0)));
-        let help = match near {
-            Some((other, near)) => {
-                format!("did you mean {near}, which `{}` has?", self.draft.nodes[other].node.name)
-            }
-            None => "it is an address on one of the node's own networks".to_owned(),
-        };
-        Some(Diagnostic::new(code, span).label(label).help(help))
-    }
-
-    fn no_common_network(&self, other: usize, span: Span) -> Option<Diagnostic> {
-        let other = &self.draft.nodes[other];
-        if self.owner().is_partial || other.is_partial {
-            return None;
-        }
-        let label = format!(
-            "`{}` and `{}` have no network with addresses in common",
-            self.owner().node.name,
-            other.node.name
-        );
-        Some(
-            Diagnostic::new(Code::NoCommonNetwork, span)
-                .label(label)
-                .help("name an address on one of its networks"),
-        )
-    }
-
-    /// Warns when nobody in sight has a gateway's address.
-    fn check_somebody_has(&self, address: IpAddr, span: Span, problems: &mut Problems) {
-        if self.draft.owners.contains_key(&address) || address.is_ipv6() && !is_global(address) {
-            return;
-        }
-        let here = self.owner().endpoints.iter().filter(|e| e.reaches(address)).filter_map(|e| e.segment);
-        let others: Vec<usize> =
-            here.flat_map(|segment| self.draft.segments[segment].iter().map(|(node, _)| *node)).collect();
-        let may_have = |at: &usize| {
-            let other = &self.draft.nodes[*at];
-            let node = &other.node;
-            other.is_partial
-                || node.role == Role::Internet
-                || node.kind == NodeKind::Host
-                || node.uplink.is_some()
-                || !node.programs.is_empty()
-        };
-        if others.is_empty() || others.iter().any(may_have) {
-            return;
-        }
-        let forwards = |at: &&usize| {
-            let node = &self.draft.nodes[**at].node;
-            **at != self.at && if address.is_ipv6() { node.forwards_ipv6 } else { node.forwards_ipv4 }
-        };
-        let problem = Diagnostic::new(Code::NobodyHasGateway, span).label(format!("no node has {address}"));
-        let router = others.iter().find(forwards).and_then(|at| {
-            let (own, _) = self.hop_to_node(*at, address.is_ipv6())?;
-            Some(format!("did you mean {own}, which `{}` has?", self.draft.nodes[*at].node.name))
-        });
-        problems.push(match router {
-            Some(help) => problem.help(help),
-            None => problem,
-        });
-    }
-
+impl View<'_> {
     fn gateway(&self, decl: &At<GatewayDecl>, routes: &mut Vec<(Route, Span)>, problems: &mut Problems) {
         let GatewayDecl::Via(gateways) = &decl.value else { return };
         for gateway in gateways {
@@ -245,31 +85,6 @@ impl Writer<'_> {
         }
     }
 
-    /// Another node by name; the node itself is refused.
-    fn other(&self, name: &str, span: Span, problems: &mut Problems) -> Option<usize> {
-        let other = self.draft.find_node(name, span, problems)?;
-        if other == self.at {
-            let label = format!("this is `{name}` itself");
-            problems.push(Diagnostic::new(Code::GatewayIsSelf, span).label(label));
-            return None;
-        }
-        Some(other)
-    }
-
-    fn hop_to_address(&self, address: IpAddr, span: Span, problems: &mut Problems) -> Option<NextHop> {
-        if self.has(address) {
-            let label = format!("{address} is an address of `{}`", self.owner().node.name);
-            problems.push(Diagnostic::new(Code::GatewayIsSelf, span).label(label));
-            return None;
-        }
-        let Some(dev) = self.dev_for(address) else {
-            problems.extend(self.unreachable(Code::GatewayUnreachable, address, span));
-            return None;
-        };
-        self.check_somebody_has(address, span, problems);
-        Some(NextHop { via: Some(address), dev, weight: 1, onlink: false })
-    }
-
     /// The default routes of a node that says nothing about routes.
     ///
     /// On one network, the way out is the node of role `internet` there if it is the only one, else the only node
@@ -283,29 +98,6 @@ impl Writer<'_> {
             let (via, dev) = self.hop_to_node(other, *is_ipv6)?;
             Some(Route::via(everywhere(*is_ipv6), via, dev))
         })
-    }
-
-    fn way_out(&self, is_ipv6: bool) -> Option<usize> {
-        let owner = self.owner();
-        let has_family = |nets: &[IpNet]| nets.iter().any(|net| net.addr().is_ipv6() == is_ipv6);
-        let segments: BTreeSet<usize> =
-            owner.endpoints.iter().filter(|e| has_family(&e.addresses)).filter_map(|e| e.segment).collect();
-        let exits = segments.iter().map(|segment| &self.exits[*segment][usize::from(is_ipv6)]);
-        let internet = self.only_other(exits.clone().flat_map(|exits| &exits.internet));
-        if owner.node.forwards_ipv4 || owner.node.forwards_ipv6 {
-            return internet;
-        }
-        if owner_segments(owner) != 1 {
-            return None;
-        }
-        internet.or_else(|| self.only_other(exits.flat_map(|exits| &exits.forwarders)))
-    }
-
-    /// The only node of some that is not this one.
-    fn only_other<'n>(&self, nodes: impl Iterator<Item = &'n usize>) -> Option<usize> {
-        let mut others = nodes.copied().filter(|node| *node != self.at);
-        let first = others.next()?;
-        others.all(|node| node == first).then_some(first)
     }
 
     fn route(&self, decl: &RouteDecl, routes: &mut Vec<(Route, Span)>, problems: &mut Problems) {
@@ -381,7 +173,7 @@ impl Writer<'_> {
                 }
                 if !draft.may_be_network(name) && !draft.may_be_node(name) {
                     let known = draft.networks.iter().map(|n| n.network.name.as_str()).chain(["default"]);
-                    problems.push(super::expand::unknown(Code::BadDestination, name, decl.to.span, known));
+                    problems.unknown(Code::BadDestination, name, decl.to.span, known);
                 }
                 None
             }
@@ -487,16 +279,6 @@ impl Writer<'_> {
         };
         Some(Neighbour { dev, to, mac })
     }
-}
-
-/// On how many segments a node has addresses.
-fn owner_segments(owner: &NodeDraft) -> usize {
-    let with_addresses = owner.endpoints.iter().filter(|endpoint| !endpoint.addresses.is_empty());
-    with_addresses.filter_map(|endpoint| endpoint.segment).collect::<BTreeSet<_>>().len()
-}
-
-fn is_global(address: IpAddr) -> bool {
-    !matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
 fn refuse_duplicates(routes: &[(Route, Span)], problems: &mut Problems) {

@@ -83,6 +83,8 @@ pub(crate) struct GroupDecl {
 pub(crate) struct NodeDecl {
     /// Something of it could not be read: what follows from the lack of it is not reported.
     pub is_partial: bool,
+    /// How many values of the file it is made of.
+    pub weight: usize,
     pub role: Option<Role>,
     pub kind: Option<NodeKind>,
     pub groups: Vec<Word>,

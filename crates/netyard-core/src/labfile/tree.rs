@@ -44,6 +44,15 @@ pub(crate) struct Entry {
 }
 
 impl Tree {
+    /// How many values it holds, itself included.
+    pub(crate) fn weight(&self) -> usize {
+        1 + match &self.value {
+            Value::Null | Value::Scalar { .. } => 0,
+            Value::List(items) => items.iter().map(Self::weight).sum(),
+            Value::Map(entries) => entries.iter().map(|entry| entry.value.weight()).sum(),
+        }
+    }
+
     /// What it is, for messages.
     pub(crate) fn kind(&self) -> &'static str {
         match self.value {
