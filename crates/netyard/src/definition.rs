@@ -71,9 +71,14 @@ impl Lab {
 
     fn parse(source: &Source, file: Option<PathBuf>, style: Style) -> Result<Self> {
         let parsed = labfile::parse(source).map_err(|problems| {
-            let mut report: String = problems.iter().map(|problem| problem.render(source, style) + "\n").collect();
+            let mut report: String =
+                problems.iter().map(|problem| problem.render(source, style) + "\n").collect();
             let count = problems.len();
-            report.push_str(&format!("{count} problem{} in {}", if count == 1 { "" } else { "s" }, source.name));
+            report.push_str(&format!(
+                "{count} problem{} in {}",
+                if count == 1 { "" } else { "s" },
+                source.name
+            ));
             let mut error = Error::input("", format!("{count} problems in {}", source.name));
             error.kind = ErrorKind::Input;
             error.code = problems.first().map_or_else(String::new, |problem| problem.code.to_string());

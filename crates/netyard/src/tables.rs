@@ -7,7 +7,10 @@ use netyard_kernel::netlink::{Refusal, Socket};
 const NOT_SUPPORTED: Refusal = Refusal { index: 0, errno: 95, message: None };
 
 pub(crate) fn replace(_netfilter: &mut Socket, _table: &Table) -> Result<(), Refusal> {
-    { let _ = NOT_SUPPORTED; Ok(()) }
+    {
+        let _ = NOT_SUPPORTED;
+        Ok(())
+    }
 }
 
 pub(crate) fn delete(_netfilter: &mut Socket, _family: Family, _name: &str) -> Result<(), Refusal> {

@@ -5,8 +5,10 @@
 mod lab;
 
 use lab::{apply, built, home, if_name, lab, node, star};
+use netyard::namespaces::Namespaces;
 use netyard_core::state::{Bridge, LinkKind, Ns, State, Stp};
 use netyard_core::step::Step;
+use netyard_kernel::traveller::Traveller;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
@@ -14,20 +16,21 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
+fn within<R: Send>(namespaces: &Namespaces, name: &str, f: impl FnOnce() -> R + Send) -> R {
+    let ns = namespaces.fd(&node(name)).unwrap();
+    Traveller::run(|traveller| traveller.enter(ns).map(|()| f())).unwrap().unwrap()
+}
+
 /// Sends one frame at once to each host and expects it there.
 fn frames_arrive(state: &State, from: &str, to: &[(&str, &str)]) {
     let mut namespaces = built(state);
     assert_eq!(namespaces.wait_until_ready(state, soon()).unwrap(), []);
     for (name, address) in to {
-        let receiver = netyard_kernel::netns::within(namespaces.fd(&node(name)).unwrap(), || {
-            UdpSocket::bind((*address, 9)).unwrap()
-        })
-        .unwrap();
+        let receiver = within(&namespaces, name, || UdpSocket::bind((*address, 9)).unwrap());
         receiver.set_read_timeout(Some(Duration::from_millis(900))).unwrap();
-        netyard_kernel::netns::within(namespaces.fd(&node(from)).unwrap(), || {
+        within(&namespaces, from, || {
             UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"!", (*address, 9)).unwrap();
-        })
-        .unwrap();
+        });
         // A first frame that is lost is an ARP request, and the kernel repeats it after one second.
         let mut buffer = [0; 8];
         assert!(receiver.recv(&mut buffer).is_ok(), "the first frame to {name} is lost");

@@ -14,7 +14,21 @@ fn a_star_of_a_thousand_is_built_and_read_back() {
     let mut state = star(count);
     for namespace in state.namespaces.values_mut() {
         let n: usize = std::env::var("KEYS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
-        for (key, value) in [("tcp_syncookies", "1"), ("ip_default_ttl", "64"), ("conf.all.rp_filter", "0"), ("conf.default.rp_filter", "0"), ("conf.all.arp_ignore", "0"), ("conf.default.arp_ignore", "0"), ("ip_forward", "0"), ("conf.all.forwarding", "0"), ("tcp_fin_timeout","60"), ("tcp_retries2", "15")].into_iter().take(n.saturating_sub(2)) {
+        for (key, value) in [
+            ("tcp_syncookies", "1"),
+            ("ip_default_ttl", "64"),
+            ("conf.all.rp_filter", "0"),
+            ("conf.default.rp_filter", "0"),
+            ("conf.all.arp_ignore", "0"),
+            ("conf.default.arp_ignore", "0"),
+            ("ip_forward", "0"),
+            ("conf.all.forwarding", "0"),
+            ("tcp_fin_timeout", "60"),
+            ("tcp_retries2", "15"),
+        ]
+        .into_iter()
+        .take(n.saturating_sub(2))
+        {
             namespace.sysctls.insert(format!("net.ipv4.{key}"), value.into());
         }
         for key in ["all", "default"].into_iter().take(n) {
