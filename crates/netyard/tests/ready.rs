@@ -4,21 +4,14 @@
 
 mod lab;
 
-use lab::{apply, built, home, if_name, lab, node, star};
-use netyard::namespaces::Namespaces;
+use lab::{apply, built, home, if_name, lab, node, star, within};
 use netyard_core::state::{Bridge, LinkKind, Ns, State, Stp};
 use netyard_core::step::Step;
-use netyard_kernel::traveller::Traveller;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
-}
-
-fn within<R: Send>(namespaces: &Namespaces, name: &str, f: impl FnOnce() -> R + Send) -> R {
-    let ns = namespaces.fd(&node(name)).unwrap();
-    Traveller::run(|traveller| traveller.enter(ns).map(|()| f())).unwrap().unwrap()
 }
 
 /// Sends one frame at once to each host and expects it there.
