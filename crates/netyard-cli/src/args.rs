@@ -55,14 +55,10 @@ pub enum Verb {
         code: String,
     },
     /// Completions for a shell
-    Completions {
-        shell: clap_complete::Shell,
-    },
+    Completions { shell: clap_complete::Shell },
     /// Names for completions
     #[command(hide = true, name = "__names")]
-    Names {
-        what: NamesOf,
-    },
+    Names { what: NamesOf },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -3,10 +3,10 @@
 use crate::fault::Faults;
 use crate::namespaces::Namespaces;
 use crate::request;
-use crate::tables;
 use netyard_core::name::IfName;
 use netyard_core::state::Ns;
 use netyard_core::step::Step;
+use netyard_kernel::netlink::nft;
 use netyard_kernel::netlink::{Messages, Protocol, Refusal, Socket, ethtool, link, qdisc};
 use netyard_kernel::traveller::Traveller;
 use netyard_kernel::{netns, sysctl};
@@ -205,9 +205,11 @@ impl<'a, F: FnMut(usize)> Execution<'a, F> {
             Step::DeleteNamespace { ns } => self.delete_namespace(ns),
             Step::SetChecksums { ns, name, fills } => self.set_checksums(ns, name, *fills),
             Step::SetSysctl { ns, key, value } => self.set_sysctl(ns, key, value),
-            Step::ReplaceTable { ns, table } => self.netfilter(ns, |socket| tables::replace(socket, table)),
+            Step::ReplaceTable { ns, table } => {
+                self.netfilter(ns, |socket| nft::replace_table(socket, table))
+            }
             Step::DeleteTable { ns, family, name } => {
-                self.netfilter(ns, |socket| tables::delete(socket, *family, name))
+                self.netfilter(ns, |socket| nft::delete_table(socket, *family, name))
             }
             _ => unreachable!("all other steps go by rtnetlink"),
         };

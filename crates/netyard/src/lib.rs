@@ -9,7 +9,7 @@ pub mod error;
 pub mod expect;
 pub mod fault;
 mod holder;
-mod internet;
+pub mod internet;
 pub mod live;
 pub mod namespaces;
 pub mod probe;
@@ -18,7 +18,6 @@ mod ready;
 mod request;
 pub mod running;
 pub mod store;
-mod tables;
 pub mod up;
 mod wire;
 

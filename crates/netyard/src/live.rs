@@ -1,13 +1,14 @@
 //! Reads what the kernel holds into a [`State`].
 
 use crate::namespaces::Namespaces;
-use crate::tables;
 use ipnet::IpNet;
 use netyard_core::name::IfName;
 use netyard_core::nft::Table;
 use netyard_core::shaping::Shaping;
 use netyard_core::state::{Link, LinkKind, Namespace, Neighbour, NextHop, Ns, Route, RouteTarget, State};
-use netyard_kernel::netlink::{Protocol, Refusal, Socket, address, ethtool, link, neighbour, qdisc, route};
+use netyard_kernel::netlink::{
+    Protocol, Refusal, Socket, address, ethtool, link, neighbour, nft, qdisc, route,
+};
 use netyard_kernel::traveller::Traveller;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -126,7 +127,7 @@ impl Raw {
             neighbours: again(|| neighbour::dump(socket))?,
             shapings: qdiscs.into_iter().map(|qdisc| (qdisc.index, qdisc.shaping)).collect(),
             fills_checksums,
-            tables: again(|| tables::list(&mut netfilter))?,
+            tables: again(|| nft::list(&mut netfilter))?,
             sysctls,
             links,
         })

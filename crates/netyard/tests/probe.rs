@@ -1,5 +1,8 @@
 //! Probes against real kernels, each test in namespaces of its own.
 
+// A test may panic.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use netyard::probe::ping::{Echo, Pinger, ping};

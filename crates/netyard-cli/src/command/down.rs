@@ -17,7 +17,10 @@ pub fn run(args: &Down, lab: Option<&str>) -> Result<ExitCode> {
             Ok(true) => output::say(&format!("lab {name} is gone")),
             Ok(false) if args.all => {}
             Ok(false) => {
-                failures.push(Error::input("L095", format!("no lab `{name}` runs")).help("`netyard list` shows those that do"));
+                failures.push(
+                    Error::input("L095", format!("no lab `{name}` runs"))
+                        .help("`netyard list` shows those that do"),
+                );
             }
             Err(error) => failures.push(error),
         }

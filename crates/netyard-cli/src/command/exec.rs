@@ -35,7 +35,8 @@ pub fn run(args: &Exec, lab: Option<&str>) -> Result<ExitCode> {
 
 pub fn shell(args: &Shell, lab: Option<&str>) -> Result<ExitCode> {
     let lab = running(None, lab)?;
-    let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
+    let shell =
+        std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
     let command = match &args.node {
         Some(node) => lab.node(node)?.command(&shell),
         None => lab.command(&shell),
@@ -44,7 +45,12 @@ pub fn shell(args: &Shell, lab: Option<&str>) -> Result<ExitCode> {
 }
 
 /// Tells an interactive shell where it is, in shells that take their prompt from the environment.
-fn prompting<'a>(command: NodeCommand<'a>, lab: &RunningLab, node: Option<&str>, shell: &OsString) -> NodeCommand<'a> {
+fn prompting<'a>(
+    command: NodeCommand<'a>,
+    lab: &RunningLab,
+    node: Option<&str>,
+    shell: &OsString,
+) -> NodeCommand<'a> {
     let place = node.map_or_else(|| lab.name().to_string(), |node| format!("{node}.{}", lab.name()));
     let command = command.env("debian_chroot", &place);
     if std::path::Path::new(shell).file_name().is_some_and(|name| name == "sh" || name == "dash") {

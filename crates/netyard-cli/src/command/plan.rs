@@ -38,7 +38,8 @@ pub fn run(args: &Plan) -> Result<ExitCode> {
         None => diff(&State::default(), &desired::state(lab.definition())),
     };
     if args.json {
-        let planned = |step| PlannedStep { namespace: Step::ns(step).as_str(), step, commands: step.commands() };
+        let planned =
+            |step| PlannedStep { namespace: Step::ns(step).as_str(), step, commands: step.commands() };
         let steps = steps.iter().map(planned).collect();
         json::print("plan", &Planned { lab: name.as_str(), running: running.is_some(), steps });
     } else if args.script {

@@ -79,12 +79,13 @@ fn kind<'a>(index: usize, block: &'a Block, peers: &Peers, names: Names) -> Opti
     if block.what != What::Node || block.role != Role::Host || !block.members.is_empty() {
         return None;
     }
-    let port = |(port, facts): (usize, &'a Port)| match peers.get(&End { block: index, port }).map(Vec::as_slice) {
-        Some([peer]) if peer.block != index => {
-            Some((facts.name.as_str(), peer.block, lasting(&facts.notes), facts.is_down))
-        }
-        _ => None,
-    };
+    let port =
+        |(port, facts): (usize, &'a Port)| match peers.get(&End { block: index, port }).map(Vec::as_slice) {
+            Some([peer]) if peer.block != index => {
+                Some((facts.name.as_str(), peer.block, lasting(&facts.notes), facts.is_down))
+            }
+            _ => None,
+        };
     let ports = block.ports.iter().enumerate().map(port).collect::<Option<Vec<_>>>()?;
     let stem = (names == Names::OfOneStem).then(|| block.name.trim_end_matches(|c: char| c.is_ascii_digit()));
     Some(Kind { stem, caption: block.caption.as_deref(), notes: lasting(&block.notes), ports })
@@ -102,8 +103,10 @@ fn merged(picture: &Picture, groups: &[Vec<usize>], peers: &Peers) -> Picture {
     for group in groups {
         let first = group[0];
         for port in 0..picture.blocks[first].ports.len() {
-            let ends: Vec<End> =
-                group.iter().filter_map(|block| peers.get(&End { block: *block, port })?.first().copied()).collect();
+            let ends: Vec<End> = group
+                .iter()
+                .filter_map(|block| peers.get(&End { block: *block, port })?.first().copied())
+                .collect();
             let facts: Vec<&Port> = ends.iter().map(|end| picture.port(*end)).collect();
             if let Some(block) = &mut blocks[ends[0].block] {
                 block.ports[ends[0].port] = joined_port(&facts);
@@ -147,7 +150,9 @@ fn joined_block(group: Vec<&Block>) -> Block {
     let ports = 0..first.ports.len();
     Block {
         name: range(&first.name, &last.name),
-        ports: ports.map(|port| joined_port(&group.iter().map(|b| &b.ports[port]).collect::<Vec<_>>())).collect(),
+        ports: ports
+            .map(|port| joined_port(&group.iter().map(|b| &b.ports[port]).collect::<Vec<_>>()))
+            .collect(),
         notes: joined_notes(&group.iter().map(|block| &*block.notes).collect::<Vec<_>>()),
         members: group.iter().map(|block| block.name.clone()).collect(),
         ..first.clone()
@@ -167,9 +172,7 @@ fn joined_port(ports: &[&Port]) -> Port {
 fn joined_notes(all: &[&[Note]]) -> Vec<Note> {
     let (first, last) = (all[0], all[all.len() - 1]);
     let joined = first.iter().enumerate().map(|(index, note)| match last.get(index) {
-        Some(other) if note.kind == NoteKind::Address => {
-            Note::new(note.kind, range(&note.text, &other.text))
-        }
+        Some(other) if note.kind == NoteKind::Address => Note::new(note.kind, range(&note.text, &other.text)),
         _ => note.clone(),
     });
     joined.collect()

@@ -14,8 +14,12 @@ pub fn dot(picture: &Picture) -> String {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "graph \"{}\" {{", quoted(&picture.title));
     out.push_str("    rankdir=LR;\n    ranksep=0.8;\n");
-    out.push_str("    node [shape=plain, fontname=\"Noto Sans CJK JP, Helvetica, sans-serif\", fontsize=11];\n");
-    out.push_str("    edge [fontname=\"Noto Sans CJK JP, Helvetica, sans-serif\", fontsize=9, color=\"#57606a\"];\n");
+    out.push_str(
+        "    node [shape=plain, fontname=\"Noto Sans CJK JP, Helvetica, sans-serif\", fontsize=11];\n",
+    );
+    out.push_str(
+        "    edge [fontname=\"Noto Sans CJK JP, Helvetica, sans-serif\", fontsize=9, color=\"#57606a\"];\n",
+    );
     for (index, block) in picture.blocks.iter().enumerate() {
         let _ = writeln!(out, "    n{index} [label=<{}>];", table(block));
     }
@@ -43,7 +47,11 @@ fn table(block: &Block) -> String {
     for (index, port) in block.ports.iter().enumerate() {
         let down = if port.is_down { " ✗" } else { "" };
         let notes: String = port.notes.iter().map(|note| format!(" {}", escaped(&note.text))).collect();
-        let _ = write!(out, "<tr><td align=\"left\" port=\"p{index}\">{}{down}{notes}</td></tr>", escaped(&port.name));
+        let _ = write!(
+            out,
+            "<tr><td align=\"left\" port=\"p{index}\">{}{down}{notes}</td></tr>",
+            escaped(&port.name)
+        );
     }
     for note in &block.notes {
         let _ = write!(out, "<tr><td align=\"left\">{}</td></tr>", escaped(&note.text));
@@ -59,7 +67,8 @@ fn edge(picture: &Picture, wire: &Wire) -> String {
     if picture.is_down(wire) {
         attributes.push("style=dashed, color=\"#cf222e\"".to_owned());
     }
-    let attributes = if attributes.is_empty() { String::new() } else { format!(" [{}]", attributes.join(", ")) };
+    let attributes =
+        if attributes.is_empty() { String::new() } else { format!(" [{}]", attributes.join(", ")) };
     let [one, other] = wire.ends.map(end);
     format!("{one} -- {other}{attributes}")
 }

@@ -75,9 +75,9 @@ pub(super) fn with_gateway(mut node: Node, gateway: &str) -> Node {
 pub(super) fn home() -> Lab {
     use crate::lab::Role::{Host, Internet, Router};
     let mut lab = lab("home", &[("lan", bridge(), "10.0.0.0/24"), ("isp", bridge(), "10.138.0.0/24")]);
-    let mut router =
-        with_gateway(node("router", Router, &[("lan", "10.0.0.254/24"), ("isp", "10.138.0.3/24")]), "10.138.0.1");
-    router.routes.clear();
+    let mut router = node("router", Router, &[("lan", "10.0.0.254/24"), ("isp", "10.138.0.3/24")]);
+    let gateway = "10.138.0.1".parse().unwrap();
+    router.routes.push(Route::via("0.0.0.0/0".parse().unwrap(), gateway, IfName::new("eth1").unwrap()));
     let (from, out) = (vec!["10.0.0.0/24".parse().unwrap()], IfName::new("eth1").unwrap());
     router.nat.push(Nat::Masquerade { from, out });
     lab.nodes = vec![
@@ -116,4 +116,60 @@ pub(super) fn ring(count: usize) -> Picture {
         picture.connect((n - 1, 1), (n % count, 2));
     }
     picture
+}
+
+/// Two hosts on one cable.
+pub(super) fn cable() -> Lab {
+    use crate::lab::Role::Host;
+    let mut lab = lab("cable", &[("wire", NetworkKind::Cable, "10.0.0.0/24")]);
+    lab.nodes =
+        vec![node("a", Host, &[("wire", "10.0.0.1/24")]), node("b", Host, &[("wire", "10.0.0.2/24")])];
+    lab
+}
+
+/// Two routers between two networks of two hosts each.
+pub(super) fn two_routers() -> Lab {
+    use crate::lab::Role::{Host, Router};
+    let networks = [
+        ("left", bridge(), "10.0.1.0/24"),
+        ("middle", NetworkKind::Cable, "10.0.2.0/24"),
+        ("right", NetworkKind::Hub, "10.0.3.0/24"),
+    ];
+    let mut lab = lab("two-routers", &networks);
+    let route = |to: &str, via: &str, dev: &str| {
+        Route::via(to.parse().unwrap(), via.parse().unwrap(), IfName::new(dev).unwrap())
+    };
+    let mut r1 = node("r1", Router, &[("left", "10.0.1.254/24"), ("middle", "10.0.2.1/24")]);
+    r1.routes.push(route("10.0.3.0/24", "10.0.2.2", "eth1"));
+    let mut r2 = node("r2", Router, &[("middle", "10.0.2.2/24"), ("right", "10.0.3.254/24")]);
+    r2.routes.push(route("10.0.1.0/24", "10.0.2.1", "eth0"));
+    lab.nodes = vec![
+        with_gateway(node("h1", Host, &[("left", "10.0.1.1/24")]), "10.0.1.254"),
+        with_gateway(node("h2", Host, &[("left", "10.0.1.2/24")]), "10.0.1.254"),
+        r1,
+        r2,
+        with_gateway(node("h3", Host, &[("right", "10.0.3.3/24")]), "10.0.3.254"),
+        with_gateway(node("h4", Host, &[("right", "10.0.3.4/24")]), "10.0.3.254"),
+    ];
+    lab
+}
+
+/// The home network with Japanese words beside the names, a host name, a filter, a slow link and a service.
+pub(super) fn japanese() -> Lab {
+    use crate::lab::{Firewall, FirewallChain, Program, Restart};
+    let mut lab = home();
+    for (node, words) in lab.nodes.iter_mut().zip(["パソコン", "プリンタ", "ルーター", "インターネット"])
+    {
+        node.labels.insert("title".to_owned(), words.to_owned());
+    }
+    lab.nodes[0].labels.insert("場所".to_owned(), "二階".to_owned());
+    lab.nodes[1].hostname = Some("printer.home".to_owned());
+    let argv = vec!["cupsd".to_owned()];
+    let env = BTreeMap::new();
+    lab.nodes[1].programs.push(Program { name: "cupsd".to_owned(), argv, restart: Restart::Never, env });
+    let chain = FirewallChain { policy: crate::nft::Policy::Drop, allow: Vec::new() };
+    lab.nodes[2].firewall = Some(Firewall { input: Some(chain), forward: None });
+    let slow = Shaping { rate_bit_per_s: Some(10_000_000), delay_us: 20_000, ..Shaping::default() };
+    lab.nodes[2].interfaces[1].up = slow;
+    lab
 }

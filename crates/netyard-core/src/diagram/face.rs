@@ -74,6 +74,8 @@ pub(super) struct Face {
 
 /// Columns between the texts of the two sides.
 const GAP: usize = 2;
+/// Ports at the left side of a box from which on they may move apart.
+const SPREAD_FROM: usize = 4;
 
 impl Face {
     /// The face of a block whose ports are at these sides, each port right below the one before.
@@ -141,15 +143,31 @@ impl Face {
         below(&self.left, &self.left_rows).max(below(&self.right, &self.right_rows))
     }
 
+    /// Whether the left ports may move apart, each to the height of its peer: many wires side by side would need as
+    /// many tracks.
+    pub fn spreads(&self) -> bool {
+        self.left.len() >= SPREAD_FROM
+    }
+
     fn natural_width(&self) -> usize {
-        let widest = |stacks: &[Stack]| {
-            stacks.iter().flat_map(|stack| &stack.inks).map(|ink| width(&ink.text)).max().unwrap_or(0)
-        };
-        let (left, right) = (widest(&self.left), widest(&self.right));
-        let ports = left + right + if left > 0 && right > 0 { GAP } else { 0 };
         let notes = self.notes.iter().map(|ink| width(&ink.text)).max().unwrap_or(0);
         // `╭─ title ── word ─╮` and `│ text │`.
-        (width(&self.title) + self.word.len() + 10).max(ports.max(notes) + 4)
+        (width(&self.title) + self.word.len() + 10).max(self.ports_width().max(notes) + 4)
+    }
+
+    /// Columns of the widest line with ports; where the sides may move against each other, of the widest texts.
+    fn ports_width(&self) -> usize {
+        let beside = |left: usize, right: usize| left + right + if left > 0 && right > 0 { GAP } else { 0 };
+        let widths = |stacks: &[Stack]| -> Vec<usize> {
+            stacks.iter().flat_map(|stack| &stack.inks).map(|ink| width(&ink.text)).collect()
+        };
+        let (left, right) = (widths(&self.left), widths(&self.right));
+        if self.spreads() {
+            let widest = |widths: &[usize]| widths.iter().copied().max().unwrap_or(0);
+            return beside(widest(&left), widest(&right));
+        }
+        let at = |widths: &[usize], row: usize| widths.get(row).copied().unwrap_or(0);
+        (0..left.len().max(right.len())).map(|row| beside(at(&left, row), at(&right, row))).max().unwrap_or(0)
     }
 }
 

@@ -48,7 +48,17 @@ pub(super) const ASCII: Glyphs = Glyphs {
     dot_free: '.',
     dot_down: 'x',
     ellipsis: '~',
-    signs: &[('⇄', "<>"), ('→', "->"), ('…', ".."), ('×', "x"), ('⊘', "!"), ('▸', ">"), ('⇡', "^"), ('↑', "^"), ('↓', "v")],
+    signs: &[
+        ('⇄', "<>"),
+        ('→', "->"),
+        ('…', ".."),
+        ('×', "x"),
+        ('⊘', "!"),
+        ('▸', ">"),
+        ('⇡', "^"),
+        ('↑', "^"),
+        ('↓', "v"),
+    ],
 };
 
 impl Glyphs {
@@ -60,7 +70,8 @@ impl Glyphs {
             match self.signs.iter().find(|(sign, _)| *sign == c) {
                 Some((_, word)) => out.push_str(word),
                 None if c.is_control() => out.push(' '),
-                None if matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}') => {}
+                None if matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}') =>
+                    {}
                 None if matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{feff}') => {}
                 None => out.push(c),
             }

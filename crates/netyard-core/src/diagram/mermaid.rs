@@ -22,7 +22,8 @@ pub fn mermaid(picture: &Picture) -> String {
         let [one, other] = wire.ends;
         let line = if picture.is_down(wire) { "-.-" } else { "---" };
         let words = wire_label(picture, wire);
-        let _ = writeln!(out, "    n{} {line}|\"{words}\"| n{}", one.block, other.block);
+        let words = if words.is_empty() { words } else { format!("|\"{words}\"|") };
+        let _ = writeln!(out, "    n{} {line}{words} n{}", one.block, other.block);
     }
     for role in [Role::Host, Role::Router, Role::Bridge, Role::Hub, Role::Internet] {
         classes(&mut out, picture, role);
@@ -51,7 +52,10 @@ fn wire_label(picture: &Picture, wire: &Wire) -> String {
         let port = picture.port(*end);
         let down = if port.is_down { " ✗" } else { "" };
         let notes = port.notes.iter().map(|note| escaped(&note.text));
-        std::iter::once(format!("{}{down}", escaped(&port.name))).chain(notes).collect::<Vec<_>>().join("<br/>")
+        std::iter::once(format!("{}{down}", escaped(&port.name)))
+            .chain(notes)
+            .collect::<Vec<_>>()
+            .join("<br/>")
     };
     let ports: Vec<String> = wire.ends.iter().filter(|end| is_node(end)).map(port).collect();
     let name = wire.name.iter().map(|name| escaped(name));

@@ -74,7 +74,8 @@ pub struct Note {
     pub text: String,
 }
 
-/// What a note is about. Where a picture is too wide, notes go by kind, see [`Note`]'s users in `face`.
+/// What a note is about. Where a picture is too wide, routes and remarks are left out first, then addresses, settings
+/// and shaping, at last translation and filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NoteKind {
     /// An address or a prefix.

@@ -1,7 +1,9 @@
 //! The picture of a lab.
 
 use super::model::{Block, Note, NoteKind, Picture, Port, Role};
-use crate::lab::{self, Firewall, FirewallChain, Interface, Lab, Nat, Network, NetworkKind, Node, NodeKind, Uplink};
+use crate::lab::{
+    self, Firewall, FirewallChain, Interface, Lab, Nat, Network, NetworkKind, Node, NodeKind, Uplink,
+};
 use crate::nft::Policy;
 use crate::shaping::Shaping;
 use crate::state::{Route, RouteTarget};
@@ -60,7 +62,9 @@ fn members<'a>(lab: &'a Lab, network: &Network) -> Vec<((usize, usize), &'a Inte
 fn network_block(network: &Network) -> Block {
     let role = if matches!(network.kind, NetworkKind::Bridge { .. }) { Role::Bridge } else { Role::Hub };
     let mut block = Block::network(network.name.as_str(), role);
-    block.notes.extend(network.prefixes.iter().map(|prefix| Note::new(NoteKind::Address, prefix.to_string())));
+    block
+        .notes
+        .extend(network.prefixes.iter().map(|prefix| Note::new(NoteKind::Address, prefix.to_string())));
     if let NetworkKind::Bridge { stp, snoops_multicast } = &network.kind {
         block.notes.extend(stp.map(|_| Note::new(NoteKind::Setting, "spanning tree")));
         block.notes.extend(snoops_multicast.then(|| Note::new(NoteKind::Setting, "multicast snooping")));
@@ -93,7 +97,8 @@ fn node_block(node: &Node) -> Block {
 fn port(node: &Node, interface: &Interface) -> Port {
     let mut port = Port::new(interface.name.as_str());
     port.notes = interface.addresses.iter().map(|a| Note::new(NoteKind::Address, a.to_string())).collect();
-    let defaults = node.routes.iter().filter(|route| route.is_default() && dev(route) == Some(interface.name.as_str()));
+    let defaults =
+        node.routes.iter().filter(|route| route.is_default() && dev(route) == Some(interface.name.as_str()));
     port.notes.extend(defaults.map(|route| Note::new(NoteKind::Route, route_words(route))));
     port.notes.extend(shaping(interface));
     port
@@ -102,7 +107,8 @@ fn port(node: &Node, interface: &Interface) -> Port {
 fn bridges(node: &Node) -> impl Iterator<Item = Note> + '_ {
     node.bridges.iter().flat_map(|bridge| {
         let stp = if bridge.stp.is_some() { ", spanning tree" } else { "" };
-        let ports = Note::new(NoteKind::Setting, format!("{}: {}{stp}", bridge.name, words(&bridge.ports, " ")));
+        let ports =
+            Note::new(NoteKind::Setting, format!("{}: {}{stp}", bridge.name, words(&bridge.ports, " ")));
         let addresses = bridge.addresses.iter();
         let addresses = addresses.map(|a| Note::new(NoteKind::Address, format!("{}: {a}", bridge.name)));
         std::iter::once(ports).chain(addresses)
@@ -113,7 +119,11 @@ fn nat_words(node: &Node, nat: &Nat) -> String {
     let network = |interface: &str| {
         node.interface(interface).map_or(interface.to_owned(), |interface| interface.network.to_string())
     };
-    let sources = |from: &[ipnet::IpNet]| if from.is_empty() { "any".to_owned() } else { words(from, ", ") };
+    let sources = |from: &[ipnet::IpNet]| match from {
+        [] => "any".to_owned(),
+        [one] => one.to_string(),
+        more => format!("{} prefixes", more.len()),
+    };
     match nat {
         Nat::Masquerade { from, out } => format!("⇄ NAPT {} → {}", sources(from), network(out.as_str())),
         Nat::Snat { from, out, to } => {
@@ -156,7 +166,8 @@ fn chain_words(chain: &FirewallChain) -> String {
 
 /// Routes that belong to no port: all but the default routes of its interfaces.
 fn other_routes(node: &Node) -> impl Iterator<Item = Note> + '_ {
-    let at_port = |route: &&Route| route.is_default() && dev(route).is_some_and(|dev| node.interface(dev).is_some());
+    let at_port =
+        |route: &&Route| route.is_default() && dev(route).is_some_and(|dev| node.interface(dev).is_some());
     let routes: Vec<&Route> = node.routes.iter().filter(|route| !at_port(route)).collect();
     let shown = if routes.len() > ROUTES_SHOWN {
         vec![format!("{} routes", routes.len())]
@@ -229,7 +240,8 @@ fn shaping_words(shaping: &Shaping) -> String {
     let mut parts = Vec::new();
     parts.extend(shaping.rate_bit_per_s.map(rate));
     if shaping.delay_us > 0 {
-        let jitter = if shaping.jitter_us > 0 { format!("±{}", time(shaping.jitter_us)) } else { String::new() };
+        let jitter =
+            if shaping.jitter_us > 0 { format!("±{}", time(shaping.jitter_us)) } else { String::new() };
         parts.push(format!("{}{jitter}", time(shaping.delay_us)));
     }
     let shares = [
@@ -239,14 +251,15 @@ fn shaping_words(shaping: &Shaping) -> String {
         ("corrupt", shaping.corrupt),
     ];
     let shares = shares.into_iter().filter(|(_, share)| share.0 > 0);
-    parts.extend(shares.map(|(name, share)| format!("{name} {}%", (share.percent() * 100.0).round() / 100.0)));
+    parts
+        .extend(shares.map(|(name, share)| format!("{name} {}%", (share.percent() * 100.0).round() / 100.0)));
     parts.join(" ")
 }
 
 /// Bits per second in the largest unit of tc(8) that divides them.
 fn rate(bit_per_s: u64) -> String {
     let units = [(1_000_000_000, "gbit"), (1_000_000, "mbit"), (1_000, "kbit")];
-    match units.into_iter().find(|(unit, _)| bit_per_s >= *unit && bit_per_s % unit == 0) {
+    match units.into_iter().find(|(unit, _)| bit_per_s >= *unit && bit_per_s.is_multiple_of(*unit)) {
         Some((unit, word)) => format!("{}{word}", bit_per_s / unit),
         None => format!("{bit_per_s}bit"),
     }

@@ -28,7 +28,9 @@ fn pictures(blocks_max: usize) -> impl Strategy<Value = Picture> {
                 Block::node(&format!("n{index}"), ROLES[*role])
             };
             block.caption = Some(CAPTIONS[*caption].to_owned()).filter(|words| !words.is_empty());
-            block.notes.extend(notes.iter().map(|(kind, len)| Note::new(NOTES[*kind], "note ".repeat(len / 5))));
+            block
+                .notes
+                .extend(notes.iter().map(|(kind, len)| Note::new(NOTES[*kind], "note ".repeat(len / 5))));
             block.ports.extend((0..*free).map(|port| Port::new(&format!("free{port}"))));
             picture.add(block);
         }
@@ -46,7 +48,8 @@ fn wire(picture: &mut Picture, blocks: [usize; 2], facts: u8) {
         let ports = &mut picture.blocks[block].ports;
         let mut port = Port::new(&format!("eth{}", ports.len()));
         port.is_down = facts == 0;
-        let addresses = (0..facts % 3).map(|n| Note::new(NoteKind::Address, format!("10.{n}.0.{}/24", ports.len())));
+        let addresses =
+            (0..facts % 3).map(|n| Note::new(NoteKind::Address, format!("10.{n}.0.{}/24", ports.len())));
         port.notes = addresses.collect();
         ports.push(port);
         (block, ports.len() - 1)
@@ -55,6 +58,8 @@ fn wire(picture: &mut Picture, blocks: [usize; 2], facts: u8) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn no_line_is_wider_than_asked_and_every_name_is_there(picture in pictures(12), width in 20..200usize) {
         check_text(&picture, width);
@@ -100,7 +105,11 @@ fn check_text(picture: &Picture, width: usize) {
         }
         let words: BTreeSet<&str> = text.split(|c: char| !c.is_alphanumeric()).collect();
         for block in &collapse::readable(picture).blocks {
-            assert!(!block.members.is_empty() || words.contains(&*block.name), "{} is missing:\n{text}", block.name);
+            assert!(
+                !block.members.is_empty() || words.contains(&*block.name),
+                "{} is missing:\n{text}",
+                block.name
+            );
         }
     }
     let covered: usize = collapse::readable(picture).blocks.iter().map(|b| b.members.len().max(1)).sum();
@@ -135,7 +144,9 @@ fn check_cells(layout: &Layout) {
             let ((x1, y1), (x2, y2)) = (pair[0], pair[1]);
             assert!(x1 == x2 || y1 == y2, "wires are orthogonal");
             let is_vertical = x1 == x2;
-            for (x, y) in (x1.min(x2)..=x1.max(x2)).flat_map(|x| (y1.min(y2)..=y1.max(y2)).map(move |y| (x, y))) {
+            for (x, y) in
+                (x1.min(x2)..=x1.max(x2)).flat_map(|x| (y1.min(y2)..=y1.max(y2)).map(move |y| (x, y)))
+            {
                 let other = runs.insert((x, y, is_vertical), route.wire);
                 assert!(other.is_none_or(|other| other == route.wire), "two wires at {x},{y}");
                 let is_end = [route.points.first(), route.points.last()].contains(&Some(&(x, y)));
@@ -171,10 +182,11 @@ fn check_walks(picture: &Picture, layout: &Layout) {
     let dots: BTreeMap<(usize, usize), End> = layout
         .plates
         .iter()
-        .flat_map(|plate| plate.dots.iter().map(|dot| ((dot.x, dot.y), End { block: plate.block, port: dot.port })))
+        .flat_map(|plate| {
+            plate.dots.iter().map(|dot| ((dot.x, dot.y), End { block: plate.block, port: dot.port }))
+        })
         .collect();
-    let walls: BTreeSet<(usize, usize)> =
-        layout.plates.iter().map(|plate| (plate.x, plate.y)).collect();
+    let walls: BTreeSet<(usize, usize)> = layout.plates.iter().map(|plate| (plate.x, plate.y)).collect();
     for route in &layout.routes {
         let [one, other] = picture.wires[route.wire].ends;
         let (start, second) = (route.points[0], route.points[1]);

@@ -72,7 +72,10 @@ fn laid(picture: &Picture) -> Layout {
 /// What there is and what is connected, in sentences.
 fn description(picture: &Picture) -> String {
     let count = |what| picture.blocks.iter().filter(|b| b.what == what).map(|b| b.members.len().max(1)).sum();
-    let mut out = format!("{}.", [plural(count(What::Node), "node"), plural(count(What::Network), "network")].join(", "));
+    let mut out = format!(
+        "{}.",
+        [plural(count(What::Node), "node"), plural(count(What::Network), "network")].join(", ")
+    );
     let name = |end: &End| format!("{} {}", picture.blocks[end.block].title(), picture.port(*end).name);
     for (index, block) in picture.blocks.iter().enumerate().filter(|(_, block)| block.what == What::Network) {
         let ends = picture.sound_wires().flat_map(|(_, wire)| match &wire.ends {
@@ -179,7 +182,8 @@ fn text(out: &mut String, class: &str, x: f64, row: usize, words: &str, anchor: 
     // The base line stands at about 7/10 of a line.
     let y = point(0, row).1 + CELL.1 * 0.7;
     let words = escaped(words);
-    let _ = writeln!(out, "<text class=\"{class}\" x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{words}</text>");
+    let _ =
+        writeln!(out, "<text class=\"{class}\" x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{words}</text>");
 }
 
 fn dot(out: &mut String, dot: Dot, is_down: bool) {

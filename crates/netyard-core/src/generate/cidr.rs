@@ -6,7 +6,7 @@ pub(super) fn prefixes(second: usize, first: usize, last: usize) -> Vec<String> 
     let mut prefixes = Vec::new();
     let mut next = first;
     while next <= last {
-        let fits = |bits: &u32| next % (1 << bits) == 0 && next + (1 << bits) - 1 <= last;
+        let fits = |bits: &u32| next.is_multiple_of(1 << bits) && next + (1 << bits) - 1 <= last;
         let bits = (0..=8).rev().find(fits).unwrap_or(0);
         prefixes.push(format!("10.{second}.{next}.0/{}", 24 - bits));
         next += 1 << bits;

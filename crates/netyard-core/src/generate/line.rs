@@ -8,10 +8,11 @@ use super::sheet::{Link, Route, Sheet, numbered};
 pub(super) fn sheet(size: usize) -> Sheet {
     let routers = if size == 1 { "1 router".to_owned() } else { format!("{size} routers in a row") };
     let about = vec![
-            format!("A line: {routers} with a host at each end."),
-            "On each cable the left neighbour is .1 and the right one .2; static routes lead both ways, those to".to_owned(),
-            "neighbouring networks as one.".to_owned(),
-        ];
+        format!("A line: {routers} with a host at each end."),
+        "On each cable the left neighbour is .1 and the right one .2; static routes lead both ways, those to"
+            .to_owned(),
+        "neighbouring networks as one.".to_owned(),
+    ];
     let mut sheet = Sheet::new(about, size);
     for k in 0..=size {
         sheet.cable(&cable(k, size), &format!("10.0.{k}.0/24"));
@@ -34,8 +35,10 @@ fn cable(k: usize, size: usize) -> String {
 
 fn router(sheet: &mut Sheet, k: usize, size: usize) {
     let (left, right) = (k - 1, k);
-    let links =
-        [Link::new(&cable(left, size), format!("10.0.{left}.2")), Link::new(&cable(right, size), format!("10.0.{right}.1"))];
+    let links = [
+        Link::new(&cable(left, size), format!("10.0.{left}.2")),
+        Link::new(&cable(right, size), format!("10.0.{right}.1")),
+    ];
     // The networks left of this router's left cable, and right of its right cable.
     let to_left = if left == 0 { Vec::new() } else { prefixes(0, 0, left - 1) };
     let to_right = prefixes(0, right + 1, size);

@@ -6,10 +6,11 @@ use super::sheet::{Link, Route, Sheet, numbered};
 /// Host `k` is on 10.0.k.0/24 (.1, its router .254); the cable from router `k` to the next is 10.1.k.0/24 (.1 and .2).
 pub(super) fn sheet(size: usize) -> Sheet {
     let about = vec![
-            format!("A ring: {size} routers, each with a host."),
-            "Static routes lead the shorter way round, those to neighbouring networks as one; to the host on the".to_owned(),
-            "other side of a ring of even size they lead by rising numbers.".to_owned(),
-        ];
+        format!("A ring: {size} routers, each with a host."),
+        "Static routes lead the shorter way round, those to neighbouring networks as one; to the host on the"
+            .to_owned(),
+        "other side of a ring of even size they lead by rising numbers.".to_owned(),
+    ];
     let mut sheet = Sheet::new(about, size / 2 + 1);
     for k in 1..=size {
         sheet.cable(&format!("h{k}-r{k}"), &format!("10.0.{k}.0/24"));
@@ -48,7 +49,8 @@ fn router(sheet: &mut Sheet, k: usize, size: usize) {
         Link::new(&cable(k, size), format!("10.1.{k}.1")),
     ];
     let ahead = size / 2;
-    let forward = arc(next(k, size), ahead, size).into_iter().map(|to| Route { to, via: format!("10.1.{k}.2") });
+    let forward =
+        arc(next(k, size), ahead, size).into_iter().map(|to| Route { to, via: format!("10.1.{k}.2") });
     let first_back = (k + ahead) % size + 1;
     let back = arc(first_back, size - 1 - ahead, size);
     let back = back.into_iter().map(|to| Route { to, via: format!("10.1.{before}.1") });

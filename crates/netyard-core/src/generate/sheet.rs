@@ -52,7 +52,8 @@ impl Sheet {
     }
 
     pub fn router(&mut self, name: &str, links: &[Link], routes: &[Route]) {
-        let links: Vec<String> = links.iter().map(|link| format!("{}: {}", link.network, link.address)).collect();
+        let links: Vec<String> =
+            links.iter().map(|link| format!("{}: {}", link.network, link.address)).collect();
         self.nodes.push(format!("{name}:"));
         self.nodes.push(format!("  links: {{ {} }}", links.join(", ")));
         self.nodes.push("  forward: true".to_owned());
@@ -104,7 +105,8 @@ impl Sheet {
             lines.push("# More routers than the usual TTL of 64 allows.".to_owned());
             lines.push(format!("defaults: {{ sysctls: {{ net.ipv4.ip_default_ttl: {TTL_MAX} }} }}"));
         }
-        for (key, entries) in [("networks", &self.networks), ("nodes", &self.nodes), ("expect", &self.expect)] {
+        for (key, entries) in [("networks", &self.networks), ("nodes", &self.nodes), ("expect", &self.expect)]
+        {
             lines.push(String::new());
             lines.push(format!("{key}:"));
             lines.extend(entries.iter().map(|entry| format!("  {entry}")));

@@ -24,7 +24,8 @@ pub(super) fn sheet(size: usize) -> Sheet {
     let lans = lans(size);
     let names: Vec<&str> = lans.iter().map(|lan| lan.name.as_str()).collect();
     let hosts = if size == 1 { "1 host".to_owned() } else { format!("{size} hosts") };
-    let behind = if let [_] = &*lans { "one network" } else { "networks of at most 1000 (a bridge has 1023 ports)" };
+    let behind =
+        if let [_] = &*lans { "one network" } else { "networks of at most 1000 (a bridge has 1023 ports)" };
     let about = vec![format!("A star: {hosts} on {behind} behind a router that masquerades.")];
     let mut sheet = Sheet::new(about, 1);
     for lan in &lans {

@@ -1,48 +1,63 @@
 //! A binary tree of routers with a host at each leaf.
 
 use super::sheet::{Link, Route, Sheet, numbered};
+use std::net::Ipv4Addr;
 
 /// Router 1 is the root, the children of router `k` are `2k` and `2k + 1`.
 ///
-/// A router at depth `d` owns a prefix of length `8 + d`: the first half of it is its first child's, the second half
-/// its second child's. The cable to its parent and its host are in its prefix too, so each router has one route per
-/// child and a default route.
+/// The root owns 10.0.0.0/8, and each router a quarter of its parent's prefix. The first quarter of its own holds the
+/// cable to its parent, the second its host, the third and fourth are its children's: so one route per child and a
+/// default route lead everywhere. At the greatest depth, 7, a quarter is a /24.
 pub(super) fn sheet(size: usize) -> Sheet {
     let leaves = size / 2 + 1..=size;
-    let routers = if size == 1 { "1 router".to_owned() } else { format!("{size} routers") };
+    let routers = if size == 1 { "1 router".to_owned() } else { format!("{size} routers, r1 at the root") };
     let about = vec![
-            format!("A binary tree: {routers}, r1 at the root, a host at each leaf."),
-            "Each router owns half of its parent's prefix; its routes are one per child and the default route.".to_owned(),
-        ];
-    let mut sheet = Sheet::new(about, 2 * depth(size) + 1);
+        format!("A binary tree: {routers}, a host at each leaf."),
+        "Each router owns a quarter of its parent's prefix, so it has one route per child and a default route.".to_owned(),
+    ];
+    let mut sheet = Sheet::new(about, 2 * depth(size) as usize + 1);
     for k in 2..=size {
-        sheet.cable(&cable(k), &format!("10.{}.{}.0/24", second(k), depth(k)));
+        sheet.cable(&cable(k), &format!("{}/24", cable_address(k, 0)));
     }
     for k in leaves.clone() {
-        sheet.cable(&format!("r{k}-h{k}"), &format!("10.{}.{LEAF}.0/24", second(k)));
+        sheet.cable(&format!("r{k}-h{k}"), &format!("{}/24", host_address(k, 0)));
     }
     for k in 1..=size {
         router(&mut sheet, k, size);
     }
     for k in leaves {
-        sheet.node(&format!("h{k}"), &format!("links: {{ r{k}-h{k}: {} }}", host(k)));
+        sheet.node(&format!("h{k}"), &format!("links: {{ r{k}-h{k}: {} }}", host_address(k, 1)));
     }
     expect(&mut sheet, size);
     sheet
 }
 
-/// Third byte of the networks of hosts; those of cables have the depth there.
-const LEAF: usize = 100;
-
-fn depth(k: usize) -> usize {
-    k.ilog2() as usize
+fn depth(k: usize) -> u32 {
+    k.ilog2()
 }
 
-/// Second byte of the prefix that a router owns: its way from the root, 0 for a first and 1 for a second child, from
-/// the highest bit on.
-fn second(k: usize) -> usize {
-    let depth = depth(k);
-    (k - (1 << depth)) << (8 - depth)
+/// Length of the prefix that a router owns.
+fn length(k: usize) -> u32 {
+    8 + 2 * depth(k)
+}
+
+/// First address of the prefix that a router owns.
+fn base(k: usize) -> u32 {
+    if k == 1 {
+        return u32::from(Ipv4Addr::new(10, 0, 0, 0));
+    }
+    let quarter = if k.is_multiple_of(2) { 2 } else { 3 };
+    base(k / 2) + (quarter << (32 - length(k)))
+}
+
+/// Address `n` of the cable to the parent.
+fn cable_address(k: usize, n: u32) -> Ipv4Addr {
+    Ipv4Addr::from(base(k) + n)
+}
+
+/// Address `n` of the network of the host.
+fn host_address(k: usize, n: u32) -> Ipv4Addr {
+    Ipv4Addr::from(base(k) + (1 << (30 - length(k))) + n)
 }
 
 /// The cable from a router to its parent.
@@ -50,25 +65,21 @@ fn cable(k: usize) -> String {
     format!("r{}-r{k}", k / 2)
 }
 
-fn host(k: usize) -> String {
-    format!("10.{}.{LEAF}.1", second(k))
-}
-
+/// On a cable the parent is .1 and the child .2; beside its host a router is .254.
 fn router(sheet: &mut Sheet, k: usize, size: usize) {
-    let (second_byte, depth_of_k) = (second(k), depth(k));
     let mut links = Vec::new();
     let mut routes = Vec::new();
     if k > 1 {
-        links.push(Link::new(&cable(k), format!("10.{second_byte}.{depth_of_k}.2")));
-        routes.push(Route { to: "default".to_owned(), via: format!("10.{second_byte}.{depth_of_k}.1") });
+        links.push(Link::new(&cable(k), cable_address(k, 2).to_string()));
+        routes.push(Route { to: "default".to_owned(), via: cable_address(k, 1).to_string() });
     }
     for child in [2 * k, 2 * k + 1].into_iter().filter(|child| *child <= size) {
-        let (second, depth) = (second(child), depth(child));
-        links.push(Link::new(&cable(child), format!("10.{second}.{depth}.1")));
-        routes.push(Route { to: format!("10.{second}.0.0/{}", 8 + depth), via: format!("10.{second}.{depth}.2") });
+        links.push(Link::new(&cable(child), cable_address(child, 1).to_string()));
+        let to = format!("{}/{}", Ipv4Addr::from(base(child)), length(child));
+        routes.push(Route { to, via: cable_address(child, 2).to_string() });
     }
     if 2 * k > size {
-        links.push(Link::new(&format!("r{k}-h{k}"), format!("10.{second_byte}.{LEAF}.254")));
+        links.push(Link::new(&format!("r{k}-h{k}"), host_address(k, 254).to_string()));
     }
     sheet.router(&format!("r{k}"), &links, &routes);
 }

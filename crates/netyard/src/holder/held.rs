@@ -1,11 +1,11 @@
 //! The lab inside its holder: its definition, its namespaces, its programs, and every change to them.
 
 use super::files;
+use super::internet::InternetServers;
 use super::programs::Programs;
 use crate::apply::ApplyError;
 use crate::error::{Error, Result};
 use crate::fault::Faults;
-use crate::internet::InternetServers;
 use crate::live::{self, LiveError};
 use crate::namespaces::Namespaces;
 use crate::probe::SocketKind;

@@ -7,6 +7,7 @@
 mod client;
 mod files;
 mod held;
+mod internet;
 mod programs;
 
 use crate::error::{Error, Result};

@@ -268,7 +268,7 @@ mod tests {
         let whole =
             b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nX: \xc3\xa9\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
         for len in 0..whole.len() {
-            assert!(matches!(parse(&whole[..len], false), Ok(_)), "{len}");
+            assert!(parse(&whole[..len], false).is_ok(), "{len}");
         }
         for index in 0..whole.len() {
             for byte in [0, 13, 10, 255] {

@@ -1,5 +1,12 @@
 //! Networks for tests: namespaces of child processes, wired with iproute2. They are gone when the children are.
 
+// Not every test program uses all of it, and a test may panic.
+#![allow(dead_code, unused_imports, clippy::unwrap_used)]
+
+mod lab;
+
+pub use lab::lab;
+
 use netyard::probe::{NodeSockets, SocketKind};
 use netyard_core::name::NodeName;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};

@@ -59,7 +59,8 @@ pub(super) fn route(pins: &[(Pin, Pin)], tracks_max: usize) -> Option<Channel> {
     let mut runs = runs(pins);
     break_circles(&mut runs, pins);
     let tracks = assign(&runs, tracks_max)?;
-    let mut ways: Vec<Way> = pins.iter().map(|(from, to)| Way { from: *from, to: *to, runs: Vec::new() }).collect();
+    let mut ways: Vec<Way> =
+        pins.iter().map(|(from, to)| Way { from: *from, to: *to, runs: Vec::new() }).collect();
     for (run, track) in runs.iter().zip(&tracks) {
         // The second half of a broken run comes after the first one, as the wire does.
         ways[run.wire].runs.push((*track, run.rows.0, run.rows.1));
@@ -102,14 +103,18 @@ fn break_circles(runs: &mut Vec<Run>, pins: &[(Pin, Pin)]) {
 }
 
 fn by_right_row(runs: &[Run]) -> HashMap<usize, usize> {
-    runs.iter().enumerate().flat_map(|(index, run)| run.reaches.1.iter().map(move |row| (*row, index))).collect()
+    runs.iter()
+        .enumerate()
+        .flat_map(|(index, run)| run.reaches.1.iter().map(move |row| (*row, index)))
+        .collect()
 }
 
 /// Splits a run from left to right into two that meet in a row that nothing else uses.
 fn split(runs: &mut Vec<Run>, index: usize, used: &mut BTreeSet<usize>) {
     let Run { wire, rows: (start, end), reaches } = runs[index].clone();
     let middle = usize::midpoint(start, end);
-    let free = (0..).flat_map(|d| [Some(middle + d), middle.checked_sub(d)]).flatten().find(|r| !used.contains(r));
+    let free =
+        (0..).flat_map(|d| [Some(middle + d), middle.checked_sub(d)]).flatten().find(|r| !used.contains(r));
     let row = free.unwrap_or(middle);
     used.insert(row);
     // The wire comes from the side where `start` is.
@@ -128,7 +133,8 @@ fn assign(runs: &[Run], tracks_max: usize) -> Option<Vec<usize>> {
     let mut followers: Vec<Vec<usize>> = vec![Vec::new(); runs.len()];
     let mut demands = vec![0; runs.len()];
     for (index, run) in runs.iter().enumerate() {
-        for other in run.reaches.0.iter().filter_map(|row| by_right.get(row)).filter(|other| **other != index) {
+        for other in run.reaches.0.iter().filter_map(|row| by_right.get(row)).filter(|other| **other != index)
+        {
             followers[index].push(*other);
             demands[*other] += 1;
         }

@@ -184,7 +184,8 @@ fn channel_wires(columns: &[Vec<usize>], index: usize, sides: &[Sides]) -> Vec<W
     let right = columns.get(index + 1).into_iter().flatten().flat_map(|block| of(*block, false));
     // Loops on the right side have both ends there; wires from left to right are taken at their left end.
     let right = right.filter(|(_, link)| !link.is_straight);
-    let once = left.filter(|(_, link)| link.is_straight || link.end == 0).chain(right.filter(|(_, l)| l.end == 0));
+    let once =
+        left.filter(|(_, link)| link.is_straight || link.end == 0).chain(right.filter(|(_, l)| l.end == 0));
     let ends = once.map(|(block, link)| {
         (link.wire, if link.end == 0 { [block, link.peer] } else { [link.peer, block] })
     });
@@ -213,8 +214,11 @@ fn plate(block: usize, x: usize, end: usize, tower: &Tower, sides: &[Sides]) -> 
     face.width = end - x;
     let y = tower.tops[block];
     let side = |slots: &[seat::Slot], rows: &[usize], x: usize| -> Vec<Dot> {
-        let dot = |(slot, row): (&seat::Slot, &usize)| {
-            Dot { port: slot.port, x, y: y + 1 + row, is_wired: slot.link.is_some() }
+        let dot = |(slot, row): (&seat::Slot, &usize)| Dot {
+            port: slot.port,
+            x,
+            y: y + 1 + row,
+            is_wired: slot.link.is_some(),
         };
         slots.iter().zip(rows).map(dot).collect()
     };

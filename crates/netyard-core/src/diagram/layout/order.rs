@@ -38,10 +38,11 @@ fn sweep(columns: &mut [Vec<usize>], neighbours: &[Vec<usize>], position: &mut [
         let (fixed, free) = if goes_left { (count - step, count - step - 1) } else { (step - 1, step) };
         let is_fixed = membership(&columns[fixed], neighbours.len());
         let key = |block: &usize| {
-            let places = neighbours[*block].iter().filter(|other| is_fixed[**other]).map(|other| position[*other]);
+            let places =
+                neighbours[*block].iter().filter(|other| is_fixed[**other]).map(|other| position[*other]);
             let (sum, len) = places.fold((0, 0), |(sum, len), place| (sum + place, len + 1));
             // Thousandths keep the key an integer, which sorts without surprises.
-            if len == 0 { position[*block] * 1000 } else { sum * 1000 / len }
+            (sum * 1000usize).checked_div(len).unwrap_or(position[*block] * 1000)
         };
         let mut column = std::mem::take(&mut columns[free]);
         column.sort_by_cached_key(key);

@@ -8,9 +8,6 @@ use crate::diagram::model::Picture;
 
 /// Rows between boxes of a column.
 const GAP: usize = 1;
-/// Ports at the left side of a box from which on they move apart, each to the height of its peer: many wires side by
-/// side would need as many tracks.
-const SPREAD_FROM: usize = 4;
 
 /// Boxes with their heights, by block; nothing yet about columns' places.
 #[derive(Debug)]
@@ -26,7 +23,8 @@ impl Tower {
     pub fn new(picture: &Picture, sides: &[Sides], detail: Detail, glyphs: &Glyphs) -> Self {
         let ports = |slots: &[Slot]| -> Vec<usize> { slots.iter().map(|slot| slot.port).collect() };
         let faces = picture.blocks.iter().zip(sides);
-        let faces = faces.map(|(block, s)| Face::new(block, &ports(&s.left), &ports(&s.right), detail, glyphs));
+        let faces =
+            faces.map(|(block, s)| Face::new(block, &ports(&s.left), &ports(&s.right), detail, glyphs));
         let mut seats = vec![[(0, Side::Left); 2]; picture.wires.len()];
         for sides in sides {
             for (slots, side) in [(&sides.left, Side::Left), (&sides.right, Side::Right)] {
@@ -68,7 +66,7 @@ impl Tower {
                     None => self.tops[block],
                 };
                 self.tops[block] = wanted.max(free);
-                if sides[block].left.len() >= SPREAD_FROM {
+                if self.faces[block].spreads() {
                     self.spread(block, &sides[block].left);
                 }
                 free = self.tops[block] + self.faces[block].height() + GAP;
@@ -82,7 +80,9 @@ impl Tower {
             let mut floor = usize::MAX;
             for &block in column.iter().rev() {
                 let top = self.tops[block];
-                if let Some((index, row)) = sides[block].right.iter().enumerate().find_map(|s| self.peer_row(s)) {
+                if let Some((index, row)) =
+                    sides[block].right.iter().enumerate().find_map(|s| self.peer_row(s))
+                {
                     let wanted = row.saturating_sub(1 + self.faces[block].right_rows[index]);
                     let lowest = floor.saturating_sub(self.faces[block].height());
                     self.tops[block] = wanted.min(lowest).max(top);

@@ -140,7 +140,7 @@ fn right_most(picture: &Picture, neighbours: &[Vec<usize>], component: &[usize])
         return internet;
     }
     let spine: Vec<usize> = component.iter().copied().filter(|block| neighbours[*block].len() > 1).collect();
-    match (&*component, &*spine) {
+    match (component, &*spine) {
         ([], _) => Vec::new(),
         (_, []) => vec![end_of_cable(picture, component)],
         (_, [centre]) => end_of_star(picture, neighbours, *centre),
@@ -189,7 +189,8 @@ fn end_of_chain(neighbours: &[Vec<usize>], spine: &[usize]) -> Option<Vec<usize>
 fn middle(picture: &Picture, neighbours: &[Vec<usize>], component: &[usize]) -> Vec<usize> {
     let farthest = |from: usize| {
         let distance = distances(neighbours, &[from]);
-        let block = component.iter().copied().max_by_key(|block| (distance[*block], std::cmp::Reverse(*block)));
+        let block =
+            component.iter().copied().max_by_key(|block| (distance[*block], std::cmp::Reverse(*block)));
         (block.unwrap_or(from), distance)
     };
     let (one_end, _) = farthest(component[0]);

@@ -1,0 +1,58 @@
+//! `netyard test`: check the expectations of a lab.
+
+use super::running;
+use crate::args::{Test, TestFormat};
+use crate::output::{self, Progress};
+use netyard::expect::{self, Options};
+use netyard::{Lab, Result, RunningLab};
+use netyard_core::report::{self, Marks, TestReport};
+use std::path::Path;
+use std::process::ExitCode;
+
+pub fn run(args: &Test, lab: Option<&str>) -> Result<ExitCode> {
+    let format = if args.json { TestFormat::Json } else { args.format };
+    let report = match args.target.as_deref() {
+        Some(target) if is_file(target) => {
+            let lab = Lab::from_file(Path::new(target), output::style())?.allowing_host(args.allow_host);
+            lab.warnings.iter().for_each(|warning| output::say(warning));
+            let mut progress = Progress::new(format!("building lab {lab}"));
+            let copy = lab.up_with_progress(&mut |done, all| progress.at(done, all))?;
+            drop(progress);
+            report_of(&copy)?
+        }
+        name => report_of(&running(name, lab)?)?,
+    };
+    output::print(&rendered(&report, format));
+    Ok(exit_code(&report))
+}
+
+/// Whether a word means a lab file, not the name of a lab.
+pub fn is_file(word: &str) -> bool {
+    word == "-" || word.contains('/') || word.ends_with(".yaml") || word.ends_with(".yml") || Path::new(word).is_file()
+}
+
+/// Runs all expectations of the lab.
+pub fn report_of(lab: &RunningLab) -> Result<TestReport> {
+    let definition = lab.definition()?;
+    let all = definition.expectations.len();
+    let mut progress = Progress::new(format!("testing lab {}", definition.name));
+    let mut done = 0;
+    let results = expect::run(&definition, lab, &Options::default(), &definition.expectations, |_| {
+        done += 1;
+        progress.at(done, all);
+    });
+    Ok(TestReport::new(definition.name, results))
+}
+
+pub fn rendered(report: &TestReport, format: TestFormat) -> String {
+    match format {
+        TestFormat::Text => report::text(report, Marks::Unicode),
+        TestFormat::Json => report.json(),
+        TestFormat::Junit => report::junit(report),
+        TestFormat::Tap => report::tap(report),
+    }
+}
+
+pub fn exit_code(report: &TestReport) -> ExitCode {
+    ExitCode::from(u8::from(report.failed > 0))
+}

@@ -1,0 +1,262 @@
+//! Nodes, groups and defaults in the schema.
+
+use super::{entries, map_of, number, object, one_or_many, refers, shaping, with, words};
+use serde_json::{Map, Value, json};
+
+/// The definitions of nodes and of all that is in them.
+pub(super) fn definitions() -> Map<String, Value> {
+    let members = json!({ "members": refers("words", "Nodes, ranges and groups that are in it.") });
+    let network_defaults =
+        with(json!({ "mtu": refers("mtu", "MTU of networks that name none.") }), shaping());
+    let mut all = entries(json!({
+        "node": { "anyOf": [{ "type": "null" }, object(node(), &[])] },
+        "group": { "anyOf": [
+            { "type": "null" },
+            { "$ref": "#/$defs/words" },
+            object(with(node(), members), &[]),
+        ] },
+        "defaults": object(with(node(), network_defaults), &[]),
+    }));
+    all.extend(links());
+    all.extend(routes());
+    all.extend(translations());
+    all.extend(firewall());
+    all.extend(programs());
+    all
+}
+
+fn node() -> Value {
+    with(
+        json!({
+            "role": words("What it is for: `router` forwards, `bridge` joins its links, `internet` answers for every outside address.", &["host", "router", "bridge", "internet"]),
+            "kind": words("`net` is a namespace of the lab, `host` that in which netyard was started (root only).", &["net", "host"]),
+            "group": refers("words", "Groups that it is in."),
+            "groups": refers("words", "Groups that it is in."),
+            "links": refers("links", "The networks that it is on; interfaces are `eth0`, `eth1` ... in this order."),
+            "bridge": refers("bridge", "A bridge `br0` in the node, of all its links where no ports are given."),
+            "bridges": map_of("bridge", "Bridges in the node by name."),
+            "mtu": refers("mtu", "MTU of its interfaces that name none."),
+            "routes": refers("routes", "Routes; with any, the node gets no default route by itself."),
+            "gateway": refers("gateway", "Default gateway: an address, a node, one of each family, or `none`."),
+            "forward": refers("forward", "Whether it forwards packets of others."),
+        }),
+        json!({
+            "masquerade": one_or_many("masquerade"),
+            "nat": one_or_many("nat"),
+            "firewall": refers("firewall", "Packet filter; answers to what passed always pass."),
+            "sysctls": { "type": ["object", "null"], "additionalProperties": { "$ref": "#/$defs/text" }, "description": "Sysctls below `net.`." },
+            "neighbours": refers("neighbours", "Permanent neighbour entries."),
+            "run": refers("run", "Programs that run as long as the lab does."),
+            "env": refers("environment", "Environment of its programs."),
+            "hostname": refers("text", "Host name where it is not the node's name."),
+            "uplink": { "enum": ["pasta", "none", true, false, "on", "off", "yes", "no"], "description": "Connection to the real network, by pasta(1)." },
+            "labels": { "anyOf": [
+                { "$ref": "#/$defs/words" },
+                { "type": ["object", "null"], "additionalProperties": { "$ref": "#/$defs/textOrNull" } },
+            ], "description": "Free words for pictures and selections." },
+        }),
+    )
+}
+
+fn links() -> Map<String, Value> {
+    let link = json!({
+        "address": refers("addresses", "Its address, or several; `auto` for one of each prefix, `none` for none."),
+        "addresses": refers("addresses", "The same as `address`."),
+        "name": refers("ifname", "Its name in the node, at most 15 bytes."),
+        "port": refers("ifname", "Name of the bridge's side."),
+        "mac": refers("mac", "Its Ethernet address; made from lab, node and interface where none is given."),
+        "mtu": refers("mtu", "Largest packet in bytes; the network's where none is given."),
+        "up": refers("direction", "Shaping of what the node sends."),
+        "down": refers("direction", "Shaping of what the node receives."),
+    });
+    let link = with(link, shaping());
+    let named = with(link.clone(), json!({ "network": refers("word", "The network.") }));
+    let by_network = json!({ "type": "object", "additionalProperties": { "$ref": "#/$defs/link" } });
+    entries(json!({
+        "direction": object(shaping(), &[]),
+        "link": { "anyOf": [{ "$ref": "#/$defs/addresses" }, object(link, &[])] },
+        "links": { "anyOf": [
+            { "type": "null" },
+            { "$ref": "#/$defs/word" },
+            { "type": "array", "items": { "anyOf": [
+                { "$ref": "#/$defs/word" },
+                object(named, &["network"]),
+                by_network,
+            ] } },
+            by_network,
+        ] },
+        "bridge": { "anyOf": [
+            { "type": "null" },
+            { "$ref": "#/$defs/switch" },
+            { "type": "array", "items": { "$ref": "#/$defs/word" } },
+            object(json!({
+                "ports": refers("words", "Interfaces or networks of the node that are its ports."),
+                "mac": refers("mac", "Its Ethernet address."),
+                "stp": refers("stp", "Spanning tree."),
+                "priority": number(0, 65_535, "Bridge priority for spanning tree."),
+                "address": refers("addresses", "Addresses of the bridge itself."),
+                "addresses": refers("addresses", "The same as `address`."),
+            }), &[]),
+        ] },
+    }))
+}
+
+fn routes() -> Map<String, Value> {
+    let hop = json!({
+        "via": refers("word", "Gateway: an address or a node."),
+        "dev": refers("word", "Interface, or the network it is on."),
+        "weight": number(1, 256, "Share among several next hops."),
+        "onlink": refers("switch", "Take the gateway as reachable on the link though no prefix says so."),
+    });
+    let rest = json!({
+        "kind": words("`unreachable` and `prohibit` answer with ICMP, `blackhole` drops.", &["unicast", "unreachable", "blackhole", "prohibit"]),
+        "hops": one_or_many("hop"),
+        "src": refers("word", "Source address of the node's own packets."),
+        "metric": { "type": "integer", "minimum": 0, "maximum": u32::MAX, "description": "The lowest wins." },
+        "table": { "anyOf": [{ "enum": ["main", "default"] }, { "type": "integer", "minimum": 1, "maximum": u32::MAX }] },
+    });
+    let rest = with(hop.clone(), rest);
+    let long =
+        with(rest.clone(), json!({ "to": refers("word", "`default`, a prefix, a network or a node.") }));
+    let short = json!({ "type": "object", "additionalProperties": { "anyOf": [
+        { "$ref": "#/$defs/word" },
+        object(rest, &[]),
+    ] } });
+    entries(json!({
+        "hop": { "anyOf": [{ "$ref": "#/$defs/word" }, object(hop, &[])] },
+        "routes": { "anyOf": [
+            { "type": "null" },
+            { "type": "array", "items": { "anyOf": [object(long, &["to"]), short] } },
+            short,
+        ] },
+        "gateway": { "anyOf": [{ "$ref": "#/$defs/words" }, { "const": false }] },
+        "forward": { "anyOf": [
+            { "$ref": "#/$defs/switch" },
+            { "enum": ["ipv4", "ipv6"] },
+            { "type": "array", "items": { "enum": ["ipv4", "ipv6"] } },
+        ] },
+        "neighbours": { "anyOf": [
+            { "type": ["object", "null"], "additionalProperties": { "anyOf": [{ "type": "null" }, { "$ref": "#/$defs/mac" }] } },
+            { "type": "array", "items": { "anyOf": [
+                { "$ref": "#/$defs/word" },
+                object(json!({
+                    "to": refers("word", "An address or a node."),
+                    "mac": refers("mac", "Its Ethernet address; that of the node where none is given."),
+                    "dev": refers("word", "Interface, or the network it is on."),
+                }), &["to"]),
+            ] } },
+        ] },
+    }))
+}
+
+fn translations() -> Map<String, Value> {
+    let sources = "Networks, nodes or prefixes; every source where none are given.";
+    let out = "Outgoing networks or interfaces; that of the default route where none is given.";
+    entries(json!({
+        "masquerade": { "description": "Sources become the address of the outgoing interface; implies forwarding.", "anyOf": [
+            { "$ref": "#/$defs/switch" },
+            { "$ref": "#/$defs/word" },
+            object(json!({ "from": refers("words", sources), "out": refers("words", out) }), &[]),
+        ] },
+        "ports": { "anyOf": [
+            { "$ref": "#/$defs/port" },
+            { "type": "array", "items": { "$ref": "#/$defs/port" } },
+        ] },
+        "port": { "anyOf": [
+            { "type": "integer", "minimum": 1, "maximum": 65_535 },
+            { "type": "string", "pattern": "^[0-9]+(-[0-9]+)?$" },
+        ] },
+        "portForward": object(json!({
+            "port": refers("ports", "Public port, a range, or a list."),
+            "ports": refers("ports", "The same as `port`."),
+            "protocol": refers("transport", "`tcp` where none is given."),
+            "protocols": refers("transport", "The same as `protocol`."),
+            "in": refers("word", "Network or interface with the public address; that of the default route where none is given."),
+            "to": refers("word", "A node or address, with its port behind a colon where it differs."),
+            "hairpin": refers("switch", "Whether the target's own network reaches it by the public address too."),
+        }), &["to"]),
+        "transport": { "anyOf": [
+            { "enum": ["tcp", "udp", "both"] },
+            { "type": "array", "items": { "enum": ["tcp", "udp", "both"] } },
+        ] },
+        "nat": { "description": "One translation.", "anyOf": [{ "type": "null" }, object(json!({
+            "masquerade": one_or_many("masquerade"),
+            "snat": object(json!({
+                "from": refers("words", sources),
+                "out": refers("words", out),
+                "to": refers("word", "The new source address."),
+            }), &["to"]),
+            "port-forward": one_or_many("portForward"),
+            "forward": one_or_many("portForward"),
+        }), &[])] },
+    }))
+}
+
+fn firewall() -> Map<String, Value> {
+    let protocol = json!({ "enum": ["ping", "icmp", "icmpv6", "tcp", "udp", "all", "any"] });
+    let all_ports = json!({ "anyOf": [{ "type": "null" }, { "const": true }, { "enum": ["any", "all"] }, { "$ref": "#/$defs/ports" }] });
+    let icmp = json!({ "anyOf": [{ "type": "null" }, { "$ref": "#/$defs/switch" }] });
+    let allow = json!({
+        "from": refers("words", "Networks, nodes, groups or prefixes."),
+        "to": refers("words", "Networks, nodes, groups or prefixes."),
+        "in": refers("words", "Incoming interfaces or networks."),
+        "out": refers("words", "Outgoing interfaces or networks."),
+        "tcp": all_ports,
+        "udp": all_ports,
+        "icmp": icmp,
+        "ping": icmp,
+        "protocol": { "anyOf": [protocol, { "type": "array", "items": protocol }] },
+        "protocols": { "anyOf": [protocol, { "type": "array", "items": protocol }] },
+    });
+    let entry = json!({ "anyOf": [protocol, object(allow, &[])] });
+    entries(json!({
+        "firewall": { "anyOf": [
+            { "type": "null" },
+            { "enum": ["drop", "accept"] },
+            object(json!({
+                "input": refers("chain", "Packets to the node itself."),
+                "forward": refers("chain", "Packets through the node."),
+            }), &[]),
+        ] },
+        "chain": { "anyOf": [
+            { "enum": ["drop", "accept"] },
+            object(json!({
+                "policy": words("What happens to what nothing allows; `drop` where none is given.", &["drop", "accept"]),
+                "allow": { "anyOf": [entry, { "type": "array", "items": entry }] },
+            }), &[]),
+        ] },
+    }))
+}
+
+fn programs() -> Map<String, Value> {
+    let long = json!({
+        "name": refers("text", "Its name; that of its file where none is given."),
+        "command": refers("command", "A text for the shell, or a list of program and arguments."),
+        "restart": { "enum": ["no", "never", "on-failure", "always", true, false, "on", "off", "yes"], "description": "When it is started again." },
+        "env": refers("environment", "Environment on top of the node's."),
+    });
+    entries(json!({
+        "environment": { "type": ["object", "null"], "additionalProperties": { "$ref": "#/$defs/textOrNull" } },
+        "command": { "anyOf": [
+            { "$ref": "#/$defs/text" },
+            { "type": "array", "items": { "$ref": "#/$defs/text" }, "minItems": 1 },
+        ] },
+        "program": { "anyOf": [{ "$ref": "#/$defs/command" }, object(long, &["command"])] },
+        "run": { "anyOf": [
+            { "type": "null" },
+            { "$ref": "#/$defs/text" },
+            { "type": "array", "items": { "$ref": "#/$defs/program" } },
+            object(entries_of_long(), &["command"]),
+            { "type": "object", "additionalProperties": { "$ref": "#/$defs/program" } },
+        ] },
+    }))
+}
+
+fn entries_of_long() -> Value {
+    json!({
+        "name": { "$ref": "#/$defs/text" },
+        "command": { "$ref": "#/$defs/command" },
+        "restart": { "$ref": "#/$defs/text" },
+        "env": { "$ref": "#/$defs/environment" },
+    })
+}
