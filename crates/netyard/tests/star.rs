@@ -5,6 +5,7 @@ mod lab;
 use lab::{live, star, steps_of};
 use netyard::fault::Faults;
 use netyard::namespaces::Namespaces;
+use netyard_core::state::Ns;
 use netyard_core::step::Step;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -53,8 +54,7 @@ fn a_star_of_a_thousand_is_built_and_read_back() {
 fn kind_of(step: &Step) -> &'static str {
     match step {
         Step::AddNamespace { .. } => "1 namespaces",
-        Step::AddBridge { .. } => "2 bridge",
-        Step::AddVeth { .. } => "3 veth pairs",
-        _ => "4 the rest",
+        step if *step.ns() == Ns::Fabric => "2 bridge and veth pairs",
+        _ => "3 nodes",
     }
 }
