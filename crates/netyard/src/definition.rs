@@ -31,6 +31,8 @@ pub struct Lab {
     folder: PathBuf,
     /// What is probably not meant so, rendered.
     pub warnings: Vec<String>,
+    /// Whether nodes of kind `host`, which are this machine itself, are wanted.
+    allows_host: bool,
     /// The change to the kernel that shall fail, for tests of what happens then.
     #[doc(hidden)]
     pub fail_at: Option<usize>,
@@ -99,7 +101,14 @@ impl Lab {
     #[must_use]
     pub fn from_definition(definition: netyard_core::lab::Lab) -> Self {
         let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-        Self { definition, file: None, folder, warnings: Vec::new(), fail_at: None }
+        Self { definition, file: None, folder, warnings: Vec::new(), allows_host: false, fail_at: None }
+    }
+
+    /// Allows nodes of kind `host`, which are the machine itself (needs root).
+    #[must_use]
+    pub fn allowing_host(mut self, allows: bool) -> Self {
+        self.allows_host = allows;
+        self
     }
 
     /// What the lab is: networks, nodes, expectations.

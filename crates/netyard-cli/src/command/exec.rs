@@ -4,7 +4,7 @@ use super::running;
 use crate::args::{Exec, Shell};
 use crate::output::json;
 use netyard::command::NodeCommand;
-use netyard::{Result, RunningLab};
+use netyard::{Error, Result, RunningLab};
 use netyard_kernel::signal::{self, ChildChange};
 use serde::Serialize;
 use std::ffi::OsString;
@@ -76,6 +76,25 @@ pub fn in_foreground(command: NodeCommand<'_>) -> Result<ExitCode> {
     drop(relay);
     signal::ignore(&typed, false);
     Ok(exit_code(code))
+}
+
+/// Runs a program outside of the lab, with the lab's name in its environment.
+pub fn outside(program: &OsString, args: &[OsString], lab: &RunningLab) -> Result<ExitCode> {
+    let typed = [signal::SIGINT, signal::SIGQUIT];
+    let child =
+        std::process::Command::new(program).args(args).env("NETYARD_LAB", lab.name().as_str()).spawn();
+    let mut child = child.map_err(|error| {
+        Error::input("L097", format!("cannot execute `{}`: {error}", program.display()))
+            .help("is it installed, and is it in PATH?")
+    })?;
+    signal::ignore(&typed, true);
+    let status = child.wait();
+    signal::ignore(&typed, false);
+    let status =
+        status.map_err(|error| Error::io(format!("cannot wait for `{}`", program.display()), &error))?;
+    let code =
+        status.code().or_else(|| std::os::unix::process::ExitStatusExt::signal(&status).map(|n| 128 + n));
+    Ok(exit_code(code.unwrap_or(1)))
 }
 
 fn exit_code(code: i32) -> ExitCode {

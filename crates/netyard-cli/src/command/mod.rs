@@ -5,7 +5,9 @@ mod exec;
 mod link;
 mod list;
 mod logs;
+mod ping;
 mod plan;
+mod test;
 mod up;
 
 use crate::args::{Args, Verb};
@@ -24,6 +26,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Plan(args) => plan::run(&args),
         Verb::Exec(args) => exec::run(&args, lab),
         Verb::Shell(args) => exec::shell(&args, lab),
+        Verb::Test(args) => test::run(&args, lab),
+        Verb::Ping(args) => ping::run(&args, lab),
         Verb::Link(args) => link::run(&args, lab),
         Verb::Logs(args) => logs::run(&args, lab),
         _ => Err(Error::input("L099", "this verb is not there")),
@@ -32,7 +36,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 /// The lab that is meant: by name, by `--lab`, by `NETYARD_LAB`, or the only one that runs.
 fn chosen(name: Option<&str>, lab: Option<&str>) -> Result<LabName> {
-    if let Some(name) = name.or(lab) {
+    let environment = std::env::var("NETYARD_LAB").ok().filter(|name| !name.is_empty());
+    if let Some(name) = name.or(lab).or(environment.as_deref()) {
         return LabName::new(name)
             .map_err(|error| Error::input("N001", format!("`{name}` is not the name of a lab: {error}")));
     }

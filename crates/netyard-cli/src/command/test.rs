@@ -28,7 +28,11 @@ pub fn run(args: &Test, lab: Option<&str>) -> Result<ExitCode> {
 
 /// Whether a word means a lab file, not the name of a lab.
 pub fn is_file(word: &str) -> bool {
-    word == "-" || word.contains('/') || word.ends_with(".yaml") || word.ends_with(".yml") || Path::new(word).is_file()
+    word == "-"
+        || word.contains('/')
+        || word.ends_with(".yaml")
+        || word.ends_with(".yml")
+        || Path::new(word).is_file()
 }
 
 /// Runs all expectations of the lab.

@@ -1,10 +1,11 @@
 //! `netyard up`: build a lab, or change the one that runs.
 
-use crate::args::Up;
+use super::{exec, test};
+use crate::args::{TestFormat, Up};
 use crate::output::{self, Progress, json};
 use netyard::store::Store;
 use netyard::up::Upped;
-use netyard::{Lab, Result};
+use netyard::{Lab, Result, RunningLab};
 use serde::Serialize;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -20,14 +21,14 @@ struct Report<'a> {
 }
 
 pub fn run(args: &Up) -> Result<ExitCode> {
-    let mut lab = Lab::from_file(&args.file, output::style())?;
+    let mut lab = Lab::from_file(&args.file, output::style())?.allowing_host(args.allow_host);
     lab.fail_at = args.fail_at;
     lab.warnings.iter().for_each(|warning| output::say(warning));
     let begun = Instant::now();
     let mut progress = Progress::new(format!("building lab {lab}"));
     let upped = lab.up_named(&Store::of_user(), &mut |done, all| progress.at(done, all))?;
     drop(progress);
-    if args.json {
+    if args.json && !args.test {
         let report = Report {
             lab: lab.definition().name.as_str(),
             nodes: lab.definition().nodes.len(),
@@ -39,7 +40,29 @@ pub fn run(args: &Up) -> Result<ExitCode> {
     } else if !args.quiet {
         output::say(&sentence(&lab, &upped, begun));
     }
-    Ok(ExitCode::SUCCESS)
+    let removes = args.rm || !args.run.is_empty();
+    let done = afterwards(args, &upped.lab);
+    if removes {
+        netyard::up::down(upped.lab.name(), &Store::of_user(), false)?;
+    }
+    done
+}
+
+/// What is to be done with the lab up.
+fn afterwards(args: &Up, lab: &RunningLab) -> Result<ExitCode> {
+    if args.test {
+        let report = test::report_of(lab)?;
+        let format = if args.json { TestFormat::Json } else { TestFormat::Text };
+        output::print(&test::rendered(&report, format));
+        if report.failed > 0 {
+            return Ok(test::exit_code(&report));
+        }
+    }
+    let Some((program, rest)) = args.run.split_first() else { return Ok(ExitCode::SUCCESS) };
+    match &args.r#in {
+        Some(node) => exec::in_foreground(lab.node(node)?.command(program).args(rest)),
+        None => exec::outside(program, rest, lab),
+    }
 }
 
 fn sentence(lab: &Lab, upped: &Upped, begun: Instant) -> String {

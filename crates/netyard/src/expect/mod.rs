@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
+pub use target::address;
 
 /// How expectations are run.
 #[derive(Clone, Copy)]

@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 ///
 /// # Errors
 /// The [`Miss`] of the DNS query, or [`Miss::Impossible`] when nobody has an address for it.
-pub(super) fn address(
+pub fn address(
     lab: &Lab,
     sockets: &dyn NodeSockets,
     from: &NodeName,

@@ -1,0 +1,119 @@
+//! `netyard ping`: from one node, or between all.
+
+use super::{node_name, running};
+use crate::args::Ping;
+use crate::output::{self, json};
+use netyard::expect;
+use netyard::probe::Patience;
+use netyard::probe::ping::{Echo, Pinger};
+use netyard::{Error, Result, RunningLab};
+use netyard_core::expect::Target;
+use netyard_core::lab::Lab;
+use serde::Serialize;
+use std::net::IpAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Between echo requests, as ping(8) does it in a hurry: a lab's round trips are short.
+const INTERVAL: Duration = Duration::from_millis(200);
+const SILENCE: Duration = Duration::from_secs(1);
+
+pub fn run(args: &Ping, lab: Option<&str>) -> Result<ExitCode> {
+    let lab = running(None, lab)?;
+    let (Some(from), Some(to)) = (&args.from, &args.to) else {
+        return Err(
+            Error::input("L099", "who pings whom?").help("netyard ping FROM TO, or netyard ping --all")
+        );
+    };
+    let definition = lab.definition()?;
+    let from = lab.node(node_name(from)?.as_str())?.name().clone();
+    let address = address_of(to, &from, &definition, &lab)?;
+    let echoes = echoes(args, &lab, &from, address)?;
+    let answered = echoes.iter().filter(|echo| echo.error.is_none()).count();
+    if args.json {
+        let to = address.to_string();
+        json::print("ping", &OnePair { from: from.as_str(), to: &to, sent: args.count, answered, echoes });
+    } else {
+        let percent = (echoes.len() - answered) * 100 / echoes.len().max(1);
+        output::print(&format!("{} sent, {answered} answered, {percent} % lost\n", echoes.len()));
+    }
+    Ok(ExitCode::from(u8::from(answered < args.count as usize)))
+}
+
+#[derive(Serialize)]
+struct OnePair<'a> {
+    from: &'a str,
+    to: &'a str,
+    sent: u32,
+    answered: usize,
+    echoes: Vec<OneEcho>,
+}
+
+#[derive(Serialize)]
+struct OneEcho {
+    seq: u32,
+    from: Option<IpAddr>,
+    ttl: Option<u8>,
+    rtt_us: Option<u128>,
+    error: Option<String>,
+}
+
+/// A node of the lab, an address, or a name that the node's own resolver knows.
+fn address_of(
+    word: &str,
+    from: &netyard_core::name::NodeName,
+    definition: &Lab,
+    lab: &RunningLab,
+) -> Result<IpAddr> {
+    let target = match (word.parse(), definition.node(word)) {
+        (Ok(address), _) => Target::Address(address),
+        (_, Some(node)) => Target::Node(node.name.clone()),
+        _ => Target::Name(word.to_owned()),
+    };
+    expect::address(definition, lab, from, &target, Patience::of(SILENCE)).map_err(|miss| {
+        Error::input("E090", format!("`{from}` does not know `{word}`: {}", miss.detail()))
+            .help("give a node of the lab, an address, or a name that the lab's internet node knows")
+    })
+}
+
+fn echoes(
+    args: &Ping,
+    lab: &RunningLab,
+    from: &netyard_core::name::NodeName,
+    to: IpAddr,
+) -> Result<Vec<OneEcho>> {
+    let echo = Echo { size: args.size, df: args.df, ttl: args.ttl, ..Echo::to(to) };
+    let mut pinger = Pinger::open(lab, from, echo).map_err(|miss| Error::kernel("K022", miss.detail()))?;
+    let mut echoes = Vec::new();
+    for seq in 1..=args.count {
+        if seq > 1 {
+            std::thread::sleep(INTERVAL);
+        }
+        let one = match pinger.echo(Patience::of(SILENCE)) {
+            Ok(reply) => OneEcho {
+                seq,
+                from: Some(reply.from),
+                ttl: Some(reply.ttl),
+                rtt_us: Some(reply.rtt.as_micros()),
+                error: None,
+            },
+            Err(miss) => {
+                OneEcho { seq, from: None, ttl: None, rtt_us: None, error: Some(miss.detail().to_owned()) }
+            }
+        };
+        if !args.json {
+            output::print(&line(&one));
+        }
+        echoes.push(one);
+    }
+    Ok(echoes)
+}
+
+fn line(echo: &OneEcho) -> String {
+    match (echo.from, echo.ttl, echo.rtt_us, &echo.error) {
+        (Some(from), Some(ttl), Some(us), None) => {
+            format!("seq {}: {from} answered, ttl {ttl}, {}.{:03} ms\n", echo.seq, us / 1000, us % 1000)
+        }
+        (.., error) => format!("seq {}: {}\n", echo.seq, error.as_deref().unwrap_or("no answer")),
+    }
+}
