@@ -1,6 +1,7 @@
 //! Network namespaces: making many at once.
 
 use crate::netlink::{Protocol, Socket};
+use crate::sysctl::Tree;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -29,6 +30,7 @@ pub type Sysctl = (String, String);
 /// write(2) of the sysctl files (`ENOENT` for a key that the kernel lacks). No namespace is left then.
 pub fn create(owner: Option<BorrowedFd<'_>>, sysctls: &[Vec<Sysctl>]) -> io::Result<Vec<NewNamespace>> {
     let writes = prepared(sysctls);
+    let trees = trees(sysctls)?;
     let (ours, theirs) = pair()?;
     // SAFETY: the child makes system calls only, on memory prepared above, and ends with `_exit`.
     let child = unsafe { libc::fork() };
@@ -37,7 +39,7 @@ pub fn create(owner: Option<BorrowedFd<'_>>, sysctls: &[Vec<Sysctl>]) -> io::Res
         0 => {
             // SAFETY: see above; a factory whose maker dies must not outlive it.
             unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-            let status = factory(owner.map(|fd| fd.as_raw_fd()), &writes, theirs.as_raw_fd());
+            let status = factory(owner.map(|fd| fd.as_raw_fd()), &writes, &trees, theirs.as_raw_fd());
             // SAFETY: ends the child without running the parent's exit handlers.
             unsafe { libc::_exit(status) }
         }
@@ -65,17 +67,26 @@ struct Write {
 fn prepared(sysctls: &[Vec<Sysctl>]) -> Vec<Vec<Write>> {
     let one = |(path, value): &Sysctl| Write {
         is_optional: path.starts_with("net/bridge/"),
-        path: CString::new(format!("/proc/sys/{path}")).unwrap_or_default(),
+        path: CString::new(path.as_str()).unwrap_or_default(),
         value: CString::new(value.as_str()).unwrap_or_default(),
     };
     sysctls.iter().map(|of_one| of_one.iter().map(one).collect()).collect()
+}
+
+/// Views of `/proc/sys`, each for [`Tree::NAMESPACES_MAX`] namespaces; none where there is nothing to write. They are
+/// opened here because the child may not mount once it has entered another user namespace.
+fn trees(sysctls: &[Vec<Sysctl>]) -> io::Result<Vec<Tree>> {
+    if sysctls.iter().all(Vec::is_empty) {
+        return Ok(Vec::new());
+    }
+    (0..sysctls.len().div_ceil(Tree::NAMESPACES_MAX)).map(|_| Tree::open()).collect()
 }
 
 /// How many pairs of descriptors go into one message (linux/net/scm.h `SCM_MAX_FD` is 253).
 const PAIRS_PER_MESSAGE: usize = 120;
 
 /// The child: makes the namespaces and sends `(namespace, socket)` pairs. Returns 0 or an errno. Allocates nothing.
-fn factory(owner: Option<RawFd>, sysctls: &[Vec<Write>], out: RawFd) -> i32 {
+fn factory(owner: Option<RawFd>, sysctls: &[Vec<Write>], trees: &[Tree], out: RawFd) -> i32 {
     // SAFETY: plain system calls whose pointers name memory that outlives them.
     unsafe {
         if let Some(owner) = owner
@@ -85,12 +96,13 @@ fn factory(owner: Option<RawFd>, sysctls: &[Vec<Write>], out: RawFd) -> i32 {
         }
         let mut fds: [RawFd; PAIRS_PER_MESSAGE * 2] = [-1; PAIRS_PER_MESSAGE * 2];
         let mut count = 0;
-        for writes in sysctls {
+        for (at, writes) in sysctls.iter().enumerate() {
+            let tree = trees.get(at / Tree::NAMESPACES_MAX).map_or(-1, |tree| tree.as_fd().as_raw_fd());
             if libc::unshare(libc::CLONE_NEWNET) < 0 {
                 return errno();
             }
             for write in writes {
-                let done = write_sysctl(write);
+                let done = write_sysctl(tree, write);
                 if done != 0 {
                     return done;
                 }
@@ -117,11 +129,11 @@ fn factory(owner: Option<RawFd>, sysctls: &[Vec<Write>], out: RawFd) -> i32 {
     }
 }
 
-/// Writes one sysctl of the calling thread's namespace. Allocates nothing.
-fn write_sysctl(write: &Write) -> i32 {
+/// Writes one sysctl of the calling thread's namespace below `tree`. Allocates nothing.
+fn write_sysctl(tree: RawFd, write: &Write) -> i32 {
     // SAFETY: plain system calls whose pointers name memory that outlives them.
     unsafe {
-        let fd = libc::open(write.path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        let fd = libc::openat(tree, write.path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
         if fd < 0 {
             let errno = errno();
             return if errno == libc::ENOENT && write.is_optional { 0 } else { errno };

@@ -265,7 +265,7 @@ impl<'a, F: FnMut(usize)> Execution<'a, F> {
     fn set_sysctl(&mut self, ns: &Ns, key: &str, value: &str) -> Result<(), Failure> {
         let fd = self.namespaces.fd(ns).ok_or_else(|| request::no_namespace(ns))?;
         self.traveller.enter(fd)?;
-        Ok(sysctl::write(key, value)?)
+        Ok(self.traveller.sysctls()?.write(key, value)?)
     }
 
     fn netfilter(

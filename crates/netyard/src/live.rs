@@ -9,7 +9,6 @@ use netyard_core::state::{Link, LinkKind, Namespace, Neighbour, NextHop, Ns, Rou
 use netyard_kernel::netlink::{
     Protocol, Refusal, Socket, address, ethtool, link, neighbour, nft, qdisc, route,
 };
-use netyard_kernel::sysctl;
 use netyard_kernel::traveller::Traveller;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -72,8 +71,9 @@ pub fn read(namespaces: &mut Namespaces, sysctls: &BTreeMap<Ns, Vec<String>>) ->
             let with_ns = |error: LiveError| LiveError { ns: Some(ns.clone()), ..error };
             traveller.enter(open.fd.as_fd()).map_err(LiveError::from).map_err(with_ns)?;
             let netfilter = Socket::open(Protocol::Netfilter).map_err(LiveError::from).map_err(with_ns)?;
+            let sysctls = read_sysctls(traveller, keys).map_err(LiveError::from).map_err(with_ns)?;
             let socket = open.route(traveller).map_err(LiveError::from).map_err(with_ns)?;
-            raw.insert(ns.clone(), Raw::read(socket, netfilter, keys).map_err(with_ns)?);
+            raw.insert(ns.clone(), Raw::read(socket, netfilter, sysctls).map_err(with_ns)?);
         }
         Ok::<_, LiveError>(raw)
     })??;
@@ -105,8 +105,11 @@ struct Raw {
 }
 
 impl Raw {
-    /// Reads by `socket`, and the sysctls of the namespace that the calling thread is in.
-    fn read(socket: &mut Socket, mut netfilter: Socket, keys: &[String]) -> Result<Self, LiveError> {
+    fn read(
+        socket: &mut Socket,
+        mut netfilter: Socket,
+        sysctls: BTreeMap<String, String>,
+    ) -> Result<Self, LiveError> {
         let mut links = again(|| link::dump(socket))?;
         links.retain(|link| IfName::new(&link.name).is_ok());
         let mut fills_checksums = BTreeSet::new();
@@ -125,7 +128,7 @@ impl Raw {
             shapings: qdiscs.into_iter().map(|qdisc| (qdisc.index, qdisc.shaping)).collect(),
             fills_checksums,
             tables: again(|| nft::list(&mut netfilter))?,
-            sysctls: read_sysctls(keys)?,
+            sysctls,
             links,
         })
     }
@@ -204,10 +207,15 @@ impl Raw {
     }
 }
 
-fn read_sysctls(keys: &[String]) -> io::Result<BTreeMap<String, String>> {
+/// The values of those keys that the kernel has, in the namespace that the thread is in.
+fn read_sysctls(traveller: &mut Traveller, keys: &[String]) -> io::Result<BTreeMap<String, String>> {
     let mut values = BTreeMap::new();
+    if keys.is_empty() {
+        return Ok(values);
+    }
+    let tree = traveller.sysctls()?;
     for key in keys {
-        match sysctl::read(key) {
+        match tree.read(key) {
             Ok(value) => {
                 values.insert(key.clone(), value);
             }

