@@ -197,7 +197,7 @@ fn matches_read_back_in_a_bridge_table() {
 #[test]
 fn every_action_reads_back() {
     in_netns(|| {
-        let tcp = port(Protocol::Tcp, 80, 80);
+        let tcp = || port(Protocol::Tcp, 80, 80);
         let dnat = |text: &str| Action::Dnat(text.parse().expect("an address and port"));
         let snat = |text: &str| Action::Snat(text.parse().expect("an address"));
         let v4 = || from("10.0.0.0/24");
@@ -209,7 +209,7 @@ fn every_action_reads_back() {
             counted(&[v4()], Action::Drop),
             rule(&[], Action::Reject),
             rule(&[Match::Protocol(Protocol::Tcp)], Action::Reject),
-            rule(&[tcp.clone()], Action::Reject),
+            rule(&[tcp()], Action::Reject),
             rule(&[v4()], Action::Reject),
             rule(&[v6()], Action::Reject),
             rule(&[Match::IcmpType(Protocol::Icmp, 8)], Action::Reject),
@@ -222,9 +222,9 @@ fn every_action_reads_back() {
             rule(&[], snat("2001:db8::1")),
             rule(&[v4()], snat("198.51.100.1")),
             rule(&[v6()], snat("2001:db8::1")),
-            rule(&[tcp.clone()], dnat("10.0.0.1:8080")),
-            rule(&[tcp.clone()], dnat("[fd00::1]:8080")),
-            rule(&[to("198.51.100.1/32"), tcp.clone()], dnat("10.0.0.1:8080")),
+            rule(&[tcp()], dnat("10.0.0.1:8080")),
+            rule(&[tcp()], dnat("[fd00::1]:8080")),
+            rule(&[to("198.51.100.1/32"), tcp()], dnat("10.0.0.1:8080")),
             rule(&[Match::DestinationLocal, port(Protocol::Udp, 53, 54)], dnat("10.0.0.1:53")),
             rule(&[], dnat("10.0.0.1:0")),
             rule(&[to("2001:db8::1/128")], dnat("[fd00::1]:0")),
@@ -237,11 +237,8 @@ fn every_action_reads_back() {
         check(&table(Family::Ip, &[rule(&[], Action::Reject), rule(&[v4()], Action::Reject)]));
         check(&table(Family::Ip6, &[rule(&[], Action::Reject), rule(&[v6()], Action::Reject)]));
         check(&table(Family::Ip, &[rule(&[v4()], Action::Masquerade), rule(&[], snat("198.51.100.1"))]));
-        check(&table(
-            Family::Ip,
-            &[rule(&[tcp.clone()], dnat("10.0.0.1:80")), rule(&[], dnat("10.0.0.1:0"))],
-        ));
-        check(&table(Family::Ip6, &[rule(&[tcp], dnat("[fd00::1]:80")), rule(&[], dnat("[fd00::1]:0"))]));
+        check(&table(Family::Ip, &[rule(&[tcp()], dnat("10.0.0.1:80")), rule(&[], dnat("10.0.0.1:0"))]));
+        check(&table(Family::Ip6, &[rule(&[tcp()], dnat("[fd00::1]:80")), rule(&[], dnat("[fd00::1]:0"))]));
     });
 }
 
@@ -264,7 +261,6 @@ fn matches_combine_and_share_what_they_depend_on() {
             vec![tcp.clone(), Match::TcpSyn],
             vec![from("10.0.0.0/24"), echo.clone()],
             vec![echo.clone(), to("10.0.0.0/23")],
-            vec![Match::Protocol(Protocol::Icmp), echo],
             vec![Match::InterfaceIn(name("lan")), Match::InterfaceOutNot(name("lan")), dns],
             vec![Match::CtState(ESTABLISHED), Match::CtStatusDnat],
             vec![Match::InterfaceIn(name("wan")), Match::CtState(ESTABLISHED), to("10.0.0.0/8"), web.clone()],
@@ -274,7 +270,8 @@ fn matches_combine_and_share_what_they_depend_on() {
         // nft joins two ports into one comparison, and compares an explicit protocol where it stands; we write two, and
         // compare it where it is needed. nft prints both in the same words.
         let early = vec![tcp, Match::InterfaceIn(name("lan")), web.clone()];
-        for matches in [vec![source.clone(), web.clone()], vec![web, source], early] {
+        let icmp = vec![Match::Protocol(Protocol::Icmp), echo];
+        for matches in [vec![source.clone(), web.clone()], vec![web, source], early, icmp] {
             let table = table(Family::Inet, &[rule(&matches, Action::Accept)]);
             let mut socket = socket();
             nft::replace_table(&mut socket, &table).expect("the table is put");
@@ -468,6 +465,100 @@ fn other_tables_are_left_alone() {
         assert_eq!(nft::list(&mut socket).expect("the tables are read"), [b.clone(), c.clone(), a.clone()]);
         nft::delete_table(&mut socket, b.family, &b.name).expect("the table is deleted");
         assert_eq!(nft::list(&mut socket).expect("the tables are read"), [c, a]);
+    });
+}
+
+/// Rules as a person types them, and how they read back where that differs.
+const TYPED: &[(&str, &str)] = &[
+    ("ip saddr 10.0.0.0/24 masquerade", ""),
+    ("oifname \"ens4\" ip saddr 10.0.0.0/24 counter masquerade", ""),
+    ("masquerade random,persistent", "masquerade random persistent"),
+    ("tcp dport 5 masquerade to :1024-2000", ""),
+    ("snat to 10.0.0.1-10.0.0.5", ""),
+    ("snat to ip saddr map { 10.0.0.1 : 192.0.2.1, 10.0.0.2 : 192.0.2.2 }", ""),
+    ("ip saddr @banned tcp dport { 80, 443, 1000-2000 } ct state { established, new } accept", ""),
+    ("ip saddr { 10.0.0.0/8, 192.168.0.1-192.168.0.9 } accept", ""),
+    ("ct state vmap { invalid : drop, established : accept, new : jump c }", ""),
+    ("ip saddr . tcp dport { 1.1.1.1 . 80, 2.2.2.2 . 443 } drop", ""),
+    ("iifname { \"a\", \"b\" } accept", ""),
+    ("tcp dport != { 22, 23 } log prefix \"hello \" drop", ""),
+    ("log level debug", ""),
+    ("limit rate 5/second burst 10 packets accept", ""),
+    ("limit rate over 10 kbytes/second drop", "limit rate over 10240 bytes/second drop"),
+    ("quota over 10 mbytes drop", "quota over 10485760 bytes drop"),
+    ("iif \"lo\" accept", "iif 1 accept"),
+    ("meta mark 1 accept", "meta mark 0x00000001 accept"),
+    ("meta mark & 0xff == 0x10 accept", "meta mark & 0x000000ff == 0x00000010 accept"),
+    ("meta mark set 5", "meta mark set 0x00000005"),
+    ("ct mark set meta mark", ""),
+    ("ip protocol gre accept", ""),
+    ("meta l4proto gre accept", ""),
+    ("meta l4proto { tcp, udp } th dport 53 accept", ""),
+    ("ip ttl < 5 drop", ""),
+    ("tcp flags & (fin|syn|rst|ack) == syn counter drop", "tcp flags syn / fin,syn,rst,ack counter drop"),
+    ("tcp flags syn drop", ""),
+    ("ip saddr 10.0.0.1-10.0.0.9 drop", ""),
+    ("ip daddr != 10.0.0.0/8 drop", ""),
+    ("ip daddr != 10.0.0.0/9 drop", ""),
+    ("ip daddr != 10.0.0.1 drop", ""),
+    ("tcp dport != 1-3 drop", ""),
+    ("udp length > 5 accept", ""),
+    ("meta pkttype broadcast drop", ""),
+    ("fib saddr type local drop", ""),
+    ("fib saddr . iif oif 0 drop", ""),
+    ("ct status snat,dnat accept", ""),
+    ("ct state != established drop", "ct state != established drop"),
+    ("ct direction original ct mark 3 accept", "ct direction original ct mark 0x00000003 accept"),
+    ("notrack", ""),
+    ("ip daddr set 1.2.3.4", ""),
+    ("goto c", ""),
+    ("return", ""),
+    ("tcp option maxseg size set 1400", ""),
+    ("reject with icmp host-unreachable", ""),
+    ("reject with tcp reset", "reject with tcp reset"),
+    ("iifname \"eth*\" accept", ""),
+    ("iifname != \"eth*\" accept", ""),
+    ("meta nftrace set 1", ""),
+    ("numgen inc mod 2 0 accept", ""),
+    ("update @seen { ip saddr }", "update @seen { ip saddr }"),
+    ("counter ip saddr 10.0.0.1 drop", ""),
+    ("ip saddr 10.0.0.1 counter", "ip saddr 10.0.0.1 counter continue"),
+    ("icmp type { echo-reply, echo-request } accept", ""),
+    ("@nh,64,8 0x40 accept", "ip ttl 64 accept"),
+    ("@th,160,16 0x1234 accept", ""),
+    ("ether saddr 00:11:22:33:44:55 drop", "iiftype 1 ether saddr 00:11:22:33:44:55 drop"),
+];
+
+#[test]
+fn rules_that_nft_made_read_back_in_its_words() {
+    in_netns(|| {
+        let mut socket = socket();
+        let mut text = "table ip t {\n set banned { type ipv4_addr; flags interval; }\n \
+                        set seen { type ipv4_addr; flags dynamic; size 9; }\n chain c { }\n"
+            .to_owned();
+        for (index, (typed, _)) in TYPED.iter().enumerate() {
+            let hook = match typed {
+                _ if typed.contains("masquerade") || typed.contains("snat to") => "type nat hook postrouting",
+                _ if typed.contains("fib") => "type filter hook prerouting",
+                _ => "type filter hook forward",
+            };
+            text.push_str(&format!(" chain c{index} {{ {hook} priority {index};\n {typed}\n }}\n"));
+        }
+        support::nft(&["-f", "-"], &format!("{text}}}\n")).expect("nft loads it");
+        let table = nft::list(&mut socket).expect("the tables are read").remove(0);
+        let mut differences = Vec::new();
+        for (chain, (typed, words)) in table.chains[1..].iter().zip(TYPED) {
+            let wanted = if words.is_empty() { typed } else { words };
+            let read = chain.rules[0].to_string();
+            if read != *wanted {
+                differences.push(format!("typed: {typed}\nwanted: {wanted}\nread: {read}"));
+            }
+        }
+        assert!(differences.is_empty(), "{}", differences.join("\n\n"));
+        // The one rule of the talk is a match and an action, not words.
+        let rules = &table.chains[2].rules;
+        let matches = [Match::InterfaceOut(name("ens4")), from("10.0.0.0/24")];
+        assert_eq!(*rules, [counted(&matches, Action::Masquerade)]);
     });
 }
 

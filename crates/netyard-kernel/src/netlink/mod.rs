@@ -4,6 +4,7 @@
 //! system call and reads all answers. One builder serves rtnetlink, nf_tables and generic netlink alike.
 
 pub mod address;
+pub mod conntrack;
 pub mod ethtool;
 pub mod link;
 mod message;
@@ -12,6 +13,7 @@ pub mod nft;
 pub mod qdisc;
 pub mod ready;
 pub mod route;
+pub mod sockdiag;
 mod socket;
 
 pub use message::{Attributes, Message, Messages, Nest};

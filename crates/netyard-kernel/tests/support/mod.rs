@@ -72,3 +72,15 @@ pub fn program(name: &str, package: &str) -> String {
             panic!("this test needs the program `{name}` (package {package}), which is not installed")
         })
 }
+
+/// Brings `lo` of the calling thread's network namespace up (`ip link set lo up`).
+pub fn lo_up() {
+    use netyard_kernel::netlink::{Messages, Protocol, Socket};
+    const RTM_NEWLINK: u16 = 16;
+    let word = |value: u32| value.to_ne_bytes();
+    let (index, up) = (word(1), word(libc::IFF_UP.cast_unsigned()));
+    let ifinfomsg = [word(0), index, up, up].concat();
+    let mut messages = Messages::new();
+    messages.begin(RTM_NEWLINK, 0, &ifinfomsg);
+    Socket::open(Protocol::Route).expect("rtnetlink").send(&mut messages).expect("lo comes up");
+}

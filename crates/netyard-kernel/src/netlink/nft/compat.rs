@@ -51,9 +51,11 @@ pub(super) fn target(family: Family, name: &str, revision: u32, info: &[u8]) -> 
 /// which fields are compared, which of them inverted, and the masks of states and statuses.
 fn conntrack(info: &[u8]) -> Option<Match> {
     const FLAG_STATE: u16 = 1;
+    /// Set by `-m state`, which has become another name of this match.
+    const FLAG_ALIAS: u16 = 1 << 13;
     const DNAT: u32 = 1 << 7;
     let (compared, inverted, mask) = (u16_at(info, 146)?, u16_at(info, 148)?, u16_at(info, 150)?);
-    if compared != FLAG_STATE || inverted != 0 {
+    if compared & !FLAG_ALIAS != FLAG_STATE || inverted != 0 {
         return None;
     }
     match u32::from(mask) {

@@ -7,14 +7,16 @@
 use super::encode::{TCPOPT_MAXSEG, reject};
 use super::expression::{Expression, Load, number::*};
 use super::list::Set;
+use super::piece::{Piece, finish};
+use super::typed::{
+    Mask, address, conntrack, interface, ip_addr, ip_version, joined_ports, mask_bits, port_match,
+};
 use super::words::{self, Context, Described, Kind};
 use super::{compat, statement};
 use crate::netlink::Attributes;
-use ipnet::IpNet;
-use netyard_core::name::IfName;
 use netyard_core::nft::{Action, Family, Match, Protocol, Rule};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 /// How a set without a name is found by the name that the kernel gave it.
 pub(super) type FindSet<'a> = dyn Fn(&str) -> Option<&'a Set> + 'a;
@@ -51,24 +53,11 @@ fn comparison(expression: &Expression, wanted: u32) -> Option<(u32, &[u8])> {
     }
 }
 
-/// One part of a rule.
-enum Piece {
-    /// The packet is of this version of IP, and the words that say so.
-    IpVersion(u8, String),
-    /// The packet is of this transport protocol.
-    Protocol(u8),
-    Match(Match),
-    /// A condition without a `Match` of its own, and what it implies.
-    Words(Described),
-    Counter,
-    Action(Action),
-}
-
 /// What a register holds.
 #[derive(Clone)]
 struct Value {
     what: Source,
-    mask: Option<(Vec<u8>, Vec<u8>)>,
+    mask: Option<Mask>,
 }
 
 #[derive(Clone)]
@@ -158,7 +147,7 @@ impl Decoder<'_> {
     }
 
     /// Appends the pieces of a comparison that has a form of its own; false when it has none.
-    fn typed(&mut self, load: &Load, mask: Option<&(Vec<u8>, Vec<u8>)>, op: u32, value: &[u8]) -> bool {
+    fn typed(&mut self, load: &Load, mask: Option<&Mask>, op: u32, value: &[u8]) -> bool {
         let simple = mask.is_none() && op == EQUAL;
         if simple && let Some((version, words)) = ip_version(load, value, self.context.family) {
             self.context.ip_version = Some(version);
@@ -198,7 +187,7 @@ impl Decoder<'_> {
     fn transport(
         &self,
         (offset, len): (u32, u32),
-        mask: Option<&(Vec<u8>, Vec<u8>)>,
+        mask: Option<&Mask>,
         op: u32,
         value: &[u8],
     ) -> Option<Match> {
@@ -253,7 +242,7 @@ impl Decoder<'_> {
     }
 
     /// Appends a comparison in words.
-    fn words(&mut self, mut described: Described, op: u32, value: &[u8], mask: Option<&(Vec<u8>, Vec<u8>)>) {
+    fn words(&mut self, mut described: Described, op: u32, value: &[u8], mask: Option<&Mask>) {
         let kind = described.kind;
         let name = &described.name;
         let sign = ["", "!= ", "< ", "<= ", "> ", ">= "].get(op as usize).copied().unwrap_or("? ");
@@ -450,118 +439,6 @@ fn normal(register: u32) -> u32 {
     super::expression::four_byte_register(register)
 }
 
-/// The version of IP that a comparison makes certain, with the words for it.
-fn ip_version(load: &Load, value: &[u8], family: Family) -> Option<(u8, String)> {
-    let of_ethertype = || match value {
-        [0x08, 0x00] => Some(4),
-        [0x86, 0xdd] => Some(6),
-        _ => None,
-    };
-    match load {
-        Load::Meta(META_NFPROTO) => match value {
-            [2] => Some((4, "meta nfproto ipv4".to_owned())),
-            [10] => Some((6, "meta nfproto ipv6".to_owned())),
-            _ => None,
-        },
-        Load::Meta(META_PROTOCOL) if matches!(family, Family::Bridge | Family::Netdev | Family::Inet) => {
-            of_ethertype().map(|v| (v, format!("meta protocol {}", words::value(Kind::EtherType, value))))
-        }
-        Load::Payload { base: LINK_HEADER, offset: 12, len: 2 } => {
-            of_ethertype().map(|v| (v, format!("ether type {}", words::value(Kind::EtherType, value))))
-        }
-        _ => None,
-    }
-}
-
-/// Two ports in one comparison, as nft joins them: the length of one, source and destination.
-fn joined_ports(load: &Load, value: &[u8]) -> Option<(u32, u16, u16)> {
-    match (load, value) {
-        (Load::Payload { base: TRANSPORT_HEADER, offset: 0, len: 4 }, &[a, b, c, d]) => {
-            Some((2, u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
-        }
-        _ => None,
-    }
-}
-
-fn port_match(protocol: Option<u8>, offset: u32, first: u16, last: u16) -> Option<Match> {
-    let ports = netyard_core::nft::Ports { first, last };
-    match (Protocol::from_number(protocol?)?, offset) {
-        (protocol @ (Protocol::Tcp | Protocol::Udp), 0) => Some(Match::SourcePort(protocol, ports)),
-        (protocol @ (Protocol::Tcp | Protocol::Udp), 2) => Some(Match::DestinationPort(protocol, ports)),
-        _ => None,
-    }
-}
-
-/// A comparison with a whole interface name, which has a zero at its end or all 16 bytes.
-fn interface(load: &Load, op: u32, value: &[u8]) -> Option<Match> {
-    let end = value.iter().position(|b| *b == 0)?;
-    let name = IfName::new(std::str::from_utf8(&value[..end]).ok()?).ok()?;
-    match (load, op) {
-        (Load::Meta(META_IIFNAME), EQUAL) => Some(Match::InterfaceIn(name)),
-        (Load::Meta(META_OIFNAME), EQUAL) => Some(Match::InterfaceOut(name)),
-        (Load::Meta(META_OIFNAME), NOT_EQUAL) => Some(Match::InterfaceOutNot(name)),
-        _ => None,
-    }
-}
-
-/// A comparison of an address with a prefix, by its first bytes or under a mask.
-fn address(
-    ip_version: Option<u8>,
-    offset: u32,
-    len: u32,
-    mask: Option<&(Vec<u8>, Vec<u8>)>,
-    value: &[u8],
-) -> Option<Match> {
-    let (size, is_source) = match (ip_version?, offset) {
-        (4, 12) => (4, true),
-        (4, 16) => (4, false),
-        (6, 8) => (16, true),
-        (6, 24) => (16, false),
-        _ => return None,
-    };
-    if value.len() != len as usize || value.len() > size {
-        return None;
-    }
-    let bits = match mask {
-        None => value.len() * 8,
-        Some((mask, xor)) => mask_bits(mask, xor).filter(|_| mask.len() == size)?,
-    };
-    let mut octets = value.to_vec();
-    octets.resize(size, 0);
-    let prefix = IpNet::new(ip_addr(&octets)?, u8::try_from(bits).ok()?).ok()?;
-    if prefix.trunc() != prefix {
-        return None; // Bits behind the mask: never true.
-    }
-    Some(if is_source { Match::Source(prefix) } else { Match::Destination(prefix) })
-}
-
-/// The length of a netmask; none when it has a gap or when bits are turned as well.
-fn mask_bits(mask: &[u8], xor: &[u8]) -> Option<usize> {
-    let ones = mask.iter().map(|b| b.count_ones() as usize).sum::<usize>();
-    let leading = mask.iter().take_while(|b| **b == 0xff).count() * 8;
-    let partial = mask.get(leading / 8).map_or(0, |b| b.leading_ones() as usize);
-    (leading + partial == ones && xor.iter().all(|b| *b == 0)).then_some(ones)
-}
-
-fn conntrack(key: u32, mask: Option<&(Vec<u8>, Vec<u8>)>, op: u32, value: &[u8]) -> Option<Match> {
-    const DNAT_BIT: u64 = 1 << 5;
-    let (mask, xor) = mask?;
-    let is_any = op == NOT_EQUAL && [value, xor].into_iter().all(|bytes| bytes.iter().all(|b| *b == 0));
-    let bits = words::host_number(mask);
-    match key {
-        CT_STATE if is_any => words::ct_states(bits).map(Match::CtState),
-        CT_STATUS if is_any && bits == DNAT_BIT => Some(Match::CtStatusDnat),
-        _ => None,
-    }
-}
-
-fn ip_addr(octets: &[u8]) -> Option<IpAddr> {
-    if let Ok(octets) = <[u8; 4]>::try_from(octets) {
-        return Some(Ipv4Addr::from(octets).into());
-    }
-    <[u8; 16]>::try_from(octets).ok().map(|octets| Ipv6Addr::from(octets).into())
-}
-
 /// A value shorter than the field that it is compared with, as a prefix.
 fn prefix_words(kind: Kind, len: Option<usize>, value: &[u8]) -> Option<String> {
     if !matches!(kind, Kind::Ipv4 | Kind::Ipv6) || value.len() >= len? {
@@ -591,64 +468,6 @@ fn masked_words(name: &str, kind: Kind, op: u32, sign: &str, mask: &[u8], value:
         _ => {
             let sign = if op == EQUAL { "== " } else { sign };
             format!("{name} & {} {sign}{}", words::value(kind, mask), words::value(kind, value))
-        }
-    }
-}
-
-/// Joins the pieces to a rule.
-fn finish(pieces: Vec<Piece>) -> Rule {
-    let last_action = pieces.iter().rposition(|piece| matches!(piece, Piece::Action(_)));
-    let is_last = |index: usize| {
-        last_action == Some(index) && pieces[index + 1..].iter().all(|p| matches!(p, Piece::Counter))
-    };
-    // A counter counts what passes the matches when it stands behind all of them.
-    let counter = pieces.iter().rposition(|piece| matches!(piece, Piece::Counter));
-    let counter = counter.filter(|at| {
-        pieces[*at + 1..]
-            .iter()
-            .enumerate()
-            .all(|(i, p)| matches!(p, Piece::Action(_)) && is_last(at + 1 + i))
-    });
-    let mut matches = Vec::new();
-    let mut action = Action::Continue;
-    for (index, piece) in pieces.iter().enumerate() {
-        let later = &pieces[index + 1..];
-        match piece {
-            Piece::IpVersion(version, _) if later.iter().any(|p| p.ip_version() == Some(*version)) => {}
-            Piece::IpVersion(_, words) => matches.push(Match::Other(words.clone())),
-            Piece::Protocol(number) if later.iter().any(|p| p.protocol() == Some(*number)) => {}
-            Piece::Protocol(number) => matches.push(match Protocol::from_number(*number) {
-                Some(protocol) => Match::Protocol(protocol),
-                None => Match::Other(format!("meta l4proto {}", words::protocol(*number))),
-            }),
-            Piece::Match(found) => matches.push(found.clone()),
-            Piece::Words(described) => matches.push(Match::Other(described.name.clone())),
-            Piece::Counter if Some(index) == counter => {}
-            Piece::Counter => matches.push(Match::Other("counter".to_owned())),
-            Piece::Action(found) if is_last(index) => action = found.clone(),
-            Piece::Action(found) => matches.push(Match::Other(found.to_string())),
-        }
-    }
-    Rule { matches, counts: counter.is_some(), action }
-}
-
-impl Piece {
-    /// The version of IP that this piece implies.
-    fn ip_version(&self) -> Option<u8> {
-        match self {
-            Self::Match(found) => found.ip_version(),
-            Self::Words(described) => described.ip_version,
-            _ => None,
-        }
-    }
-
-    /// The transport protocol that this piece implies.
-    fn protocol(&self) -> Option<u8> {
-        match self {
-            Self::Match(found) => found.included_protocol().map(Protocol::number),
-            Self::Words(described) => described.protocol,
-            Self::Action(Action::Other(words)) if words == "reject with tcp reset" => Some(6),
-            _ => None,
         }
     }
 }

@@ -12,7 +12,11 @@ mod decode;
 mod encode;
 mod expression;
 mod list;
+mod piece;
 mod statement;
+#[cfg(test)]
+mod tests;
+mod typed;
 mod words;
 
 use crate::netlink::{Message, Messages, Refusal, Socket};
