@@ -70,7 +70,7 @@ impl RunningLab {
     pub fn find(name: &LabName, store: &crate::store::Store) -> Result<Self> {
         match store.find(name)? {
             Some(connection) => Self::found(connection),
-            None => Err(Error::input("L095", format!("no lab `{name}` runs"))
+            None => Err(Error::input("U003", format!("no lab `{name}` runs"))
                 .help("`netyard list` shows those that do; `netyard up FILE` makes one")),
         }
     }
@@ -269,7 +269,7 @@ impl RunningLab {
         let show = |file: &Option<std::path::PathBuf>| {
             file.as_ref().map_or_else(String::new, |f| f.display().to_string())
         };
-        Err(Error::input("L096", format!("another lab `{}` is up", self.name))
+        Err(Error::input("U002", format!("another lab `{}` is up", self.name))
             .note(format!("it is from {}, this one from {}", show(&running), show(&spec.file)))
             .help(format!(
                 "`netyard down {}` removes it; or give this one another name with `lab:`",

@@ -18,7 +18,7 @@ pub fn run(args: &Down, lab: Option<&str>) -> Result<ExitCode> {
             Ok(false) if args.all => {}
             Ok(false) => {
                 failures.push(
-                    Error::input("L095", format!("no lab `{name}` runs"))
+                    Error::input("U003", format!("no lab `{name}` runs"))
                         .help("`netyard list` shows those that do"),
                 );
             }

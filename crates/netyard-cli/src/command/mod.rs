@@ -30,7 +30,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Ping(args) => ping::run(&args, lab),
         Verb::Link(args) => link::run(&args, lab),
         Verb::Logs(args) => logs::run(&args, lab),
-        _ => Err(Error::input("L099", "this verb is not there")),
+        _ => Err(Error::input("U011", "this verb is not there")),
     }
 }
 
@@ -44,10 +44,10 @@ fn chosen(name: Option<&str>, lab: Option<&str>) -> Result<LabName> {
     let labs = Store::of_user().labs()?;
     match labs.as_slice() {
         [only] => Ok(only.clone()),
-        [] => Err(Error::input("L095", "no lab runs").help("`netyard up FILE` makes one")),
+        [] => Err(Error::input("U003", "no lab runs").help("`netyard up FILE` makes one")),
         several => {
             let names: Vec<&str> = several.iter().map(LabName::as_str).collect();
-            Err(Error::input("L095", format!("{} labs run: {}", names.len(), names.join(", ")))
+            Err(Error::input("U003", format!("{} labs run: {}", names.len(), names.join(", ")))
                 .help("say which one, with `--lab NAME`"))
         }
     }

@@ -114,7 +114,7 @@ impl HeldLab {
             && !known.bridges.iter().any(|b| b.name == *interface)
         {
             let names: Vec<&str> = known.interfaces.iter().map(|i| i.name.as_str()).collect();
-            return Err(Error::input("L092", format!("node `{node}` has no interface `{interface}`"))
+            return Err(Error::input("U005", format!("node `{node}` has no interface `{interface}`"))
                 .help(format!("it has {}", names.join(", "))));
         }
         let ns = Ns::Node(node.clone());
@@ -152,7 +152,7 @@ impl HeldLab {
                 self.publish_namespaces()?;
                 let first = self.namespaces.iter().next().map(|(ns, _)| ns.clone());
                 let ns =
-                    first.ok_or_else(|| Error::input("L093", format!("lab `{}` has no node", lab.name)))?;
+                    first.ok_or_else(|| Error::input("U010", format!("lab `{}` has no node", lab.name)))?;
                 (ns, lab.name.to_string(), Vec::new(), Vec::new())
             }
         };
@@ -210,7 +210,7 @@ impl HeldLab {
             if let Ns::Node(name) = ns {
                 self.node(name)?;
             }
-            return Err(Error::kernel("K011", format!("`{ns}` has no namespace")));
+            return Err(Error::kernel("K010", format!("`{ns}` has no namespace")));
         };
         fd.try_clone_to_owned().map_err(|e| Error::io("cannot copy a descriptor", &e))
     }
@@ -244,7 +244,7 @@ impl HeldLab {
             links => {
                 let names: Vec<String> = links.iter().map(|(ns, link)| format!("{ns}:{link}")).collect();
                 let seconds = READY_MAX.as_secs();
-                Err(Error::kernel("K021", format!("{} not ready after {seconds} s", names.join(", "))))
+                Err(Error::kernel("K007", format!("{} not ready after {seconds} s", names.join(", "))))
             }
         }
     }
@@ -293,7 +293,7 @@ fn copied(fd: &OwnedFd) -> Result<OwnedFd> {
 
 /// A node that the lab does not have, with the nearest that it has.
 pub(crate) fn unknown_node(lab: &Lab, name: &str) -> Error {
-    let error = Error::input("L094", format!("lab `{}` has no node `{name}`", lab.name));
+    let error = Error::input("U004", format!("lab `{}` has no node `{name}`", lab.name));
     let names: Vec<&str> = lab.nodes.iter().map(|node| node.name.as_str()).collect();
     match names.as_slice() {
         [] => error,
