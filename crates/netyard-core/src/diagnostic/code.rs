@@ -214,6 +214,6 @@ mod tests {
         let all: std::collections::BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(all.len(), Code::ALL.len());
         assert!(Code::ALL.iter().all(|code| code.to_string().to_lowercase().parse() == Ok(*code)));
-        assert_eq!("N999".parse::<Code>(), Err(UnknownCode));
+        assert_eq!("N99".parse::<Code>(), Err(UnknownCode));
     }
 }
