@@ -64,6 +64,10 @@ pub use netyard_kernel::process::ExitStatus;
 pub use node::{Link, Node};
 pub use running::RunningLab;
 
+#[cfg(test)]
+#[path = "../tests/support/lab.rs"]
+mod test_lab;
+
 #[cfg(feature = "test-userns")]
 netyard_kernel::userns_entry!();
 

@@ -105,7 +105,7 @@ pub fn down(lab: &LabName, store: &Store, waits: bool) -> Result<bool> {
     let is_gone = process::wait_gone(pidfd.as_fd(), 10_000)
         .map_err(|e| Error::io(format!("cannot wait for the holder of lab `{lab}`, pid {pid}"), &e))?;
     if !is_gone {
-        return Err(Error::kernel("K013", format!("the holder of lab `{lab}`, pid {pid}, does not end"))
+        return Err(Error::kernel("K011", format!("the holder of lab `{lab}`, pid {pid}, does not end"))
             .help("one of its programs may be stuck in the kernel; see `cat /proc/PID/stack`"));
     }
     store.forget(lab);

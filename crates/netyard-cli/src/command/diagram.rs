@@ -37,7 +37,7 @@ fn target(target: Option<&str>, lab: Option<&str>) -> Result<(lab::Lab, Option<R
         return Ok((lab.definition().clone(), None));
     }
     if let Some(word) = target.filter(|word| LabName::new(word).is_err()) {
-        return Err(Error::input("L098", format!("`{word}` is neither a file nor the name of a lab")));
+        return Err(Error::input("U009", format!("`{word}` is neither a file nor the name of a lab")));
     }
     let lab = running(target, lab)?;
     Ok((lab.definition()?, Some(lab)))

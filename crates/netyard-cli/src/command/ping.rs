@@ -22,7 +22,7 @@ pub fn run(args: &Ping, lab: Option<&str>) -> Result<ExitCode> {
     let lab = running(None, lab)?;
     let (Some(from), Some(to)) = (&args.from, &args.to) else {
         return Err(
-            Error::input("L099", "who pings whom?").help("netyard ping FROM TO, or netyard ping --all")
+            Error::input("U011", "who pings whom?").help("netyard ping FROM TO, or netyard ping --all")
         );
     };
     let definition = lab.definition()?;
@@ -71,7 +71,7 @@ fn address_of(
         _ => Target::Name(word.to_owned()),
     };
     expect::address(definition, lab, from, &target, Patience::of(SILENCE)).map_err(|miss| {
-        Error::input("E090", format!("`{from}` does not know `{word}`: {}", miss.detail()))
+        Error::input("U009", format!("`{from}` does not know `{word}`: {}", miss.detail()))
             .help("give a node of the lab, an address, or a name that the lab's internet node knows")
     })
 }
@@ -83,7 +83,7 @@ fn echoes(
     to: IpAddr,
 ) -> Result<Vec<OneEcho>> {
     let echo = Echo { size: args.size, df: args.df, ttl: args.ttl, ..Echo::to(to) };
-    let mut pinger = Pinger::open(lab, from, echo).map_err(|miss| Error::kernel("K022", miss.detail()))?;
+    let mut pinger = Pinger::open(lab, from, echo).map_err(|miss| Error::kernel("K012", miss.detail()))?;
     let mut echoes = Vec::new();
     for seq in 1..=args.count {
         if seq > 1 {

@@ -7,7 +7,6 @@ use crate::args::Show;
 use crate::output::theme::Theme;
 use crate::output::{self, json};
 use netyard::{Result, show};
-use netyard_core::show::View;
 use std::process::ExitCode;
 
 pub fn run(args: &Show, lab: Option<&str>) -> Result<ExitCode> {
@@ -17,9 +16,11 @@ pub fn run(args: &Show, lab: Option<&str>) -> Result<ExitCode> {
     }
     let mut view = show::view(&lab)?;
     view.nodes.retain(|node| args.node.is_empty() || args.node.iter().any(|name| node.name == **name));
+    show::add_sockets(&lab, &mut view)?;
     if args.nat {
         show::add_connections(&lab, &mut view)?;
     }
+    view.notes.iter().for_each(|note| output::say(note));
     if args.json {
         json::print("show", &view);
     } else if args.nat {

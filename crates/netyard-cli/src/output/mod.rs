@@ -73,10 +73,10 @@ mod tests {
 
     #[test]
     fn a_failure_is_red_up_to_its_code() {
-        let error = Error::input("L095", "no lab `x` runs").help("`netyard list` shows those that do");
-        let plain = "error[L095]: no lab `x` runs\n  = help: `netyard list` shows those that do";
+        let error = Error::input("U003", "no lab `x` runs").help("`netyard list` shows those that do");
+        let plain = "error[U003]: no lab `x` runs\n  = help: `netyard list` shows those that do";
         assert_eq!(failure(&error, Theme::Plain), plain);
-        let red = plain.replace("error[L095]", "\x1b[1;31merror[L095]\x1b[0m");
+        let red = plain.replace("error[U003]", "\x1b[1;31merror[U003]\x1b[0m");
         assert_eq!(failure(&error, Theme::Colour), red);
     }
 }

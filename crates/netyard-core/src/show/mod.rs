@@ -23,6 +23,9 @@ pub struct View {
     pub lab: LabName,
     /// Its nodes in the order of the lab file.
     pub nodes: Vec<NodeView>,
+    /// What could not be looked at, and why.
+    #[serde(skip)]
+    pub notes: Vec<String>,
 }
 
 /// A node as it is now.
@@ -190,7 +193,7 @@ impl View {
     #[must_use]
     pub fn new(lab: &Lab, live: &State) -> Self {
         let nodes = lab.nodes.iter().map(|node| node_view(lab, node, live)).collect();
-        Self { lab: lab.name.clone(), nodes }
+        Self { lab: lab.name.clone(), nodes, notes: Vec::new() }
     }
 }
 

@@ -13,8 +13,8 @@ nodes:
   router:
     links: { lan: 10.0.0.254, isp: 10.138.0.3 }
     masquerade: { from: lan, out: isp }
-    forward: { isp: { "tcp 8080": "pc:80" } }
-    firewall: { input: { policy: drop, allow: [tcp 22] } }
+    nat: [{ port-forward: { port: 8080, in: isp, to: pc:80 } }]
+    firewall: { input: { policy: drop, allow: [{ tcp: 22 }] } }
   internet: { role: internet, links: { isp: 10.138.0.1 } }
   a: { links: { wire: 10.9.0.1/30 } }
   b: { links: { wire: 10.9.0.2/30 } }

@@ -115,7 +115,7 @@ impl HeldLab {
             && !known.bridges.iter().any(|b| b.name == *interface)
         {
             let names: Vec<&str> = known.interfaces.iter().map(|i| i.name.as_str()).collect();
-            let error = Error::input("L092", format!("node `{node}` has no interface `{interface}`"));
+            let error = Error::input("U005", format!("node `{node}` has no interface `{interface}`"));
             return Err(match names.as_slice() {
                 [] => error.note("it has no interface at all"),
                 names => error.help(format!("it has {}", names.join(", "))),
@@ -156,7 +156,7 @@ impl HeldLab {
                 self.publish_namespaces()?;
                 let first = self.namespaces.iter().next().map(|(ns, _)| ns.clone());
                 let ns =
-                    first.ok_or_else(|| Error::input("L093", format!("lab `{}` has no node", lab.name)))?;
+                    first.ok_or_else(|| Error::input("U010", format!("lab `{}` has no node", lab.name)))?;
                 (ns, lab.name.to_string(), Vec::new(), Vec::new())
             }
         };
@@ -214,7 +214,7 @@ impl HeldLab {
             if let Ns::Node(name) = ns {
                 self.node(name)?;
             }
-            return Err(Error::kernel("K011", format!("`{ns}` has no namespace")));
+            return Err(Error::kernel("K010", format!("`{ns}` has no namespace")));
         };
         fd.try_clone_to_owned().map_err(|e| Error::io("cannot copy a descriptor", &e))
     }
@@ -248,7 +248,7 @@ impl HeldLab {
             links => {
                 let names: Vec<String> = links.iter().map(|(ns, link)| format!("{ns}:{link}")).collect();
                 let seconds = READY_MAX.as_secs();
-                Err(Error::kernel("K021", format!("{} not ready after {seconds} s", names.join(", "))))
+                Err(Error::kernel("K007", format!("{} not ready after {seconds} s", names.join(", "))))
             }
         }
     }
@@ -297,7 +297,7 @@ fn copied(fd: &OwnedFd) -> Result<OwnedFd> {
 
 /// A node that the lab does not have, with the nearest that it has.
 pub(crate) fn unknown_node(lab: &Lab, name: &str) -> Error {
-    let error = Error::input("L094", format!("lab `{}` has no node `{name}`", lab.name));
+    let error = Error::input("U004", format!("lab `{}` has no node `{name}`", lab.name));
     let names: Vec<&str> = lab.nodes.iter().map(|node| node.name.as_str()).collect();
     if let Some(near) = nearest(name, names.iter().copied()) {
         return error.help(format!("did you mean `{near}`?"));
