@@ -70,8 +70,7 @@ impl RunningLab {
     pub fn find(name: &LabName, store: &crate::store::Store) -> Result<Self> {
         match store.find(name)? {
             Some(connection) => Self::found(connection),
-            None => Err(Error::input("U003", format!("no lab `{name}` runs"))
-                .help("`netyard list` shows those that do; `netyard up FILE` makes one")),
+            None => Err(store.no_such_lab(name)),
         }
     }
 
