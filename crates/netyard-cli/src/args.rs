@@ -264,6 +264,7 @@ pub struct Logs {
     #[arg(add = Names::new(completion::nodes))]
     pub node: Option<String>,
     /// Of this program only
+    #[arg(add = Names::new(completion::programs))]
     pub program: Option<String>,
     /// Go on until interrupted
     #[arg(short, long)]

@@ -7,7 +7,8 @@ use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
 use clap_complete::env::{CompleteEnv, Shells};
 use netyard::store::Store;
 use netyard::{Error, Result, RunningLab};
-use netyard_core::lab::Lab;
+use netyard_core::diagnostic::Code;
+use netyard_core::lab::{Lab, Node};
 use netyard_core::name::LabName;
 use std::ffi::OsStr;
 use std::process::ExitCode;
@@ -41,44 +42,59 @@ fn program() -> String {
 }
 
 /// Names of running labs.
-pub fn labs(_typed: &OsStr) -> Vec<CompletionCandidate> {
+pub fn labs(typed: &OsStr) -> Vec<CompletionCandidate> {
     let labs = Store::of_user().labs().unwrap_or_default();
-    labs.into_iter().map(|lab| CompletionCandidate::new(lab.as_str())).collect()
+    offered(typed, labs.iter().map(|lab| (lab.as_str(), String::new())))
 }
 
 /// Names of running labs, and files.
 pub fn targets(typed: &OsStr) -> Vec<CompletionCandidate> {
     let mut all = labs(typed);
-    all.retain(|lab| lab.get_value().to_string_lossy().starts_with(&*typed.to_string_lossy()));
     all.extend(PathCompleter::file().complete(typed));
     all
 }
 
 /// Names of the lab's nodes.
-pub fn nodes(_typed: &OsStr) -> Vec<CompletionCandidate> {
+pub fn nodes(typed: &OsStr) -> Vec<CompletionCandidate> {
     let nodes = lab().map(|lab| lab.nodes).unwrap_or_default();
-    let candidate = |node: &netyard_core::lab::Node| {
-        let addresses: Vec<String> = node.addresses().map(|address| address.to_string()).collect();
-        CompletionCandidate::new(node.name.as_str()).help(Some(addresses.join(", ").into()))
-    };
-    nodes.iter().map(candidate).collect()
+    let addresses = |node: &Node| node.addresses().map(|a| a.to_string()).collect::<Vec<_>>().join(", ");
+    offered(typed, nodes.iter().map(|node| (node.name.as_str(), addresses(node))))
 }
 
 /// Interfaces of the node that has been typed.
-pub fn interfaces(_typed: &OsStr) -> Vec<CompletionCandidate> {
-    let words = words();
-    let Some(lab) = lab() else { return Vec::new() };
-    let node = words.iter().find_map(|word| lab.node(word));
-    let names = node.map(|node| node.interfaces.iter().map(|i| (i.name.as_str(), i.network.as_str())));
-    let candidate =
-        |(name, network): (&str, &str)| CompletionCandidate::new(name).help(Some(network.to_owned().into()));
-    names.into_iter().flatten().map(candidate).collect()
+pub fn interfaces(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let node = typed_node();
+    let interfaces = node.iter().flat_map(|node| &node.interfaces);
+    offered(typed, interfaces.map(|interface| (interface.name.as_str(), interface.network.to_string())))
+}
+
+/// Programs of the node that has been typed.
+pub fn programs(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let node = typed_node();
+    let programs = node.iter().flat_map(|node| &node.programs);
+    offered(typed, programs.map(|program| (program.name.as_str(), program.argv.join(" "))))
 }
 
 /// Codes of problems.
-pub fn codes(_typed: &OsStr) -> Vec<CompletionCandidate> {
-    let codes = netyard_core::diagnostic::Code::ALL.iter();
-    codes.map(|code| CompletionCandidate::new(code.as_str()).help(Some(code.title().into()))).collect()
+pub fn codes(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let typed = typed.to_ascii_uppercase();
+    offered(&typed, Code::ALL.iter().map(|code| (code.as_str(), code.title().to_owned())))
+}
+
+/// Those of the words, each with its help, that go on as typed.
+fn offered<'a>(typed: &OsStr, words: impl Iterator<Item = (&'a str, String)>) -> Vec<CompletionCandidate> {
+    let typed = typed.to_string_lossy();
+    let fitting = words.filter(|(word, _)| word.starts_with(&*typed));
+    let candidate = |(word, help): (&str, String)| {
+        CompletionCandidate::new(word).help((!help.is_empty()).then(|| help.into()))
+    };
+    fitting.map(candidate).collect()
+}
+
+/// The node among the words before.
+fn typed_node() -> Option<Node> {
+    let lab = lab()?;
+    words().iter().find_map(|word| lab.node(word)).cloned()
 }
 
 /// The lab that the command line is about.

@@ -153,6 +153,7 @@ impl Lab {
             file: self.file.clone(),
             folder: self.folder.clone(),
             home: std::env::var_os("HOME").map(PathBuf::from),
+            allows_host: self.allows_host,
             fail_at: self.fail_at,
         }
     }

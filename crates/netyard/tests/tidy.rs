@@ -27,7 +27,9 @@ fn all_sources() -> Vec<PathBuf> {
 /// Words in double quotes that look like a code: a capital letter and three digits.
 fn codes(text: &str) -> impl Iterator<Item = &str> {
     text.split('"').filter(|word| {
-        word.len() == 4 && word.as_bytes()[0].is_ascii_uppercase() && word.as_bytes()[1..].iter().all(u8::is_ascii_digit)
+        word.len() == 4
+            && word.as_bytes()[0].is_ascii_uppercase()
+            && word.as_bytes()[1..].iter().all(u8::is_ascii_digit)
     })
 }
 
@@ -44,10 +46,14 @@ fn every_code_that_is_used_can_be_explained() {
 #[test]
 fn unsafe_code_is_behind_the_kernel_door_only() {
     let word = ["un", "safe"].concat();
-    for path in all_sources().iter().filter(|path| !path.components().any(|c| c.as_os_str() == "netyard-kernel")) {
+    for path in
+        all_sources().iter().filter(|path| !path.components().any(|c| c.as_os_str() == "netyard-kernel"))
+    {
         let text = std::fs::read_to_string(path).unwrap();
         let has_it = text.lines().any(|line| {
-            line.contains(&format!("{word} {{")) || line.contains(&format!("{word} fn")) || line.contains("libc::")
+            line.contains(&format!("{word} {{"))
+                || line.contains(&format!("{word} fn"))
+                || line.contains("libc::")
         });
         assert!(!has_it, "{}", path.display());
     }
@@ -55,7 +61,9 @@ fn unsafe_code_is_behind_the_kernel_door_only() {
 
 #[test]
 fn the_kernel_door_does_not_know_what_a_lab_is() {
-    for path in all_sources().iter().filter(|path| path.components().any(|c| c.as_os_str() == "netyard-kernel")) {
+    for path in
+        all_sources().iter().filter(|path| path.components().any(|c| c.as_os_str() == "netyard-kernel"))
+    {
         let text = std::fs::read_to_string(path).unwrap();
         for module in ["lab", "labfile", "expect", "diagram", "desired", "diff"] {
             assert!(!text.contains(&format!("netyard_core::{module}")), "{} uses {module}", path.display());

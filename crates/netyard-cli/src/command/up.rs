@@ -6,6 +6,7 @@ use crate::output::{self, Progress, json};
 use netyard::store::Store;
 use netyard::up::Upped;
 use netyard::{Lab, Result, RunningLab};
+use netyard_core::diagram::{self, Picture};
 use serde::Serialize;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -38,6 +39,9 @@ pub fn run(args: &Up) -> Result<ExitCode> {
         };
         json::print("up", &report);
     } else if !args.quiet {
+        if args.run.is_empty() && !args.json {
+            output::print(&picture(&lab));
+        }
         output::say(&sentence(&lab, &upped, begun));
     }
     let removes = args.rm || !args.run.is_empty();
@@ -63,6 +67,12 @@ fn afterwards(args: &Up, lab: &RunningLab) -> Result<ExitCode> {
         Some(node) => exec::in_foreground(lab.node(node)?.command(program).args(rest)),
         None => exec::outside(program, rest, lab),
     }
+}
+
+fn picture(lab: &Lab) -> String {
+    let mut text = diagram::unicode(&Picture::of_lab(lab.definition()), output::width(), diagram::Style::Plain);
+    text.push('\n');
+    text
 }
 
 fn sentence(lab: &Lab, upped: &Upped, begun: Instant) -> String {

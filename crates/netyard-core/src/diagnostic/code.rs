@@ -172,6 +172,8 @@ codes! {
     Error EmptyLab = "U010", "the lab has no node";
     Error Usage = "U011", "the words do not make a command";
     Error NoStateFolder = "U012", "there is no folder for running labs";
+    Error HostNotAllowed = "U013", "a node is this machine itself";
+    Error HostInTheWay = "U014", "the machine has something that the lab wants to make";
 }
 
 impl fmt::Display for Code {

@@ -252,7 +252,7 @@ impl Attempt<'_> {
             });
         }
         let receivers = target::receivers(self.lab, to);
-        // Several nodes may stand for the internet; the expected one is as right as any.
+        // Several nodes may stand for the internet, or share an address; the expected one is as right as any.
         let end = receivers.iter().find(|node| nodes.last() == Some(&node.name)).or(receivers.first());
         places.push(end.map_or_else(|| to.to_string(), |node| node.name.to_string()));
         let is_same = places.iter().map(String::as_str).eq(nodes.iter().map(|node| node.as_str()));

@@ -7,6 +7,7 @@
 
 pub mod dns;
 pub mod http;
+pub mod matrix;
 mod miss;
 pub mod neighbour;
 pub mod path;
