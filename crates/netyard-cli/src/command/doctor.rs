@@ -8,7 +8,9 @@ use crate::output::{self, json};
 use netyard::Result;
 use netyard::store::Store;
 use netyard_core::name::LabName;
-use netyard_kernel::feature::{self, Availability, BridgeNetfilter, Facts, Feature, Features, ForwardPolicy, Kind};
+use netyard_kernel::feature::{
+    self, Availability, BridgeNetfilter, Facts, Feature, Features, ForwardPolicy, Kind,
+};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
@@ -152,7 +154,11 @@ fn machine(facts: &Facts) -> Vec<Fact> {
             number(facts.net_namespaces_max),
             "one for each node, one for the bridges (user.max_net_namespaces)",
         ),
-        fact("open files", format!("{} of {}", limit(soft), limit(hard)), "the lab raises the first to the second"),
+        fact(
+            "open files",
+            format!("{} of {}", limit(soft), limit(hard)),
+            "the lab raises the first to the second",
+        ),
         fact(
             "neighbour entries",
             number(facts.neighbours_max),

@@ -3,8 +3,8 @@
 use super::chosen;
 use crate::args::Down;
 use crate::output;
-use netyard::store::Store;
 use netyard::Result;
+use netyard::store::Store;
 use std::process::ExitCode;
 
 pub fn run(args: &Down, lab: Option<&str>) -> Result<ExitCode> {

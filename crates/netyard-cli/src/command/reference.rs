@@ -37,7 +37,9 @@ fn near(code: &str) -> Vec<Code> {
         None => return Vec::new(),
     };
     let mut alike: Vec<Code> = Code::ALL.iter().copied().filter(|c| c.as_str().starts_with(letter)).collect();
-    alike.sort_by_key(|code| code.as_str()[1..].parse::<i32>().map_or(i32::MAX, |n| n.abs_diff(number).cast_signed()));
+    alike.sort_by_key(|code| {
+        code.as_str()[1..].parse::<i32>().map_or(i32::MAX, |n| n.abs_diff(number).cast_signed())
+    });
     alike.truncate(5);
     alike
 }

@@ -70,7 +70,8 @@ fn afterwards(args: &Up, lab: &RunningLab) -> Result<ExitCode> {
 }
 
 fn picture(lab: &Lab) -> String {
-    let mut text = diagram::unicode(&Picture::of_lab(lab.definition()), output::width(), diagram::Style::Plain);
+    let mut text =
+        diagram::unicode(&Picture::of_lab(lab.definition()), output::width(), diagram::Style::Plain);
     text.push('\n');
     text
 }

@@ -56,7 +56,14 @@ fn interfaces_have_their_other_end() {
         .collect();
     assert_eq!(
         ends,
-        ["pc lan/pc", "router lan/router-eth0", "router isp/router-eth1", "internet isp/internet", "a b:eth0", "b a:eth0"]
+        [
+            "pc lan/pc",
+            "router lan/router-eth0",
+            "router isp/router-eth1",
+            "internet isp/internet",
+            "a b:eth0",
+            "b a:eth0"
+        ]
     );
     assert_eq!(node(&view, "pc").routes, ["default via 10.0.0.254 dev eth0"]);
 }

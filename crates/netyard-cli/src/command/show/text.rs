@@ -56,7 +56,8 @@ fn interface_row(node: &str, interface: &InterfaceView) -> [Cell; 7] {
         LinkState::Down | LinkState::Missing => Label::Bad,
     };
     let addresses: Vec<String> = interface.addresses.iter().map(ToString::to_string).collect();
-    let or_dash = |text: Option<String>| text.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned());
+    let or_dash =
+        |text: Option<String>| text.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned());
     [
         Cell::new(Label::Node, node),
         Cell::plain(&interface.name),
@@ -137,7 +138,21 @@ fn connection_rows(connection: &Connection) -> [[Cell; 6]; 2] {
     let [from, arrow, to] = cells(&connection.original);
     let [answer_from, answer_arrow, answer_to] = cells(&connection.reply);
     [
-        [Cell::plain(&connection.protocol), from, arrow, to, Cell::new(Label::Nat, rewrites), Cell::plain(state)],
-        [Cell::new(Label::Quiet, "  answer"), answer_from, answer_arrow, answer_to, Cell::plain(""), Cell::plain("")],
+        [
+            Cell::plain(&connection.protocol),
+            from,
+            arrow,
+            to,
+            Cell::new(Label::Nat, rewrites),
+            Cell::plain(state),
+        ],
+        [
+            Cell::new(Label::Quiet, "  answer"),
+            answer_from,
+            answer_arrow,
+            answer_to,
+            Cell::plain(""),
+            Cell::plain(""),
+        ],
     ]
 }
