@@ -166,6 +166,19 @@ fn what_the_decoder_takes_fits_the_schema() {
 }
 
 #[test]
+fn the_gallery_fits_the_schema() {
+    let schema = json_schema();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../labs");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let labs: Vec<_> = files.filter(|path| path.extension().is_some_and(|kind| kind == "yaml")).collect();
+    assert!(labs.len() > 1, "there are labs");
+    for path in labs {
+        let value = as_json(&std::fs::read_to_string(&path).unwrap());
+        assert!(fits(&value, &schema, &schema), "{}", path.display());
+    }
+}
+
+#[test]
 fn wrong_forms_do_not_fit_the_schema() {
     let schema = json_schema();
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad");

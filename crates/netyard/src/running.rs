@@ -70,8 +70,7 @@ impl RunningLab {
     pub fn find(name: &LabName, store: &crate::store::Store) -> Result<Self> {
         match store.find(name)? {
             Some(connection) => Self::found(connection),
-            None => Err(Error::input("U003", format!("no lab `{name}` runs"))
-                .help("`netyard list` shows those that do; `netyard up FILE` makes one")),
+            None => Err(store.no_such_lab(name)),
         }
     }
 
@@ -206,6 +205,20 @@ impl RunningLab {
     pub fn set_link(&self, node: &NodeName, interface: &IfName, is_up: bool) -> Result<()> {
         let request = Request::SetLink { node: node.clone(), interface: interface.clone(), is_up };
         self.ask(&request).map(drop)
+    }
+
+    /// Sockets made inside nodes, in the order asked for.
+    ///
+    /// # Errors
+    /// Those of socket(2).
+    pub(crate) fn sockets(&self, wanted: &[(NodeName, SocketKind)]) -> Result<Vec<OwnedFd>> {
+        /// As many descriptors travel with one message (`SCM_MAX_FD` is 253).
+        const AT_ONCE: usize = 250;
+        let mut sockets = Vec::with_capacity(wanted.len());
+        for some in wanted.chunks(AT_ONCE) {
+            sockets.extend(self.ask(&Request::Sockets(some.to_vec()))?.1);
+        }
+        Ok(sockets)
     }
 
     /// The programs of the lab.

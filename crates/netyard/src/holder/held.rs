@@ -14,6 +14,7 @@ use crate::protocol::{Description, Entrance, Spec};
 use netyard_core::desired;
 use netyard_core::diff::diff;
 use netyard_core::lab::Lab;
+use netyard_core::labfile::nearest;
 use netyard_core::name::{IfName, NodeName};
 use netyard_core::state::{Namespace, Ns, Route, State};
 use netyard_core::step::Step;
@@ -117,8 +118,11 @@ impl HeldLab {
             && !known.bridges.iter().any(|b| b.name == *interface)
         {
             let names: Vec<&str> = known.interfaces.iter().map(|i| i.name.as_str()).collect();
-            return Err(Error::input("U005", format!("node `{node}` has no interface `{interface}`"))
-                .help(format!("it has {}", names.join(", "))));
+            let error = Error::input("U005", format!("node `{node}` has no interface `{interface}`"));
+            return Err(match names.as_slice() {
+                [] => error.note("it has no interface at all"),
+                names => error.help(format!("it has {}", names.join(", "))),
+            });
         }
         let ns = Ns::Node(node.clone());
         if !is_up {
@@ -302,6 +306,9 @@ fn copied(fd: &OwnedFd) -> Result<OwnedFd> {
 pub(crate) fn unknown_node(lab: &Lab, name: &str) -> Error {
     let error = Error::input("U004", format!("lab `{}` has no node `{name}`", lab.name));
     let names: Vec<&str> = lab.nodes.iter().map(|node| node.name.as_str()).collect();
+    if let Some(near) = nearest(name, names.iter().copied()) {
+        return error.help(format!("did you mean `{near}`?"));
+    }
     match names.as_slice() {
         [] => error,
         few if few.len() <= 12 => error.help(format!("its nodes are {}", few.join(", "))),
