@@ -9,8 +9,10 @@ use std::path::PathBuf;
 /// Small networks of real Linux kernel parts, from one file, as an ordinary user, gone without a trace.
 #[derive(Debug, Parser)]
 #[command(name = "netyard", version, about, disable_help_subcommand = true)]
-#[command(after_help = "Exit codes: 0 done, 1 an expectation failed, 2 bad input, 3 the kernel refused.\n\
-                        With one running lab its name may be left out.")]
+#[command(after_help = "Exit codes: 0 done, 1 an expectation failed, 2 bad input, 3 the kernel refused, \
+                        130 interrupted.\n\
+                        With one running lab its name may be left out; NETYARD_LAB or --lab names one of several.\n\
+                        `netyard explain CODE` tells more about an error.")]
 pub struct Args {
     /// The lab to work on, where several run
     #[arg(short, long, global = true, value_name = "NAME", add = Names::new(completion::labs))]
