@@ -62,9 +62,14 @@ fn rendered(picture: &Picture, args: &Diagram) -> String {
     if args.dot {
         return diagram::dot(picture);
     }
-    let width = args.width.unwrap_or_else(output::width).max(WIDTH_MIN);
+    drawn(picture, args.width.unwrap_or_else(output::width), args.ascii)
+}
+
+/// The picture as the terminal can show it.
+pub fn drawn(picture: &Picture, width: usize, is_ascii: bool) -> String {
+    let width = width.max(WIDTH_MIN);
     let theme = Theme::of_output();
     let painted = |paint: Paint, text: &str| theme.paint(Label::from(paint), text);
     let style = if theme == Theme::Plain { Style::Plain } else { Style::Painted(&painted) };
-    if args.ascii { diagram::ascii(picture, width, style) } else { diagram::unicode(picture, width, style) }
+    if is_ascii { diagram::ascii(picture, width, style) } else { diagram::unicode(picture, width, style) }
 }
