@@ -197,7 +197,9 @@ fn no_lab_is_without_a_test() {
 
 #[test]
 fn every_lab_says_what_there_is_to_see() {
-    for (place, name) in lab_names("").iter().map(|n| ("", n)).chain(lab_names("netem").iter().map(|n| ("netem", n))) {
+    for (place, name) in
+        lab_names("").iter().map(|n| ("", n)).chain(lab_names("netem").iter().map(|n| ("netem", n)))
+    {
         let text = &Case::from_gallery(place, name).text;
         let comment = text.lines().take_while(|line| line.starts_with('#')).count();
         assert!((3..=7).contains(&comment), "{name}: {comment} lines at the top");

@@ -15,12 +15,31 @@ use netyard_core::labfile::{Source, parse};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad")
 }
 
-fn wrong_files() -> Vec<(String, Source)> {
+/// A wrong file: its name without ending, its text, and what is wrong with it.
+struct Wrong {
+    name: String,
+    source: Source,
+    problems: Vec<Diagnostic>,
+}
+
+fn wrong_files() -> &'static [Wrong] {
+    static FILES: OnceLock<Vec<Wrong>> = OnceLock::new();
+    FILES.get_or_init(|| {
+        let read = |(name, source): (String, Source)| {
+            let problems = problems(&source);
+            Wrong { name, source, problems }
+        };
+        texts().into_iter().map(read).collect()
+    })
+}
+
+fn texts() -> Vec<(String, Source)> {
     let mut files: Vec<(String, Source)> = fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -48,10 +67,10 @@ fn report(source: &Source, problems: &[Diagnostic]) -> String {
 
 #[test]
 fn every_wrong_file_gets_its_report() {
-    let updates = option_env!("UPDATE").is_some() || std::env::var_os("UPDATE").is_some();
+    let updates = std::env::var_os("UPDATE").is_some();
     let mut different = Vec::new();
-    for (name, source) in wrong_files() {
-        let report = report(&source, &problems(&source));
+    for Wrong { name, source, problems } in wrong_files() {
+        let report = report(source, problems);
         let path = folder().join(format!("{name}.txt"));
         if updates {
             fs::write(&path, &report).unwrap();
@@ -65,8 +84,7 @@ fn every_wrong_file_gets_its_report() {
 #[test]
 fn the_wrong_files_show_most_codes() {
     let files = wrong_files();
-    let shown: BTreeSet<Code> =
-        files.iter().flat_map(|(_, source)| problems(source)).map(|p| p.code).collect();
+    let shown: BTreeSet<Code> = files.iter().flat_map(|file| &file.problems).map(|p| p.code).collect();
     // Sizes are tested with texts made for it below; refusals of the kernel do not come from a file.
     let elsewhere = |code: &Code| code.as_str().starts_with('K') || *code == Code::FileTooLarge;
     let missing: Vec<&str> =
@@ -77,9 +95,9 @@ fn the_wrong_files_show_most_codes() {
 
 #[test]
 fn each_file_is_named_after_what_it_shows() {
-    for (name, source) in wrong_files() {
+    for Wrong { name, problems, .. } in wrong_files() {
         let Some((code, _)) = name.split_once('-') else { panic!("{name}") };
-        let codes: Vec<&str> = problems(&source).iter().map(|problem| problem.code.as_str()).collect();
+        let codes: Vec<&str> = problems.iter().map(|problem| problem.code.as_str()).collect();
         match code {
             "many" => assert!(codes.len() > 2, "{name}: {codes:?}"),
             // No fault may bring reports of its own consequences.

@@ -246,13 +246,13 @@ impl NodeChild {
 fn text(text: &OsStr) -> Result<CString> {
     CString::new(text.as_bytes().to_vec()).map_err(|error| {
         let shown = OsString::from_vec(error.into_vec());
-        Error::input("L091", format!("{} has a zero byte in it", shown.display()))
+        Error::input("U008", format!("{} has a zero byte in it", shown.display()))
     })
 }
 
 fn not_started(program: &OsStr, error: &LaunchError) -> Error {
     if error.is_program {
-        return Error::input("L097", format!("cannot execute `{}`: {}", program.display(), error.source))
+        return Error::input("U006", format!("cannot execute `{}`: {}", program.display(), error.source))
             .help("is it installed, and is it in PATH?");
     }
     Error::io(format!("cannot {}", error.doing), &error.source)

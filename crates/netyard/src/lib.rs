@@ -51,6 +51,7 @@ pub mod protocol;
 mod ready;
 mod request;
 pub mod running;
+pub mod show;
 pub mod store;
 pub mod up;
 mod wire;
@@ -62,6 +63,10 @@ pub use error::{Error, ErrorKind, Result};
 pub use netyard_kernel::process::ExitStatus;
 pub use node::{Link, Node};
 pub use running::RunningLab;
+
+#[cfg(test)]
+#[path = "../tests/support/lab.rs"]
+mod test_lab;
 
 #[cfg(feature = "test-userns")]
 netyard_kernel::userns_entry!();

@@ -28,8 +28,7 @@ fn expectation(tree: &Tree, problems: &mut Problems) -> Option<ExpectDecl> {
     let from = match fields.get("from") {
         Some(tree) => problems.words(tree, "a node, a group or `all`"),
         None => {
-            let problem = Diagnostic::new(Code::MissingKey, tree.span).label("no `from`");
-            problems.push(problem.help("say which node does it, for example `from: pc`"));
+            fields.missing("from", tree.span, "say which node does it, for example `from: pc`");
             Vec::new()
         }
     };
@@ -313,8 +312,7 @@ fn throughput(tree: &Tree, fields: &mut Fields<'_>, problems: &mut Problems) -> 
     let rate = match fields.get("rate") {
         Some(tree) => rate(tree, problems),
         None => {
-            let problem = Diagnostic::new(Code::MissingKey, tree.span).label("no `rate`");
-            problems.push(problem.help("for example `rate: 10mbit +-5%`"));
+            fields.missing("rate", tree.span, "for example `rate: 10mbit +-5%`");
             None
         }
     };

@@ -70,11 +70,6 @@ pub(crate) fn list(tree: &Tree, problems: &mut Problems) -> Vec<NatDecl> {
     all
 }
 
-fn missing(key: &str, span: Span, example: &str, problems: &mut Problems) {
-    let problem = Diagnostic::new(Code::MissingKey, span).label(format!("no `{key}`"));
-    problems.push(problem.help(format!("for example `{example}`")));
-}
-
 fn snat(tree: &Tree, problems: &mut Problems) -> Option<NatDecl> {
     let mut fields = problems.fields(tree, "a map such as `{ from: lan, out: isp, to: 10.138.0.3 }`")?;
     let from = fields.get("from").map(|t| problems.words(t, SOURCE)).unwrap_or_default();
@@ -82,7 +77,7 @@ fn snat(tree: &Tree, problems: &mut Problems) -> Option<NatDecl> {
     let to_tree = fields.get("to");
     let to = to_tree.and_then(|t| problems.address(t).map(|a| At::new(a, t.span)));
     if to_tree.is_none() {
-        missing("to", tree.span, "to: 10.138.0.3", problems);
+        fields.missing("to", tree.span, "for example `to: 10.138.0.3`");
     }
     fields.finish(problems);
     to.map(|to| NatDecl::Snat { span: tree.span, from, out, to })
@@ -93,7 +88,7 @@ fn port_forward(tree: &Tree, problems: &mut Problems) -> Option<NatDecl> {
     let ports_tree = fields.either("port", "ports", problems);
     let ports = ports_tree.map(|tree| ports(tree, problems)).unwrap_or_default();
     if ports_tree.is_none() {
-        missing("port", tree.span, "port: 80", problems);
+        fields.missing("port", tree.span, "for example `port: 80`");
     }
     let protocol_tree = fields.either("protocol", "protocols", problems);
     let protocols = protocol_tree.map(|t| transport(t, problems)).unwrap_or(vec![Protocol::Tcp]);
@@ -101,7 +96,7 @@ fn port_forward(tree: &Tree, problems: &mut Problems) -> Option<NatDecl> {
     let to_tree = fields.get("to");
     let to = to_tree.and_then(|t| target(t, problems));
     if to_tree.is_none() {
-        missing("to", tree.span, "to: web:8080", problems);
+        fields.missing("to", tree.span, "for example `to: web:8080`");
     }
     let hairpin = fields.get("hairpin").and_then(|t| problems.switch(t)).unwrap_or(false);
     fields.finish(problems);

@@ -381,8 +381,7 @@ fn program(name: Option<Word>, tree: &Tree, problems: &mut Problems) -> Option<P
     let mut fields = problems.fields(tree, "a command")?;
     let command = fields.get("command");
     if command.is_none() {
-        let problem = Diagnostic::new(Code::MissingKey, tree.span).label("no `command`");
-        problems.push(problem.help("for example `command: nginx -g 'daemon off;'`"));
+        fields.missing("command", tree.span, "for example `command: nginx -g 'daemon off;'`");
     }
     let mut decl = plain(command.and_then(|tree| argv(tree, problems)).unwrap_or_default());
     if let Some(tree) = fields.get("name") {

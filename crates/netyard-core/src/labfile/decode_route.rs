@@ -75,8 +75,8 @@ fn long(tree: &Tree, problems: &mut Problems) -> Option<RouteDecl> {
             problems.text(tree, "a destination").and_then(|text| destination(text, tree.span, problems))
         }
         None => {
-            let problem = Diagnostic::new(Code::MissingKey, tree.span).label("no `to`");
-            problems.push(problem.help("a route begins with its destination, for example `to: default`"));
+            let help = "a route begins with its destination, for example `to: default`";
+            fields.missing("to", tree.span, help);
             None
         }
     };
@@ -257,7 +257,7 @@ fn neighbour(tree: &Tree, problems: &mut Problems) -> Option<NeighbourDecl> {
     let to: Option<Word> = match fields.get("to") {
         Some(tree) => problems.word(tree, "an address or a node"),
         None => {
-            problems.push(Diagnostic::new(Code::MissingKey, tree.span).label("no `to`"));
+            fields.missing("to", tree.span, "for example `to: 10.0.0.2`");
             None
         }
     };

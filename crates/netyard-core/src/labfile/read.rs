@@ -22,6 +22,7 @@ pub(crate) struct Fields<'t> {
     pub span: Span,
     entries: &'t [Entry],
     known: Vec<&'static str>,
+    missing: Vec<Diagnostic>,
 }
 
 impl<'t> Fields<'t> {
@@ -71,12 +72,23 @@ impl<'t> Fields<'t> {
         !misspelt.is_empty()
     }
 
+    /// Notes that a key is missing. An unknown key in its place is probably it, misspelt: then only that is reported.
+    pub(crate) fn missing(&mut self, key: &str, span: Span, help: &str) {
+        let problem = Diagnostic::new(Code::MissingKey, span).label(format!("no `{key}`"));
+        self.missing.push(problem.help(help));
+    }
+
     /// Reports the keys that nobody asked for.
     pub(crate) fn finish(self, problems: &mut Problems) {
+        let mut has_unknown = false;
         for entry in self.entries {
             if !self.known.contains(&entry.key.as_str()) {
+                has_unknown = true;
                 problems.unknown_key(&entry.key, entry.key_span, &self.known);
             }
+        }
+        if !has_unknown {
+            self.missing.into_iter().for_each(|problem| problems.push(problem));
         }
     }
 }
@@ -133,7 +145,9 @@ impl Problems {
     /// A map.
     pub(crate) fn fields<'t>(&mut self, tree: &'t Tree, wanted: &str) -> Option<Fields<'t>> {
         match &tree.value {
-            Value::Map(entries) => Some(Fields { span: tree.span, entries, known: Vec::new() }),
+            Value::Map(entries) => {
+                Some(Fields { span: tree.span, entries, known: Vec::new(), missing: Vec::new() })
+            }
             _ => {
                 self.wrong_type(tree, wanted);
                 None

@@ -5,7 +5,7 @@
 
 use super::expand::{NODES_MAX, names};
 use super::inherit::{Groups, NodeNames};
-use super::read::Problems;
+use super::read::{Problems, bad_address};
 use super::shape::ShapingDecl;
 use super::syntax::{FileDecl, NodeDecl, SegmentKind, Word};
 use super::{
@@ -329,7 +329,10 @@ impl Draft {
     /// The node of a name; an unknown one is reported.
     pub(crate) fn find_node(&self, name: &str, span: Span, problems: &mut Problems) -> Option<usize> {
         let found = self.node_index.get(name).copied();
-        if found.is_none() && !self.may_be_node(name) {
+        let is_numeric = name.contains('.') && name.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        if found.is_none() && (is_numeric || name.contains(['/', ':'])) {
+            problems.push(bad_address(name, span));
+        } else if found.is_none() && !self.may_be_node(name) {
             let known = self.nodes.iter().map(|draft| draft.node.name.as_str());
             problems.unknown(Code::UnknownMember, name, span, known);
         }
@@ -396,7 +399,7 @@ pub(crate) fn bad_name(code: Code, name: &str, span: Span, error: &NameError) ->
 }
 
 /// Most values of all nodes together, each node of a range counted.
-const WEIGHT_MAX: usize = 5_000_000;
+const WEIGHT_MAX: usize = 1_000_000;
 
 /// The MTU of Ethernet (linux/if_ether.h `ETH_DATA_LEN`).
 const MTU: u32 = 1500;

@@ -1,9 +1,14 @@
 //! "Did you mean": the known word nearest to a wrong one.
 
 /// The candidate with the fewest edits to `word`, if they are few for its length.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+///
+/// ```
+/// use netyard_core::labfile::nearest;
+/// assert_eq!(nearest("pritner", ["pc", "printer"]), Some("printer"));
+/// ```
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = normal(word);
-    let edits_max = (wanted.chars().count() / 3).clamp(1, 3);
+    let edits_max = (wanted.chars().count() / 3).min(3);
     let near = candidates.into_iter().filter_map(|candidate| {
         let edits = if normal(candidate) == wanted { 0 } else { edits(&wanted, candidate, edits_max)? };
         Some((edits, candidate))
@@ -60,5 +65,6 @@ mod tests {
         assert_eq!(nearest("seen_as", known), Some("seen-as"));
         assert_eq!(nearest("Links", known), Some("links"));
         assert_eq!(nearest("quux", known), None);
+        assert_eq!(nearest("ip", ["up", "in"]), None);
     }
 }
