@@ -5,6 +5,7 @@
 
 pub mod entry;
 pub mod fds;
+pub mod feature;
 pub mod holder;
 pub mod limit;
 pub mod lock;

@@ -293,3 +293,55 @@ pub fn icmp_type_word(protocol: Protocol, number: u8) -> Option<&'static str> {
     let words: &[(u8, &str)] = if protocol == Protocol::Icmpv6 { &icmpv6 } else { &icmp };
     words.iter().find(|(n, _)| *n == number).map(|(_, word)| *word)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_written_as_nft_lists_it() {
+        let port = Match::DestinationPort(Protocol::Tcp, 80.into());
+        let rule = |matches: &[Match], counts, action| Rule { matches: matches.to_vec(), counts, action };
+        let chain = |name: &str, base, rules| Chain { name: name.into(), base, rules };
+        let base = |kind, hook, priority| Some(BaseChain { kind, hook, priority, policy: Policy::Accept });
+        let from = Match::Source("10.0.0.7/24".parse().unwrap());
+        let star = Match::InterfaceIn("lan*".parse().unwrap());
+        let mut table = Table {
+            family: Family::Inet,
+            name: "home".into(),
+            chains: vec![
+                chain(
+                    "out",
+                    base(ChainKind::Nat, Hook::Postrouting, 105),
+                    vec![
+                        rule(&[from.clone()], true, Action::Masquerade),
+                        rule(&[from], false, Action::Reject),
+                    ],
+                ),
+                chain(
+                    "in",
+                    base(ChainKind::Nat, Hook::Prerouting, -100),
+                    vec![rule(&[star, port.clone()], false, Action::Dnat("10.0.0.1:0".parse().unwrap()))],
+                ),
+                chain("other", None, vec![rule(&[], false, Action::Jump("more".into()))]),
+            ],
+        };
+        let text = "table inet home {\n\
+            \tchain out {\n\
+            \t\ttype nat hook postrouting priority srcnat + 5; policy accept;\n\
+            \t\tip saddr 10.0.0.0/24 counter masquerade\n\
+            \t\tip saddr 10.0.0.0/24 reject with icmp port-unreachable\n\
+            \t}\n\n\
+            \tchain in {\n\
+            \t\ttype nat hook prerouting priority dstnat; policy accept;\n\
+            \t\tiifname \"lan\\*\" tcp dport 80 dnat ip to 10.0.0.1\n\
+            \t}\n\n\
+            \tchain other {\n\
+            \t\tjump more\n\
+            \t}\n\
+            }\n";
+        assert_eq!(table.to_string(), text);
+        table.family = Family::Ip;
+        assert!(table.to_string().contains("tcp dport 80 dnat to 10.0.0.1\n"));
+    }
+}

@@ -151,7 +151,8 @@ const NFGENMSG_LEN: usize = 4;
 
 /// Reads the tracked connections of the socket's network namespace (a socket of `Protocol::Netfilter`).
 ///
-/// Looking does not switch tracking on. The table goes on changing meanwhile: a connection may be missing or be told of
+/// Looking does not switch tracking on. It takes about 10 ms with 262,144 buckets (`net.netfilter.nf_conntrack_buckets`),
+/// even without entries: all namespaces share one table, which is walked. The table goes on changing meanwhile: a connection may be missing or be told of
 /// twice. Same as `conntrack -L`.
 ///
 /// ```no_run

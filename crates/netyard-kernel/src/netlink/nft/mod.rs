@@ -31,6 +31,7 @@ const NFT_MSG_NEWTABLE: u16 = 0;
 const NFT_MSG_DELTABLE: u16 = 2;
 const NFT_MSG_NEWCHAIN: u16 = 3;
 const NFT_MSG_NEWRULE: u16 = 6;
+const NLM_F_EXCL: u16 = 0x200;
 const NLM_F_CREATE: u16 = 0x400;
 const NLM_F_APPEND: u16 = 0x800;
 /// `NFT_TABLE_F_OWNER`, since Linux 5.12.
@@ -38,7 +39,8 @@ const NFT_TABLE_F_OWNER: u32 = 2;
 
 /// Puts a table in place of the one of its name, if there is one, in one transaction.
 ///
-/// Packets meet either the old table or the new one. Nothing has changed when the kernel refuses any part. Reading the
+/// Packets meet either the old table or the new one. Where a table was replaced, closing the socket takes 8 to 24 ms;
+/// where none was there, it takes none. Nothing has changed when the kernel refuses any part. Reading the
 /// table back gives [`Table::canonical`]. Same as `nft -f` of
 /// `add table F T; delete table F T; table F T { ... }`.
 ///
@@ -79,19 +81,49 @@ pub fn replace_table_owned(socket: &mut Socket, table: &Table) -> Result<(), Ref
 pub fn delete_table(socket: &mut Socket, family: Family, name: &str) -> Result<(), Refusal> {
     let mut messages = Messages::new();
     put_frame(&mut messages, NFNL_MSG_BATCH_BEGIN);
-    put_table(&mut messages, NFT_MSG_DELTABLE, family, name, 0);
+    put_table(&mut messages, NFT_MSG_DELTABLE, family, name, 0, 0);
     put_frame(&mut messages, NFNL_MSG_BATCH_END);
     send(socket, &mut messages)
 }
 
 fn replace(socket: &mut Socket, table: &Table, flags: u32) -> Result<(), Refusal> {
+    let is_there = table_exists(socket, table)?;
+    let refusal = match put_whole(socket, table, flags, is_there) {
+        Err(refusal) if refusal.errno == libc::EEXIST && !is_there => refusal,
+        outcome => return outcome,
+    };
+    // Another process may have added it in between.
+    if table_exists(socket, table)? { put_whole(socket, table, flags, true) } else { Err(refusal) }
+}
+
+/// Whether there is a table of this name.
+///
+/// To delete one that is not there would do no harm, if it is added before; but after any deletion the kernel keeps
+/// the process that closes the socket waiting until all packets under way have passed: 8 to 24 ms, where adding a
+/// table takes 20 us (net/netfilter/nf_tables_api.c, `nft_rcv_nl_event`).
+fn table_exists(socket: &mut Socket, table: &Table) -> Result<bool, Refusal> {
+    const NFT_MSG_GETTABLE: u16 = 1;
+    let mut messages = Messages::new();
+    put_table(&mut messages, NFT_MSG_GETTABLE, table.family, &table.name, 0, 0);
+    match socket.request(&mut messages) {
+        Ok(_) => Ok(true),
+        Err(refusal) if refusal.errno == libc::ENOENT => Ok(false),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// Sends the transaction that puts the table in place of the one that is there, or where none is.
+fn put_whole(socket: &mut Socket, table: &Table, flags: u32, is_there: bool) -> Result<(), Refusal> {
     let mut messages = Messages::new();
     check_names(&messages, table)?;
     put_frame(&mut messages, NFNL_MSG_BATCH_BEGIN);
-    // Deleting what is not there is an error; adding what is there is not.
-    put_table(&mut messages, NFT_MSG_NEWTABLE, table.family, &table.name, flags);
-    put_table(&mut messages, NFT_MSG_DELTABLE, table.family, &table.name, 0);
-    put_table(&mut messages, NFT_MSG_NEWTABLE, table.family, &table.name, flags);
+    let (family, name) = (table.family, table.name.as_str());
+    if is_there {
+        // It may have been deleted meanwhile: deleting what is not there is an error; adding what is there is not.
+        put_table(&mut messages, NFT_MSG_NEWTABLE, family, name, NLM_F_CREATE, flags);
+        put_table(&mut messages, NFT_MSG_DELTABLE, family, name, 0, 0);
+    }
+    put_table(&mut messages, NFT_MSG_NEWTABLE, family, name, NLM_F_CREATE | NLM_F_EXCL, flags);
     // All chains come before the first rule: a rule may jump to any of them.
     for chain in &table.chains {
         put_chain(&mut messages, table, chain)?;
@@ -159,10 +191,10 @@ fn begin(messages: &mut Messages, kind: u16, flags: u16, family: Family) -> Mess
     messages.begin(SUBSYSTEM << 8 | kind, flags, &[nfproto(family), 0, 0, 0])
 }
 
-fn put_table(messages: &mut Messages, kind: u16, family: Family, name: &str, flags: u32) {
+fn put_table(messages: &mut Messages, kind: u16, family: Family, name: &str, how: u16, flags: u32) {
     const NFTA_TABLE_NAME: u16 = 1;
     const NFTA_TABLE_FLAGS: u16 = 2;
-    let mut message = begin(messages, kind, NLM_F_CREATE * u16::from(kind == NFT_MSG_NEWTABLE), family);
+    let mut message = begin(messages, kind, how, family);
     message.put_str(NFTA_TABLE_NAME, name);
     if flags != 0 {
         message.put_be32(NFTA_TABLE_FLAGS, flags);
