@@ -20,6 +20,7 @@ pub fn explain(code: &str) -> Option<&'static str> {
         b'R' => include_str!("explain/r.md"),
         b'F' => include_str!("explain/f.md"),
         b'E' => include_str!("explain/e.md"),
+        b'U' => include_str!("explain/u.md"),
         _ => include_str!("explain/k.md"),
     };
     let start = book.find(&format!("# {name}: "))?;
@@ -56,7 +57,7 @@ mod tests {
             assert_eq!(text.lines().next(), Some(&*format!("# {code}: {}", code.title())));
             assert!(text.lines().count() > 2, "{code}");
         }
-        assert_eq!(explain("X999"), None);
+        assert_eq!(explain("X99"), None);
         assert_eq!(explain("# "), None);
     }
 

@@ -20,5 +20,6 @@ pub mod report;
 pub mod schema;
 pub mod script;
 pub mod shaping;
+pub mod show;
 pub mod state;
 pub mod step;

@@ -56,6 +56,20 @@ pub fn create(owner: Option<BorrowedFd<'_>>, sysctls: &[Vec<Sysctl>]) -> io::Res
     }
 }
 
+/// Moves the calling thread into a network namespace of its own and returns the one that it leaves.
+/// Same as `unshare --net`.
+///
+/// # Errors
+/// Those of open(2) and unshare(2).
+pub fn leave() -> io::Result<OwnedFd> {
+    let left = std::fs::File::open("/proc/thread-self/ns/net")?;
+    // SAFETY: unshare(2) takes no pointers; CLONE_NEWNET changes nothing that memory safety depends on.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(left.into())
+}
+
 struct Write {
     path: CString,
     value: CString,

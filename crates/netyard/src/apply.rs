@@ -205,6 +205,12 @@ impl<'a, F: FnMut(usize)> Execution<'a, F> {
             Step::DeleteNamespace { ns } => self.delete_namespace(ns),
             Step::SetChecksums { ns, name, fills } => self.set_checksums(ns, name, *fills),
             Step::SetSysctl { ns, key, value } => self.set_sysctl(ns, key, value),
+            Step::ReplaceTable { ns, table } if self.namespaces.is_adopted(ns) => {
+                self.owned_tables(|socket| nft::replace_table_owned(socket, table))
+            }
+            Step::DeleteTable { ns, family, name } if self.namespaces.is_adopted(ns) => {
+                self.owned_tables(|socket| nft::delete_table(socket, *family, name))
+            }
             Step::ReplaceTable { ns, table } => {
                 self.netfilter(ns, |socket| nft::replace_table(socket, table))
             }
@@ -239,6 +245,11 @@ impl<'a, F: FnMut(usize)> Execution<'a, F> {
     /// The links go first: the kernel takes down a namespace some time after its last descriptor is closed, and the
     /// names of the peers that are bridge ports elsewhere would stay taken until then.
     fn delete_namespace(&mut self, ns: &Ns) -> Result<(), Failure> {
+        if self.namespaces.is_adopted(ns) {
+            self.namespaces.forget(ns);
+            self.traveller.forget();
+            return Ok(());
+        }
         let open = self.namespaces.open.get_mut(ns).ok_or_else(|| request::no_namespace(ns))?;
         let socket = open.route(self.traveller)?;
         for left in link::dump(socket)?.into_iter().filter(|link| !link.is_loopback()) {
@@ -251,7 +262,7 @@ impl<'a, F: FnMut(usize)> Execution<'a, F> {
                 result => result?,
             }
         }
-        self.namespaces.open.remove(ns);
+        self.namespaces.forget(ns);
         self.traveller.forget();
         Ok(())
     }
@@ -276,6 +287,14 @@ impl<'a, F: FnMut(usize)> Execution<'a, F> {
         let open = self.namespaces.open.get(ns).ok_or_else(|| request::no_namespace(ns))?;
         let mut socket = open.socket(self.traveller, Protocol::Netfilter)?;
         Ok(change(&mut socket)?)
+    }
+
+    fn owned_tables(
+        &mut self,
+        change: impl FnOnce(&mut Socket) -> Result<(), Refusal>,
+    ) -> Result<(), Failure> {
+        let socket = self.namespaces.owner_of_tables(self.traveller)?;
+        Ok(change(socket)?)
     }
 
     fn error(&self, index: usize, Failure { errno, message }: Failure) -> ApplyError {

@@ -116,7 +116,11 @@ impl<'a> NodeCommand<'a> {
         for (source, target) in &entrance.binds {
             mounts.push(Mount::Bind { source: text(source.as_os_str())?, target: text(target.as_os_str())? });
         }
-        mounts.push(Mount::Sysfs);
+        // Among all nodes `ip -n NODE` mounts the node's own sysfs, which the kernel refuses (EBUSY) over one of the same
+        // namespace that is locked in place.
+        if self.node.is_some() {
+            mounts.push(Mount::Sysfs);
+        }
         let launch = Launch {
             argv: self.argv.iter().map(|word| text(word)).collect::<Result<_>>()?,
             env: self.environment(&entrance)?,
@@ -242,13 +246,13 @@ impl NodeChild {
 fn text(text: &OsStr) -> Result<CString> {
     CString::new(text.as_bytes().to_vec()).map_err(|error| {
         let shown = OsString::from_vec(error.into_vec());
-        Error::input("L091", format!("{} has a zero byte in it", shown.display()))
+        Error::input("U008", format!("{} has a zero byte in it", shown.display()))
     })
 }
 
 fn not_started(program: &OsStr, error: &LaunchError) -> Error {
     if error.is_program {
-        return Error::input("L097", format!("cannot execute `{}`: {}", program.display(), error.source))
+        return Error::input("U006", format!("cannot execute `{}`: {}", program.display(), error.source))
             .help("is it installed, and is it in PATH?");
     }
     Error::io(format!("cannot {}", error.doing), &error.source)

@@ -90,7 +90,7 @@ impl AsFd for Connection {
 fn gone(error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-            Error::kernel("K010", "the lab's holder process has ended")
+            Error::kernel("K009", "the lab's holder process has ended")
                 .help("the lab is gone with it; `netyard up FILE` builds it again")
         }
         _ => Error::io("cannot speak to the lab's holder process", error),
@@ -100,6 +100,6 @@ fn gone(error: &io::Error) -> Error {
 /// The answer was not one of those that the request has.
 #[must_use]
 pub fn unexpected(reply: &Reply) -> Error {
-    Error::kernel("K011", format!("the lab's holder answered something else than was asked: {reply:?}"))
+    Error::kernel("K010", format!("the lab's holder answered something else than was asked: {reply:?}"))
         .help("is it of another version of netyard? `netyard down` and `netyard up` make a new one")
 }

@@ -54,7 +54,7 @@ impl Lab {
     pub fn from_file(path: &Path, style: Style) -> Result<Self> {
         let name = path.display().to_string();
         let unreadable = |error: &std::io::Error| {
-            Error::input("L098", format!("cannot read {name}: {error}"))
+            Error::input("U007", format!("cannot read {name}: {error}"))
                 .help("give the path of a lab file, or `-` for standard input")
         };
         if path == Path::new("-") {
@@ -153,6 +153,7 @@ impl Lab {
             file: self.file.clone(),
             folder: self.folder.clone(),
             home: std::env::var_os("HOME").map(PathBuf::from),
+            allows_host: self.allows_host,
             fail_at: self.fail_at,
         }
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 /// What kind of failure it is; decides the exit code of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,8 +17,14 @@ pub enum ErrorKind {
 }
 
 /// A failure: what was being done, to which object, the kernel's own words, and what to do about it.
+///
+/// One pointer wide, so that results stay small; the facts are in [`Details`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Error {
+pub struct Error(Box<Details>);
+
+/// The facts of a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Details {
     /// What kind of failure it is.
     pub kind: ErrorKind,
     /// Code for `netyard explain`.
@@ -52,7 +59,8 @@ impl Error {
     }
 
     fn new(kind: ErrorKind, code: &str, title: impl Into<String>) -> Self {
-        Self { kind, code: code.into(), title: title.into(), notes: Vec::new(), help: None, report: None }
+        let (code, title) = (code.into(), title.into());
+        Self(Box::new(Details { kind, code, title, notes: Vec::new(), help: None, report: None }))
     }
 
     /// Adds a fact.
@@ -67,6 +75,19 @@ impl Error {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+}
+
+impl Deref for Error {
+    type Target = Details;
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
+impl DerefMut for Error {
+    fn deref_mut(&mut self) -> &mut Details {
+        &mut self.0
     }
 }
 

@@ -51,6 +51,7 @@ pub mod protocol;
 mod ready;
 mod request;
 pub mod running;
+pub mod show;
 pub mod store;
 pub mod up;
 mod wire;

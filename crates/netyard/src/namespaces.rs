@@ -19,6 +19,16 @@ pub struct Namespaces {
     /// that a veth and its peer tell each other apart by it, and the kernel reports their carrier at once (it puts
     /// off what it takes for no change of another link, net/core/link_watch.c).
     next_index: u32,
+    /// The machine's own namespace, where the lab has a node of kind `host`.
+    adopted: Option<Adopted>,
+}
+
+/// A namespace that the lab uses and has not made: nothing that is not the lab's is touched there.
+#[derive(Debug)]
+struct Adopted {
+    ns: Ns,
+    /// Owns the lab's table: the kernel removes it when this socket closes, however that comes.
+    tables: Option<Socket>,
 }
 
 /// One open namespace.
@@ -33,13 +43,43 @@ impl Namespaces {
     /// No namespace yet. New ones will belong to `userns`, or to that of the caller.
     #[must_use]
     pub fn new(userns: Option<OwnedFd>) -> Self {
-        Self { open: BTreeMap::new(), userns, next_index: link::LOOPBACK + 1 }
+        Self { open: BTreeMap::new(), userns, next_index: link::LOOPBACK + 1, adopted: None }
     }
 
     /// Takes in a namespace that was made elsewhere. [`crate::live::read`] learns its links.
     pub fn insert(&mut self, ns: Ns, fd: OwnedFd, route: Option<Socket>) {
         let links = HashMap::from([(loopback(), link::LOOPBACK)]);
         self.open.insert(ns, Open { fd, route, links });
+    }
+
+    /// Takes in the machine's own namespace. Of what is in it, only what the lab makes is ever changed.
+    pub fn adopt(&mut self, ns: Ns, fd: OwnedFd) {
+        self.insert(ns.clone(), fd, None);
+        self.adopted = Some(Adopted { ns, tables: None });
+    }
+
+    /// Whether the namespace is the machine's own.
+    #[must_use]
+    pub fn is_adopted(&self, ns: &Ns) -> bool {
+        self.adopted.as_ref().is_some_and(|adopted| adopted.ns == *ns)
+    }
+
+    /// The socket that owns the lab's tables in the machine's own namespace.
+    pub(crate) fn owner_of_tables(&mut self, traveller: &mut Traveller) -> io::Result<&mut Socket> {
+        let adopted = self.adopted.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        if adopted.tables.is_none() {
+            let open = self.open.get(&adopted.ns).ok_or(io::ErrorKind::NotFound)?;
+            adopted.tables = Some(open.socket(traveller, Protocol::Netfilter)?);
+        }
+        adopted.tables.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Gives a namespace up. The machine's own stays as it is, less the lab's tables.
+    pub(crate) fn forget(&mut self, ns: &Ns) {
+        self.open.remove(ns);
+        if self.is_adopted(ns) {
+            self.adopted = None;
+        }
     }
 
     /// The descriptor of a namespace.

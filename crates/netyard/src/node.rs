@@ -56,7 +56,7 @@ impl<'a> Node<'a> {
             return result;
         }
         let mut result = result;
-        result.code = "K023".into();
+        result.code = "K013".into();
         if let Some(refusal) = crate::test_userns_refusal() {
             return result
                 .note(format!("the feature `test-userns` is on, but the kernel refused: {refusal}"));
@@ -152,7 +152,7 @@ impl<'a> Link<'a> {
     pub(crate) fn of(lab: &'a RunningLab, node: &str, interface: &str) -> Result<Self> {
         let node = lab.node(node)?.name;
         let interface = IfName::new(interface).map_err(|error| {
-            Error::input("N003", format!("`{interface}` is not the name of an interface: {error}"))
+            Error::input("N012", format!("`{interface}` is not the name of an interface: {error}"))
         })?;
         Ok(Self { lab, node, interface })
     }

@@ -92,6 +92,8 @@ pub struct Spec {
     pub folder: PathBuf,
     /// The caller's home folder, hidden from the lab's programs.
     pub home: Option<PathBuf>,
+    /// Whether a node may be the machine itself.
+    pub allows_host: bool,
     /// The change to the kernel that shall fail, for tests.
     pub fail_at: Option<usize>,
 }

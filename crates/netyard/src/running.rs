@@ -70,8 +70,7 @@ impl RunningLab {
     pub fn find(name: &LabName, store: &crate::store::Store) -> Result<Self> {
         match store.find(name)? {
             Some(connection) => Self::found(connection),
-            None => Err(Error::input("L095", format!("no lab `{name}` runs"))
-                .help("`netyard list` shows those that do; `netyard up FILE` makes one")),
+            None => Err(store.no_such_lab(name)),
         }
     }
 
@@ -208,6 +207,20 @@ impl RunningLab {
         self.ask(&request).map(drop)
     }
 
+    /// Sockets made inside nodes, in the order asked for.
+    ///
+    /// # Errors
+    /// Those of socket(2).
+    pub(crate) fn sockets(&self, wanted: &[(NodeName, SocketKind)]) -> Result<Vec<OwnedFd>> {
+        /// As many descriptors travel with one message (`SCM_MAX_FD` is 253).
+        const AT_ONCE: usize = 250;
+        let mut sockets = Vec::with_capacity(wanted.len());
+        for some in wanted.chunks(AT_ONCE) {
+            sockets.extend(self.ask(&Request::Sockets(some.to_vec()))?.1);
+        }
+        Ok(sockets)
+    }
+
     /// The programs of the lab.
     ///
     /// # Errors
@@ -269,7 +282,7 @@ impl RunningLab {
         let show = |file: &Option<std::path::PathBuf>| {
             file.as_ref().map_or_else(String::new, |f| f.display().to_string())
         };
-        Err(Error::input("L096", format!("another lab `{}` is up", self.name))
+        Err(Error::input("U002", format!("another lab `{}` is up", self.name))
             .note(format!("it is from {}, this one from {}", show(&running), show(&spec.file)))
             .help(format!(
                 "`netyard down {}` removes it; or give this one another name with `lab:`",

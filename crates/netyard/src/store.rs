@@ -6,6 +6,7 @@
 
 use crate::connection::Connection;
 use crate::error::{Error, Result};
+use netyard_core::labfile::nearest;
 use netyard_core::name::LabName;
 use netyard_kernel::lock::RangeLock;
 use rustix::fs::{Mode, OFlags};
@@ -124,6 +125,24 @@ impl Store {
         Ok(names)
     }
 
+    /// That no lab of this name runs, with the nearest name that does.
+    #[must_use]
+    pub fn no_such_lab(&self, name: &LabName) -> Error {
+        let error = Error::input("U003", format!("no lab `{name}` runs"));
+        let labs = self.labs().unwrap_or_default();
+        match nearest(name.as_str(), labs.iter().map(LabName::as_str)) {
+            Some(near) => error.help(format!("did you mean `{near}`?")),
+            None if labs.is_empty() => error.help("`netyard up FILE` makes one"),
+            None => error.help("`netyard list` shows those that do"),
+        }
+    }
+
+    /// The folders in which labs are looked for, the one that new labs go to first.
+    #[must_use]
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
     /// Removes the lab's socket; the caller holds the lab's lock.
     pub fn forget(&self, lab: &LabName) {
         for folder in self.folders.iter().filter(|folder| is_ours(folder)) {
@@ -142,7 +161,7 @@ impl Store {
                 Err(error) => refusals.push(format!("{}: {error}", folder.display())),
             }
         }
-        let error = Error::input("K012", "there is no folder for the sockets of running labs")
+        let error = Error::input("U012", "there is no folder for the sockets of running labs")
             .help("set XDG_RUNTIME_DIR or HOME to a folder of your own");
         Err(refusals.into_iter().fold(error, Error::note))
     }
@@ -197,7 +216,7 @@ fn lock(folder: &Path, lab: &LabName) -> Result<RangeLock> {
         if start.elapsed() > LOCK_WAIT {
             let who = owner
                 .map_or_else(|| "another process".to_owned(), |(pid, name)| format!("pid {pid} ({name})"));
-            return Err(Error::input("L090", format!("{who} is working on lab `{lab}`"))
+            return Err(Error::input("U001", format!("{who} is working on lab `{lab}`"))
                 .help("wait until it is done, or end that process"));
         }
         std::thread::sleep(pause);

@@ -5,6 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{Reply, Request, Spec};
 use crate::running::RunningLab;
 use crate::store::{Claim, Store};
+use netyard_core::lab::{Node, NodeKind};
 use netyard_core::name::LabName;
 use netyard_core::step::Step;
 use netyard_kernel::process::{self, HolderOptions, HolderProcess};
@@ -50,14 +51,18 @@ pub fn up_private(spec: Spec, on_step: OnStep<'_>) -> Result<RunningLab> {
 }
 
 fn start(spec: Spec, claim: Option<Claim>, on_step: OnStep<'_>) -> Result<RunningLab> {
-    let map = if rustix::process::geteuid().is_root() && IdMap::of_self().is_none() {
+    let host = host_node(&spec)?;
+    let map = if host.is_some() {
+        // The machine's own namespace obeys only those who are root of the machine.
+        None
+    } else if is_root_of_machine() {
         // Root of the machine is not root of its labs: they get ids that own nothing.
-        IdMap::unprivileged()
+        Some(IdMap::unprivileged())
     } else {
-        IdMap::own()
+        Some(IdMap::own())
     };
     let listener = claim.as_ref().map(|claim| claim.socket.as_fd());
-    let options = HolderOptions { listener, map: Some(map), own_netns: true };
+    let options = HolderOptions { listener, map, own_netns: host.is_none() };
     let started = process::spawn_holder(&options).map_err(|error| no_user_namespace(&error))?;
     let HolderProcess { pidfd, owner, .. } = started;
     let mut connection = Connection::new(owner);
@@ -79,6 +84,40 @@ fn start(spec: Spec, claim: Option<Claim>, on_step: OnStep<'_>) -> Result<Runnin
             Err(error)
         }
     }
+}
+
+fn is_root_of_machine() -> bool {
+    rustix::process::geteuid().is_root() && IdMap::of_self().is_none()
+}
+
+/// The node that is the machine itself, if the lab has one and the caller may and wants to use it.
+fn host_node(spec: &Spec) -> Result<Option<&Node>> {
+    let mut hosts = spec.lab.nodes.iter().filter(|node| node.kind == NodeKind::Host);
+    let Some(host) = hosts.next() else { return Ok(None) };
+    if let Some(second) = hosts.next() {
+        let names = format!("`{}` and `{}`", host.name, second.name);
+        return Err(Error::input(
+            "U013",
+            format!("nodes {names} are both of kind `host`; there is one machine"),
+        ));
+    }
+    if !is_root_of_machine() {
+        return Err(Error::kernel(
+            "K006",
+            format!("node `{}` is this machine itself (`kind: host`)", host.name),
+        )
+        .help("run as root, with `--allow-host`"));
+    }
+    if !spec.allows_host {
+        return Err(Error::input(
+            "U013",
+            format!("node `{}` is this machine itself (`kind: host`)", host.name),
+        )
+        .note("links of the lab will appear among the machine's own; they vanish with the lab")
+        .note("such a lab has no user namespace: its programs run as root of this machine")
+        .help("`--allow-host` allows that"));
+    }
+    Ok(Some(host))
 }
 
 /// Why the holder could not be started, with what helps.
@@ -105,7 +144,7 @@ pub fn down(lab: &LabName, store: &Store, waits: bool) -> Result<bool> {
     let is_gone = process::wait_gone(pidfd.as_fd(), 10_000)
         .map_err(|e| Error::io(format!("cannot wait for the holder of lab `{lab}`, pid {pid}"), &e))?;
     if !is_gone {
-        return Err(Error::kernel("K013", format!("the holder of lab `{lab}`, pid {pid}, does not end"))
+        return Err(Error::kernel("K011", format!("the holder of lab `{lab}`, pid {pid}, does not end"))
             .help("one of its programs may be stuck in the kernel; see `cat /proc/PID/stack`"));
     }
     store.forget(lab);

@@ -84,7 +84,7 @@ pub fn outside(program: &OsString, args: &[OsString], lab: &RunningLab) -> Resul
     let child =
         std::process::Command::new(program).args(args).env("NETYARD_LAB", lab.name().as_str()).spawn();
     let mut child = child.map_err(|error| {
-        Error::input("L097", format!("cannot execute `{}`: {error}", program.display()))
+        Error::input("U006", format!("cannot execute `{}`: {error}", program.display()))
             .help("is it installed, and is it in PATH?")
     })?;
     signal::ignore(&typed, true);

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 pub fn run(args: &Link, lab: Option<&str>) -> Result<ExitCode> {
     let interface = IfName::new(&args.interface).map_err(|error| {
-        Error::input("N003", format!("`{}` is not the name of an interface: {error}", args.interface))
+        Error::input("N012", format!("`{}` is not the name of an interface: {error}", args.interface))
     })?;
     let is_up = matches!(args.state, Plug::Up);
     running(None, lab)?.set_link(&node_name(&args.node)?, &interface, is_up)?;

@@ -1,11 +1,12 @@
 //! `netyard up`: build a lab, or change the one that runs.
 
-use super::{exec, test};
+use super::{diagram, exec, test};
 use crate::args::{TestFormat, Up};
 use crate::output::{self, Progress, json};
 use netyard::store::Store;
 use netyard::up::Upped;
 use netyard::{Lab, Result, RunningLab};
+use netyard_core::diagram::Picture;
 use serde::Serialize;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -38,6 +39,10 @@ pub fn run(args: &Up) -> Result<ExitCode> {
         };
         json::print("up", &report);
     } else if !args.quiet {
+        if args.run.is_empty() && !args.json {
+            let picture = Picture::of_lab(lab.definition());
+            output::print(&format!("{}\n", diagram::drawn(&picture, output::width(), false)));
+        }
         output::say(&sentence(&lab, &upped, begun));
     }
     let removes = args.rm || !args.run.is_empty();

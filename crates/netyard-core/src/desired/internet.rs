@@ -28,15 +28,13 @@ pub(super) fn prefixes(lab: &Lab) -> Vec<IpNet> {
 
 /// The routes of an internet node beyond those that the lab file gives it.
 ///
-/// Whatever the node is on, or has a route of its own to, stays as it is. With an uplink, or a default route of its
-/// own, it does not answer for the world but passes packets on.
+/// Whatever the node is on, or has a route of its own to, stays as it is. With an uplink it does not answer for the
+/// world but passes packets on, private destinations excepted. With a default route of its own it is like any other
+/// host of the lab: a server behind a router.
 pub(super) fn routes(node: &Node, prefixes_of_lab: &[IpNet], uses_ipv6: bool) -> Vec<Route> {
     let own =
         || node.routes.iter().filter(|route| route.table == Route::TABLE_MAIN).map(|route| route.to.trunc());
-    let has_default = |is_ipv6: bool| {
-        let is_default = |to: IpNet| to.prefix_len() == 0 && to.addr().is_ipv6() == is_ipv6;
-        node.uplink.is_some() || own().any(is_default)
-    };
+    let has_default = |is_ipv6: bool| own().any(|to| to.prefix_len() == 0 && to.addr().is_ipv6() == is_ipv6);
     let mut reached: Vec<IpNet> = node.addresses().map(|address| address.trunc()).collect();
     reached.extend(own().filter(|to| to.prefix_len() > 0));
     let is_reached = |prefix: &IpNet| reached.iter().any(|own| own.contains(prefix));
@@ -52,11 +50,10 @@ pub(super) fn routes(node: &Node, prefixes_of_lab: &[IpNet], uses_ipv6: bool) ->
         IpNet::new_assert(Ipv4Addr::UNSPECIFIED.into(), 0),
         IpNet::new_assert(Ipv6Addr::UNSPECIFIED.into(), 0),
     ];
-    let local = world
-        .into_iter()
-        .filter(|to| !has_default(to.addr().is_ipv6()))
-        .map(|to| with_target(to, RouteTarget::Local(lo.clone())));
-    unreachable.chain(local).filter(|route| uses_ipv6 || route.to.addr().is_ipv4()).collect()
+    let local = world.into_iter().map(|to| with_target(to, RouteTarget::Local(lo.clone())));
+    let all = unreachable.chain(local.filter(|_| node.uplink.is_none()));
+    let is_wanted = |is_ipv6: bool| (uses_ipv6 || !is_ipv6) && !has_default(is_ipv6);
+    all.filter(|route| is_wanted(route.to.addr().is_ipv6())).collect()
 }
 
 fn with_target(to: IpNet, target: RouteTarget) -> Route {

@@ -168,7 +168,11 @@ fn namespace(surroundings: &Surroundings<'_>, node: &Node, mut links: BTreeMap<I
         links,
         routes,
         neighbours: node.neighbours.iter().cloned().collect(),
-        tables: tables::of_node(node, surroundings.uses_ipv6).into_iter().collect(),
+        // In the form in which the kernel gives them back, so that they compare.
+        tables: tables::of_node(node, surroundings.uses_ipv6)
+            .iter()
+            .map(crate::nft::Table::canonical)
+            .collect(),
     }
 }
 

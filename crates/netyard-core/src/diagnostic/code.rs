@@ -8,7 +8,7 @@ use std::str::FromStr;
 macro_rules! codes {
     ($($severity:ident $name:ident = $text:literal, $title:literal;)*) => {
         /// The kind of a problem. Letters: Y text and keys, N names, A addresses, L links and networks, R routes,
-        /// F translation and filter, E expectations, K refusals of the kernel. A code never changes its meaning.
+        /// F translation and filter, E expectations, K refusals of the kernel, U use of the program. A code never changes its meaning.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
             $(#[doc = $title] $name,)*
@@ -101,7 +101,6 @@ codes! {
     Error SamePrefixOnNode = "L004", "two networks of one node have the same prefix";
     Error MtuTooSmall = "L005", "the mtu is too small for IPv6";
     Warning MtuAboveNetwork = "L006", "an interface takes larger packets than its network";
-    Error TooManyPorts = "L007", "too many interfaces on one bridge";
     Error UnknownInterface = "L008", "the node has no such interface";
     Error PortOfTwoBridges = "L009", "an interface is a port of two bridges";
     Error CableShapedTwice = "L010", "both ends of a cable shape the same direction";
@@ -156,8 +155,25 @@ codes! {
     Error NotReadyInTime = "K007", "the lab was not ready in time";
     Error ProgramNotFound = "K008", "a program is not installed";
     Error HolderDied = "K009", "the lab's holder ended";
-    Error ReadBackDiffers = "K010", "the kernel holds something else than was asked for";
-    Error AlreadyExists = "K031", "an object of this name exists";
+    Error HolderAnsweredOddly = "K010", "the lab's holder answered something else than was asked";
+    Error HolderDoesNotEnd = "K011", "the lab's holder does not end";
+    Error ProbeImpossible = "K012", "a probe cannot be made";
+    Error CannotEnterNode = "K013", "this process may not enter a node";
+
+    Error LabBusy = "U001", "another command works on the lab";
+    Error OtherLab = "U002", "another lab of this name is up";
+    Error NoSuchLab = "U003", "no such lab runs";
+    Error NoSuchNode = "U004", "the lab has no such node";
+    Error NoSuchInterface = "U005", "the node has no such interface";
+    Error CannotExecute = "U006", "a program cannot be executed";
+    Error FileUnreadable = "U007", "a file cannot be read";
+    Error ZeroByte = "U008", "a word holds a zero byte";
+    Error UnknownTarget = "U009", "a name is not known";
+    Error EmptyLab = "U010", "the lab has no node";
+    Error Usage = "U011", "the words do not make a command";
+    Error NoStateFolder = "U012", "there is no folder for running labs";
+    Error HostNotAllowed = "U013", "a node is this machine itself";
+    Error HostInTheWay = "U014", "the machine has something that the lab wants to make";
 }
 
 impl fmt::Display for Code {
@@ -200,6 +216,6 @@ mod tests {
         let all: std::collections::BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(all.len(), Code::ALL.len());
         assert!(Code::ALL.iter().all(|code| code.to_string().to_lowercase().parse() == Ok(*code)));
-        assert_eq!("N999".parse::<Code>(), Err(UnknownCode));
+        assert_eq!("N99".parse::<Code>(), Err(UnknownCode));
     }
 }

@@ -183,8 +183,10 @@ impl Place<'_> {
     fn warn_elsewhere(&self, net: IpNet, span: Span, problems: &mut Problems) {
         let of_family = self.prefixes.iter().position(|p| p.addr().is_ipv4() == net.addr().is_ipv4());
         let Some(at) = of_family else { return };
+        // One address alone, as for anycast or a router's name, belongs to no network anyway.
+        let is_single = net.prefix_len() == net.max_prefix_len();
         let is_link_local = matches!(net.addr(), IpAddr::V6(v6) if v6.is_unicast_link_local());
-        if !is_link_local && !self.prefixes.iter().any(|prefix| prefix.contains(&net.addr())) {
+        if !is_single && !is_link_local && !self.prefixes.iter().any(|prefix| prefix.contains(&net.addr())) {
             let label = format!("`{}` is {}", self.network, self.prefixes[at]);
             let problem = Diagnostic::new(Code::AddressElsewhere, span).label(label);
             problems.push(problem.related(self.prefix_spans[at], "its prefix"));

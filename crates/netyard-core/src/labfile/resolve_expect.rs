@@ -356,7 +356,7 @@ impl Writer<'_> {
         let to = match to {
             None => Target::Node(name(&last)),
             Some(decl) => match self.targets(decl, problems).into_iter().next() {
-                Some((_, Some(owner))) if owner != last => {
+                Some((to, Some(owner))) if owner != last && !self.is_address_of(&to, last) => {
                     let span = words.last().map_or(decl.host.span, |word| word.span);
                     let label = format!("the path ends at `{}`", name(&last));
                     let problem = Diagnostic::new(Code::PathEndsElsewhere, span).label(label);
@@ -370,6 +370,12 @@ impl Writer<'_> {
         };
         let probe = Probe::Path { to, nodes: nodes.iter().map(name).collect() };
         vec![(probe, None, senders.to_vec())]
+    }
+
+    /// Whether a target is an address that several nodes have (anycast), this one among them.
+    fn is_address_of(&self, to: &Target, node: usize) -> bool {
+        let Target::Address(address) = to else { return false };
+        self.draft.owners.get(address).into_iter().flatten().any(|(owner, _)| *owner == node)
     }
 
     fn throughput(

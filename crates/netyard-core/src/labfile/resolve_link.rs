@@ -199,9 +199,6 @@ fn shape_cable(draft: &mut Draft, at: usize, problems: &mut Problems) {
     }
 }
 
-/// Most ports of one bridge (net/bridge/br_private.h `BR_MAX_PORTS` - 1).
-const PORTS_MAX: usize = 1023;
-
 /// Checks the number of ends of each network, and the MTU of each interface.
 pub(crate) fn check_networks(draft: &Draft, problems: &mut Problems) {
     let has_errors = problems.errors() > 0;
@@ -215,10 +212,6 @@ pub(crate) fn check_networks(draft: &Draft, problems: &mut Problems) {
             problems.push(
                 problem.label("no node links to it").help(format!("remove `{name}`, or add it to `links`")),
             );
-        } else if ends > PORTS_MAX && !is_cable {
-            let problem = Diagnostic::new(Code::TooManyPorts, network.span);
-            let label = format!("{ends} interfaces; a bridge of the kernel takes {PORTS_MAX} ports");
-            problems.push(problem.label(label).help("divide it into several networks with a router between"));
         }
         for (node, interface) in &network.ends {
             check_mtu(&draft.nodes[*node], *interface, network.network.mtu, is_cable, problems);

@@ -304,7 +304,7 @@ mod tests {
         let rule = |matches: &[Match], counts, action| Rule { matches: matches.to_vec(), counts, action };
         let chain = |name: &str, base, rules| Chain { name: name.into(), base, rules };
         let base = |kind, hook, priority| Some(BaseChain { kind, hook, priority, policy: Policy::Accept });
-        let from = Match::Source("10.0.0.7/24".parse().unwrap());
+        let from = || Match::Source("10.0.0.7/24".parse().unwrap());
         let star = Match::InterfaceIn("lan*".parse().unwrap());
         let mut table = Table {
             family: Family::Inet,
@@ -313,10 +313,7 @@ mod tests {
                 chain(
                     "out",
                     base(ChainKind::Nat, Hook::Postrouting, 105),
-                    vec![
-                        rule(&[from.clone()], true, Action::Masquerade),
-                        rule(&[from], false, Action::Reject),
-                    ],
+                    vec![rule(&[from()], true, Action::Masquerade), rule(&[from()], false, Action::Reject)],
                 ),
                 chain(
                     "in",

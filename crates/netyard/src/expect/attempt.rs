@@ -252,7 +252,7 @@ impl Attempt<'_> {
             });
         }
         let receivers = target::receivers(self.lab, to);
-        // Several nodes may stand for the internet; the expected one is as right as any.
+        // Several nodes may stand for the internet, or share an address; the expected one is as right as any.
         let end = receivers.iter().find(|node| nodes.last() == Some(&node.name)).or(receivers.first());
         places.push(end.map_or_else(|| to.to_string(), |node| node.name.to_string()));
         let is_same = places.iter().map(String::as_str).eq(nodes.iter().map(|node| node.as_str()));
@@ -271,7 +271,7 @@ impl Attempt<'_> {
             Some(address) => address,
             None => self.address(&Target::Node(to.clone()))?,
         };
-        let window = throughput::Window::default();
+        let window = throughput::Window { rate_bit_per_s: Some(rate), ..Default::default() };
         let found = throughput::measure(self.sockets, self.from, to, address, window, self.patience)?;
         // Rates are far below 2^53.
         let percent = (found.rate_bit_per_s as f64 / rate.max(1) as f64 - 1.0) * 100.0;

@@ -72,13 +72,12 @@ pub(super) fn internet_nodes(lab: &Lab) -> impl Iterator<Item = &Node> {
     lab.nodes.iter().filter(|node| node.role == Role::Internet)
 }
 
-/// The nodes that take what is sent to an address for themselves: the one that has it, else those that stand for
-/// the internet.
+/// The nodes that take what is sent to an address for themselves: those that have it (several for anycast), else those
+/// that stand for the internet.
 pub(super) fn receivers(lab: &Lab, to: IpAddr) -> Vec<&Node> {
-    match lab.node_with_address(to) {
-        Some(node) => vec![node],
-        None => internet_nodes(lab).collect(),
-    }
+    let owners: Vec<&Node> =
+        lab.nodes.iter().filter(|node| node.addresses().any(|own| own.addr() == to)).collect();
+    if owners.is_empty() { internet_nodes(lab).collect() } else { owners }
 }
 
 /// Where a connection really goes: through a port that is passed on, the node behind it and the port there.

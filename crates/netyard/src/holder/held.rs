@@ -1,6 +1,7 @@
 //! The lab inside its holder: its definition, its namespaces, its programs, and every change to them.
 
 use super::files;
+use super::host;
 use super::internet::InternetServers;
 use super::programs::Programs;
 use crate::apply::ApplyError;
@@ -13,6 +14,7 @@ use crate::protocol::{Description, Entrance, Spec};
 use netyard_core::desired;
 use netyard_core::diff::diff;
 use netyard_core::lab::Lab;
+use netyard_core::labfile::nearest;
 use netyard_core::name::{IfName, NodeName};
 use netyard_core::state::{Namespace, Ns, Route, State};
 use netyard_core::step::Step;
@@ -55,7 +57,8 @@ impl HeldLab {
             spec,
         };
         let desired = desired::state(&lab.spec.lab);
-        let steps = diff(&State::default(), &desired);
+        let live = host::adopt(&lab.spec.lab, &desired, &mut lab.namespaces)?;
+        let steps = diff(&live, &desired);
         let mut faults = Faults { fail_at: lab.spec.fail_at, count: 0 };
         lab.execute(&steps, &mut faults, on_step)?;
         lab.wait_until_ready(&desired)?;
@@ -76,6 +79,7 @@ impl HeldLab {
         spec: Spec,
         on_step: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<Vec<Step>> {
+        host::refuse_change(&self.spec.lab, &spec.lab)?;
         let desired = desired::state(&spec.lab);
         let before = self.read(&desired)?;
         let steps = diff(&before, &desired);
@@ -114,8 +118,11 @@ impl HeldLab {
             && !known.bridges.iter().any(|b| b.name == *interface)
         {
             let names: Vec<&str> = known.interfaces.iter().map(|i| i.name.as_str()).collect();
-            return Err(Error::input("L092", format!("node `{node}` has no interface `{interface}`"))
-                .help(format!("it has {}", names.join(", "))));
+            let error = Error::input("U005", format!("node `{node}` has no interface `{interface}`"));
+            return Err(match names.as_slice() {
+                [] => error.note("it has no interface at all"),
+                names => error.help(format!("it has {}", names.join(", "))),
+            });
         }
         let ns = Ns::Node(node.clone());
         if !is_up {
@@ -125,7 +132,8 @@ impl HeldLab {
         let desired = desired::state(&self.spec.lab);
         let live = self.read(&desired)?;
         let mut plugged = live.clone();
-        if let (Some(plugged), Some(desired)) = (plugged.namespaces.get_mut(&ns), desired.namespaces.get(&ns)) {
+        if let (Some(plugged), Some(desired)) = (plugged.namespaces.get_mut(&ns), desired.namespaces.get(&ns))
+        {
             plug(plugged, desired, interface);
         }
         self.execute(&diff(&live, &plugged), &mut Faults::none(), &mut |_, _| {})?;
@@ -152,7 +160,7 @@ impl HeldLab {
                 self.publish_namespaces()?;
                 let first = self.namespaces.iter().next().map(|(ns, _)| ns.clone());
                 let ns =
-                    first.ok_or_else(|| Error::input("L093", format!("lab `{}` has no node", lab.name)))?;
+                    first.ok_or_else(|| Error::input("U010", format!("lab `{}` has no node", lab.name)))?;
                 (ns, lab.name.to_string(), Vec::new(), Vec::new())
             }
         };
@@ -210,7 +218,7 @@ impl HeldLab {
             if let Ns::Node(name) = ns {
                 self.node(name)?;
             }
-            return Err(Error::kernel("K011", format!("`{ns}` has no namespace")));
+            return Err(Error::kernel("K010", format!("`{ns}` has no namespace")));
         };
         fd.try_clone_to_owned().map_err(|e| Error::io("cannot copy a descriptor", &e))
     }
@@ -244,7 +252,7 @@ impl HeldLab {
             links => {
                 let names: Vec<String> = links.iter().map(|(ns, link)| format!("{ns}:{link}")).collect();
                 let seconds = READY_MAX.as_secs();
-                Err(Error::kernel("K021", format!("{} not ready after {seconds} s", names.join(", "))))
+                Err(Error::kernel("K007", format!("{} not ready after {seconds} s", names.join(", "))))
             }
         }
     }
@@ -255,7 +263,9 @@ impl HeldLab {
             .iter()
             .map(|(ns, namespace)| (ns.clone(), namespace.sysctls.keys().cloned().collect()))
             .collect();
-        live::read(&mut self.namespaces, &keys).map_err(|error| unread(&error))
+        let mut state = live::read(&mut self.namespaces, &keys).map_err(|error| unread(&error))?;
+        host::keep_own(&self.spec.lab, desired, &mut state);
+        Ok(state)
     }
 
     /// Names, servers and programs of the present lab; those that are there already stay.
@@ -274,7 +284,8 @@ fn plug(live: &mut Namespace, desired: &Namespace, interface: &IfName) {
     if let Some(desired) = desired.links.get(interface) {
         link.addresses.extend(desired.addresses.iter().copied());
     }
-    let down: Vec<&IfName> = live.links.iter().filter(|(_, link)| !link.is_up).map(|(name, _)| name).collect();
+    let down: Vec<&IfName> =
+        live.links.iter().filter(|(_, link)| !link.is_up).map(|(name, _)| name).collect();
     let can_be = |route: &&Route| route.uses(interface) && !down.iter().any(|name| route.uses(name));
     live.routes.extend(desired.routes.iter().filter(can_be).cloned());
 }
@@ -293,8 +304,11 @@ fn copied(fd: &OwnedFd) -> Result<OwnedFd> {
 
 /// A node that the lab does not have, with the nearest that it has.
 pub(crate) fn unknown_node(lab: &Lab, name: &str) -> Error {
-    let error = Error::input("L094", format!("lab `{}` has no node `{name}`", lab.name));
+    let error = Error::input("U004", format!("lab `{}` has no node `{name}`", lab.name));
     let names: Vec<&str> = lab.nodes.iter().map(|node| node.name.as_str()).collect();
+    if let Some(near) = nearest(name, names.iter().copied()) {
+        return error.help(format!("did you mean `{near}`?"));
+    }
     match names.as_slice() {
         [] => error,
         few if few.len() <= 12 => error.help(format!("its nodes are {}", few.join(", "))),
@@ -307,16 +321,24 @@ fn refused(error: &ApplyError) -> Error {
     let errno = std::io::Error::from_raw_os_error(error.errno);
     let commands = error.step.commands();
     let first = commands.first().map_or("", |command| command.lines().next().unwrap_or_default());
-    let mut result =
-        Error::kernel("K001", format!("step {} failed in `{}`: {errno}", error.index + 1, error.step.ns()))
-            .note(format!("step: {first}"));
+    let lacks_netem = error.is_missing_qdisc() && first.contains(" netem ");
+    let title = if lacks_netem {
+        format!("the kernel has no `netem`, which `{}` needs", error.step.ns())
+    } else {
+        format!("step {} failed in `{}`: {errno}", error.index + 1, error.step.ns())
+    };
+    let code = if error.is_missing_qdisc() { "K002" } else { "K001" };
+    let mut result = Error::kernel(code, title).note(format!("step: {first}"));
     if let Some(message) = &error.message {
         result = result.note(format!("kernel: \"{message}\""));
+    }
+    if lacks_netem {
+        result = result.help("delay, jitter, loss and reordering need it; `rate` alone does not");
     }
     result
 }
 
-fn unread(error: &LiveError) -> Error {
+pub(super) fn unread(error: &LiveError) -> Error {
     let place = error.ns.as_ref().map_or_else(|| "the lab".to_owned(), |ns| format!("`{ns}`"));
     let result = Error::io(format!("cannot read the state of {place}"), &error.error);
     match &error.message {

@@ -46,7 +46,7 @@ impl InternetServers {
             let ns = Ns::Node(node.name.clone());
             let fd = namespaces
                 .fd(&ns)
-                .ok_or_else(|| Error::kernel("K011", format!("`{ns}` has no namespace")))?;
+                .ok_or_else(|| Error::kernel("K010", format!("`{ns}` has no namespace")))?;
             let has_ipv6 = lab.uses_ipv6();
             let opened = Traveller::run(|traveller| {
                 traveller.enter(fd)?;

@@ -7,6 +7,7 @@
 mod client;
 mod files;
 mod held;
+mod host;
 mod internet;
 mod programs;
 

@@ -171,13 +171,13 @@ impl Supervised {
         };
         let ns = Ns::Node(node.name.clone());
         let net =
-            namespaces.fd(&ns).ok_or_else(|| Error::kernel("K011", format!("`{ns}` has no namespace")))?;
+            namespaces.fd(&ns).ok_or_else(|| Error::kernel("K010", format!("`{ns}` has no namespace")))?;
         let mounts = files::mounts_of_program(spec, node)
             .map_err(|e| Error::io(format!("cannot make the files of node `{}`", node.name), &e))?;
         let text = |text: &str| {
             CString::new(text).map_err(|_| {
                 Error::input(
-                    "L091",
+                    "U008",
                     format!(
                         "program `{}` of node `{}` has a zero byte in its words",
                         program.name, node.name
@@ -324,7 +324,7 @@ fn environment(spec: &Spec, node: &Node, program: &Program) -> Vec<String> {
 
 fn not_started(node: &Node, program: &Program, error: &process::LaunchError) -> Error {
     let title = format!("cannot start program `{}` of node `{}`: {}", program.name, node.name, error.source);
-    let mut result = Error::kernel("K020", title).note(format!("while trying to {}", error.doing));
+    let mut result = Error::kernel("K008", title).note(format!("while trying to {}", error.doing));
     if error.is_program {
         let word = program.argv.first().map_or("", String::as_str);
         result = result.help(format!("is `{word}` installed, and is it in PATH?"));

@@ -71,7 +71,7 @@ fn hops_of_ttl(ttl: u8) -> u8 {
 /// ICMP echo header: type (1 byte), code (1), checksum (2), identifier (2), sequence (2); RFC 792, RFC 4443 4.1.
 const HEADER_LEN: usize = 8;
 /// Bytes at the start of the payload by which a receiver knows this pinger.
-const MARK_LEN: usize = 8;
+pub(super) const MARK_LEN: usize = 8;
 
 /// A ping socket in a node, connected to one address.
 #[derive(Debug)]
@@ -152,7 +152,9 @@ impl Pinger {
         self.sequence = self.sequence.wrapping_add(1);
         let request = request(family(self.echo.to), self.sequence, &self.mark, self.echo.size);
         let mut deadline = Deadline::start(patience);
-        if let Err(errno) = send(&self.fd, &request, SendFlags::NOSIGNAL) {
+        // A first failure may be the error of an earlier request, which has come meanwhile; telling it has cleared it.
+        let send = || send(&self.fd, &request, SendFlags::NOSIGNAL);
+        if let Err(errno) = send().or_else(|_| send()) {
             return Err(match self.queued_error()? {
                 Queued::Current(error) => error,
                 Queued::Stale | Queued::Empty => Miss::of_local_error(&errno.into(), self.echo.to).into(),

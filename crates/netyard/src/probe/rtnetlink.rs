@@ -1,10 +1,11 @@
-//! The three rtnetlink questions that probes ask: a route, the neighbour table, and to forget a neighbour.
+//! What probes ask of rtnetlink: a route, the neighbour table, and to make or delete an entry in it.
 
 use netyard_core::mac::Mac;
 use netyard_kernel::netlink::{Attributes, Messages, Refusal, Socket};
 use std::net::IpAddr;
 
-// linux/rtnetlink.h, linux/neighbour.h.
+// linux/rtnetlink.h, linux/neighbour.h, linux/netlink.h.
+const RTM_NEWNEIGH: u16 = 28;
 const RTM_DELNEIGH: u16 = 29;
 const RTM_GETNEIGH: u16 = 30;
 const RTM_GETROUTE: u16 = 26;
@@ -15,6 +16,8 @@ const RTA_PREFSRC: u16 = 7;
 const RTA_VIA: u16 = 18;
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
+const NLM_F_EXCL: u16 = 0x200;
+const NLM_F_CREATE: u16 = 0x400;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 /// Bytes of `struct rtmsg` and of `struct ndmsg`.
@@ -79,13 +82,12 @@ pub(super) struct FoundNeighbour {
 ///
 /// `struct ndmsg`: family (4 bytes with padding), ifindex (4), state (2), flags, type.
 pub(super) fn neighbours(socket: &mut Socket) -> Result<Vec<FoundNeighbour>, Refusal> {
-    const NEW: u16 = 28; // RTM_NEWNEIGH, as which entries are told.
     let mut messages = Messages::new();
     messages.begin(RTM_GETNEIGH, 0, &[0; FAMILY_HEADER_LEN]);
     let mut found = Vec::new();
     socket.dump(&mut messages, |kind, payload| {
         let Some((header, attributes)) = payload.split_first_chunk::<FAMILY_HEADER_LEN>() else { return };
-        if kind != NEW {
+        if kind != RTM_NEWNEIGH {
             return;
         }
         let attributes = Attributes(attributes);
@@ -99,6 +101,15 @@ pub(super) fn neighbours(socket: &mut Socket) -> Result<Vec<FoundNeighbour>, Ref
         });
     })?;
     Ok(found)
+}
+
+/// Appends a neighbour entry without an Ethernet address, unless there is one already (`ip neighbour add ... nud none`).
+pub(super) fn add_empty_neighbour(messages: &mut Messages, ifindex: u32, to: IpAddr) {
+    let (family, octets) = family_and_octets(to);
+    let mut header = [0; FAMILY_HEADER_LEN];
+    header[0] = family;
+    header[4..8].copy_from_slice(&ifindex.to_ne_bytes());
+    messages.begin(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_EXCL, &header).put(NDA_DST, &octets);
 }
 
 /// Appends the deletion of a neighbour entry (`ip neighbour del`).

@@ -8,9 +8,7 @@ use super::encode::{TCPOPT_MAXSEG, reject};
 use super::expression::{Expression, Load, number::*};
 use super::list::Set;
 use super::piece::{Piece, finish};
-use super::typed::{
-    Mask, address, conntrack, interface, ip_addr, ip_version, joined_ports, mask_bits, port_match,
-};
+use super::typed::{Mask, address, conntrack, interface, ip_addr, ip_version, mask_bits, port_match};
 use super::words::{self, Context, Described, Kind};
 use super::{compat, statement};
 use crate::netlink::Attributes;
@@ -159,11 +157,15 @@ impl Decoder<'_> {
             self.pieces.push(Piece::Protocol(number));
             return true;
         }
-        if simple
-            && let Some((len, first, second)) = joined_ports(load, value)
-            && let Some(ports) = self.known_port(0, first).zip(self.known_port(len, second))
-        {
-            self.pieces.extend([Piece::Match(ports.0), Piece::Match(ports.1)]);
+        if simple && let Some(fields) = self.joined_fields(load, value.len()) {
+            let mut rest = value;
+            for (field, len) in fields {
+                let (part, tail) = rest.split_at(len);
+                rest = tail;
+                if !self.typed(&field, None, EQUAL, part) {
+                    self.words(words::load(&field, self.context), EQUAL, part, None);
+                }
+            }
             return true;
         }
         let found = match load {
@@ -182,6 +184,24 @@ impl Decoder<'_> {
             _ => None,
         };
         found.map(|found| self.pieces.push(Piece::Match(found))).is_some()
+    }
+
+    /// The fields in what nft has joined into one comparison: `icmp type 8 icmp code 0`, or two ports.
+    fn joined_fields(&self, load: &Load, value_len: usize) -> Option<Vec<(Load, usize)>> {
+        let &Load::Payload { base, offset, len } = load else { return None };
+        let is_field = |load: &Load| !words::load(load, self.context).name.starts_with('@');
+        if len as usize != value_len || is_field(load) {
+            return None;
+        }
+        let (mut at, mut fields) = (0, Vec::new());
+        while at < len {
+            let lengths = [16, 6, 4, 2, 1].into_iter().filter(|l| at + l <= len);
+            let field = |len| Load::Payload { base, offset: offset.saturating_add(at), len };
+            let len = lengths.into_iter().find(|len| is_field(&field(*len)))?;
+            fields.push((field(len), len as usize));
+            at += len;
+        }
+        Some(fields)
     }
 
     fn transport(

@@ -33,16 +33,6 @@ pub(super) fn ip_version(load: &Load, value: &[u8], family: Family) -> Option<(u
     }
 }
 
-/// Two ports in one comparison, as nft joins them: the length of one, source and destination.
-pub(super) fn joined_ports(load: &Load, value: &[u8]) -> Option<(u32, u16, u16)> {
-    match (load, value) {
-        (Load::Payload { base: TRANSPORT_HEADER, offset: 0, len: 4 }, &[a, b, c, d]) => {
-            Some((2, u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
-        }
-        _ => None,
-    }
-}
-
 pub(super) fn port_match(protocol: Option<u8>, offset: u32, first: u16, last: u16) -> Option<Match> {
     let ports = Ports { first, last };
     match (Protocol::from_number(protocol?)?, offset) {

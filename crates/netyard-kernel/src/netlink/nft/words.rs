@@ -219,6 +219,7 @@ fn transport_field(offset: u32, len: u32, protocol: Option<u8>) -> Option<Descri
             of(&format!("{protocol} type"), Kind::IcmpType(protocol))
         }
         (Some(Protocol::Icmp | Protocol::Icmpv6), 1, 1) => of(&format!("{} code", known?), Kind::Network),
+        (Some(Protocol::Icmp | Protocol::Icmpv6), ..) => None,
         (Some(Protocol::Tcp), 13, 1) => of("tcp flags", Kind::TcpFlags),
         (Some(Protocol::Tcp), 14, 2) => of("tcp window", Kind::Network),
         (Some(Protocol::Udp), 4, 2) => of("udp length", Kind::Network),
