@@ -1,6 +1,7 @@
 //! Every lab of the gallery holds what it states, and stops holding it when what makes it that lab is changed.
 //!
 //! A lab is tested as its user would, by `netyard test FILE`, on a private copy: any number may run side by side.
+#![allow(clippy::unwrap_used)]
 
 mod gallery;
 
