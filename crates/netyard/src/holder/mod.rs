@@ -41,6 +41,7 @@ fn run() -> io::Result<()> {
     // here, so that only SIGKILL ends a lab.
     let signals = SignalFd::new(&[SIGCHLD, SIGTERM, SIGINT, SIGHUP])?;
     limit::raise_open_files();
+    limit::share_one_heap();
     let mut inbox = Inbox::default();
     let (request, _) = wire::receive::<Request>(&owner, &mut inbox)?;
     let Request::Build(spec) = request else { return Err(io::ErrorKind::InvalidData.into()) };
@@ -51,6 +52,8 @@ fn run() -> io::Result<()> {
                 rustix::net::listen(listener, 64)?;
             }
             wire::send(owner.as_fd(), &Reply::Done, &[])?;
+            drop(inbox);
+            limit::give_back_memory();
             Holder {
                 lab,
                 listener,
