@@ -80,7 +80,7 @@ fn labs_without_their_delay_and_loss_do_not_hold() {
 
 #[track_caller]
 fn check_mutation(name: &str, changes: &[(&str, &str)], fails: &str) {
-    let mut text = Case::from_gallery("netem", name).text;
+    let mut text = Case::from_gallery("netem", name).text.clone();
     for (from, to) in changes {
         assert!(text.contains(from), "{name} has no {from:?}");
         text = text.replace(from, to);

@@ -133,8 +133,10 @@ fn no_user_namespace(error: &io::Error) -> Error {
     result.help = Some("`netyard doctor` tells what this machine allows".into());
     // A namespace of ours is refused for the same reason as the lab's, and that attempt tells which one.
     if let Some(reason) = feature::probe_of(&[]).no_namespaces {
-        result.notes.push(reason.why);
-        result.help = reason.remedy.or(result.help);
+        result = result.note(reason.why);
+        if let Some(remedy) = reason.remedy {
+            result = result.help(remedy);
+        }
     }
     result
 }
