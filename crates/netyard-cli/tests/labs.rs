@@ -210,23 +210,6 @@ fn every_lab_says_what_there_is_to_see() {
     }
 }
 
-/// Labs with delay and loss need `netem`. Where the kernel lacks it, `test` says so: exit code 3, K002.
-#[test]
-fn labs_with_delay_hold_or_the_kernel_lacks_netem() {
-    for name in lab_names("netem") {
-        let case = Case::from_gallery("netem", &name);
-        let output = case.test();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        if output.status.code() == Some(3) {
-            assert!(errors.starts_with("error[K002]: the kernel has no `netem`"), "{name}: {errors}");
-            println!("{name}: this kernel has no netem; only its refusal is tested");
-            continue;
-        }
-        let report = report_of(&output);
-        assert_eq!((output.status.code(), &report.failures[..]), (Some(0), &[][..]), "{name}");
-    }
-}
-
 #[track_caller]
 fn holds(module: &str) {
     let case = Case::from_gallery("", &module.replace('_', "-"));
