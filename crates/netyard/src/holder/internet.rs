@@ -39,7 +39,8 @@ impl InternetServers {
     pub(super) fn change_to(&mut self, lab: &Lab, namespaces: &Namespaces) -> Result<()> {
         let nodes: Vec<&Node> = lab.nodes.iter().filter(|node| node.role == Role::Internet).collect();
         let names = Names::of(lab);
-        let is_served = nodes.len() == self.running.len() && nodes.iter().all(|n| self.running.contains_key(&n.name));
+        let is_served =
+            nodes.len() == self.running.len() && nodes.iter().all(|n| self.running.contains_key(&n.name));
         if is_served && (nodes.is_empty() || self.names.as_ref() == Some(&names)) {
             return Ok(());
         }
