@@ -73,7 +73,7 @@ pub fn spawn_holder(options: &HolderOptions<'_>) -> io::Result<HolderProcess> {
     let pid = unsafe { clone3(flags, &raw mut pidfd) }?;
     if pid == 0 {
         // SAFETY: the pointers name zero-terminated arrays of zero-terminated texts prepared above.
-        unsafe { become_holder(fds, &argv, &env) }
+        unsafe { become_holder(fds, ours.as_raw_fd(), &argv, &env) }
     }
     // SAFETY: clone3 has put a fresh descriptor there.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
@@ -117,13 +117,17 @@ unsafe fn clone3(flags: i32, pidfd: *mut RawFd) -> io::Result<u32> {
 /// `argv` and `env` are zero-terminated arrays of zero-terminated texts.
 unsafe fn become_holder(
     fds: [Option<RawFd>; 3],
+    callers: RawFd,
     argv: &[*const libc::c_char],
     env: &[*const libc::c_char],
 ) -> ! {
     // SAFETY: system calls on memory that outlives them. The descriptors are first moved above the fixed numbers
     // so that none is overwritten before it is used.
     unsafe {
+        // The caller may have died before the request to die with it. Then the read below finds the end of the stream,
+        // but only when nobody has the caller's end: we must not.
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        libc::close(callers);
         libc::setsid();
         let mut byte = 0u8;
         let high = fds.map(|fd| fd.map_or(-1, |fd| libc::fcntl(fd, libc::F_DUPFD, 10)));
@@ -132,6 +136,8 @@ unsafe fn become_holder(
             libc::_exit(1);
         }
         become_root_of_namespace();
+        // The kernel forgets that request when ids change. A caller that died meanwhile is found by `owner`.
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         for target in 0..3 {
             libc::dup2(null, target);
         }
@@ -357,7 +363,10 @@ impl Launch {
         }
         if child == 0 {
             // SAFETY: as above.
-            unsafe { self.child(&prepared, doors, holder, report_fd) }
+            unsafe {
+                libc::close(reports.as_raw_fd());
+                self.child(&prepared, doors, holder, report_fd)
+            }
         }
         drop(report);
         let outcome = read_reports(&mut reports);
@@ -462,6 +471,9 @@ impl Launch {
             }
             if self.dies_with_caller {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                if is_unread(report) {
+                    libc::_exit(127);
+                }
             }
             // As execvp(3): a folder of PATH that may not be searched does not end the search, and is what is told
             // when nothing is found.
@@ -548,6 +560,16 @@ unsafe fn fail(report: RawFd, stage: i32) -> ! {
 unsafe fn tell(fd: RawFd, report: &Report) {
     // SAFETY: the pointer and length name `report`, which has no padding: three 32-bit fields.
     unsafe { libc::write(fd, std::ptr::from_ref(report).cast(), size_of::<Report>()) };
+}
+
+/// Whether the caller has died, and nobody reads the pipe any more. A caller that dies from now on takes us along.
+///
+/// # Safety
+/// `fd` is the writing end of a pipe.
+unsafe fn is_unread(fd: RawFd) -> bool {
+    let mut pipe = libc::pollfd { fd, events: 0, revents: 0 };
+    // SAFETY: the pointer names one `pollfd`.
+    unsafe { libc::poll(&raw mut pipe, 1, 0) > 0 && pipe.revents & libc::POLLERR != 0 }
 }
 
 /// Reads until the pipe closes, which executing does. The pid is that of the go-between's sibling, if there is one.
