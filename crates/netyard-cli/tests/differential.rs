@@ -3,6 +3,7 @@
 //! `netyard plan --script FILE` is run by bash in an empty sandbox, with the iproute2, nft, ethtool and sysctl of the
 //! machine; the lab is built by the library. The same script of questions (`dump.sh`) is then run in both worlds, and its
 //! answers are compared after leaving out what is the kernel's own choice: numbers of links, timers, counters.
+#![allow(clippy::unwrap_used)]
 
 mod gallery;
 
@@ -111,7 +112,11 @@ fn what_a_script_does_otherwise_is_seen() {
         ("dev eth0 up", "dev eth0 up mtu 1400", "pc links: - eth0 mtu 1400"),
         ("ethtool -K eth0 tx off", "true", "pc offloads: + eth0 tx-checksumming: off"),
         (" masquerade", " counter masquerade", "router nftables: - "),
-        ("net.ipv4.ip_forward=1", "net.ipv4.ip_forward=0", "router sysctls: + /proc/sys/net/ipv4/ip_forward:1"),
+        (
+            "net.ipv4.ip_forward=1",
+            "net.ipv4.ip_forward=0",
+            "router sysctls: + /proc/sys/net/ipv4/ip_forward:1",
+        ),
         ("peer name eth0", "peer name eth0 numrxqueues 1", ""),
     ];
     for (from, to, sign) in changes {

@@ -10,6 +10,7 @@ pub mod diagram;
 pub mod diff;
 pub mod expect;
 pub mod explain;
+pub mod feature;
 pub mod generate;
 pub mod lab;
 pub mod labfile;

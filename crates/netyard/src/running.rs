@@ -6,9 +6,11 @@ use crate::error::{Error, Result};
 use crate::expect;
 use crate::holder::unknown_node;
 use crate::node::{Link, Node};
+use crate::preflight;
 use crate::probe::{NodeSockets, SocketKind};
 use crate::protocol::{Description, LogChunk, ProgramStatus, Reply, Request, Spec};
 use crate::up::OnStep;
+use netyard_core::feature::needs;
 use netyard_core::lab::Lab;
 use netyard_core::name::{IfName, LabName, NodeName};
 use netyard_core::report::{self, Marks, TestReport};
@@ -190,7 +192,10 @@ impl RunningLab {
     /// # Errors
     /// The step that failed; all others were undone.
     pub fn apply(&mut self, spec: Spec, on_step: OnStep<'_>) -> Result<Vec<Step>> {
-        let answer = self.locked().ask_with_progress(&Request::Apply(Box::new(spec)), on_step)?;
+        let needs = needs(&spec.lab);
+        preflight::check(&needs)?;
+        let answer = self.locked().ask_with_progress(&Request::Apply(Box::new(spec)), on_step);
+        let answer = answer.map_err(|error| preflight::explained(error, &needs))?;
         *self.description.lock().unwrap_or_else(PoisonError::into_inner) = None;
         match answer {
             (Reply::Steps(steps), _) => Ok(steps),

@@ -327,19 +327,10 @@ fn refused(error: &ApplyError) -> Error {
     let errno = std::io::Error::from_raw_os_error(error.errno);
     let commands = error.step.commands();
     let first = commands.first().map_or("", |command| command.lines().next().unwrap_or_default());
-    let lacks_netem = error.is_missing_qdisc() && first.contains(" netem ");
-    let title = if lacks_netem {
-        format!("the kernel has no `netem`, which `{}` needs", error.step.ns())
-    } else {
-        format!("step {} failed in `{}`: {errno}", error.index + 1, error.step.ns())
-    };
-    let code = if error.is_missing_qdisc() { "K002" } else { "K001" };
-    let mut result = Error::kernel(code, title).note(format!("step: {first}"));
+    let title = format!("step {} failed in `{}`: {errno}", error.index + 1, error.step.ns());
+    let mut result = Error::kernel("K001", title).note(format!("step: {first}"));
     if let Some(message) = &error.message {
         result = result.note(format!("kernel: \"{message}\""));
-    }
-    if lacks_netem {
-        result = result.help("delay, jitter, loss and reordering need it; `rate` alone does not");
     }
     result
 }
