@@ -120,7 +120,8 @@ fn what_a_script_does_otherwise_is_seen() {
         });
         assert!(script.status.success(), "{to}: {}", text(&script.stderr));
         let found = Dump::of(&script).differences(&up);
-        let is_seen = if sign.is_empty() { found.is_empty() } else { found.iter().any(|l| l.starts_with(sign)) };
+        let is_seen =
+            if sign.is_empty() { found.is_empty() } else { found.iter().any(|l| l.starts_with(sign)) };
         assert!(is_seen, "{from} -> {to}: {found:#?}");
     }
 }
@@ -130,14 +131,16 @@ fn one_port_of_the_ring_is_blocked() {
     require_tools();
     let dump = Dump::of(&by_netyard(&Case::from_gallery("", "spanning-tree")).unwrap());
     let in_state = |state: &str| {
-        let ports = dump.0.iter().filter(|((_, part), _)| part == "bridge-ports").flat_map(|(_, lines)| lines);
+        let ports =
+            dump.0.iter().filter(|((_, part), _)| part == "bridge-ports").flat_map(|(_, lines)| lines);
         ports.filter(|line| line.contains(&format!("\"state\":\"{state}\""))).count()
     };
     assert_eq!((in_state("blocking"), in_state("forwarding")), (1, 8));
 }
 
 fn require_tools() {
-    let is_there = |tool: &&(&str, &str)| PATH.split(':').any(|folder| Path::new(folder).join(tool.0).exists());
+    let is_there =
+        |tool: &&(&str, &str)| PATH.split(':').any(|folder| Path::new(folder).join(tool.0).exists());
     let missing: Vec<String> = TOOLS
         .iter()
         .filter(|tool| !is_there(tool))
@@ -204,7 +207,8 @@ fn by_script(case: &Case, edit: impl FnOnce(String) -> String) -> Output {
 /// The dump of the lab as netyard builds it, or the code of its error.
 fn by_netyard(case: &Case) -> Result<Output, String> {
     // Programs may change what the lab file says; the script starts none.
-    let mut definition = Lab::from_file(&case.path, netyard_core::diagnostic::Style::Plain).unwrap().definition().clone();
+    let mut definition =
+        Lab::from_file(&case.path, netyard_core::diagnostic::Style::Plain).unwrap().definition().clone();
     definition.nodes.iter_mut().for_each(|node| node.programs.clear());
     let lab = Lab::from_definition(definition).up().map_err(|error| error.code)?;
     let output = lab.command("bash").args([dump_script()]).env("PATH", PATH).output().unwrap();
@@ -287,7 +291,11 @@ fn objects(json: &str) -> Vec<Map<String, Value>> {
     let json = json.trim();
     let values: Vec<Value> = if json.is_empty() { Vec::new() } else { serde_json::from_str(json).unwrap() };
     // `ip` prints an empty object for what its filter leaves out.
-    values.into_iter().filter_map(|value| value.as_object().cloned()).filter(|object| !object.is_empty()).collect()
+    values
+        .into_iter()
+        .filter_map(|value| value.as_object().cloned())
+        .filter(|object| !object.is_empty())
+        .collect()
 }
 
 /// Names for the kernel's numbers of namespaces and links.

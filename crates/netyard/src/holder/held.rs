@@ -4,6 +4,7 @@ use super::files;
 use super::host;
 use super::internet::InternetServers;
 use super::programs::Programs;
+use super::uplink::{self, Pasta};
 use crate::apply::ApplyError;
 use crate::error::{Error, Result};
 use crate::fault::Faults;
@@ -45,6 +46,7 @@ impl HeldLab {
     /// # Errors
     /// The step that failed. The caller then ends the process, and the kernel takes back what was built.
     pub(super) fn build(spec: Spec, on_step: &mut (dyn FnMut(usize, usize) + Send)) -> Result<Self> {
+        let pasta = Pasta::find(&spec.lab)?;
         let user = inner_user_namespace()?;
         let copy = user.as_ref().map(|fd| fd.try_clone()).transpose();
         let copy = copy.map_err(|e| Error::io("cannot copy a descriptor", &e))?;
@@ -62,6 +64,9 @@ impl HeldLab {
         let mut faults = Faults { fail_at: lab.spec.fail_at, count: 0 };
         lab.execute(&steps, &mut faults, on_step)?;
         lab.wait_until_ready(&desired)?;
+        if let Some(pasta) = pasta {
+            pasta.connect(&lab.spec, &lab.namespaces, lab.user.as_ref(), &mut lab.programs)?;
+        }
         lab.start_services()?;
         lab.up_since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Ok(lab)
@@ -80,6 +85,7 @@ impl HeldLab {
         on_step: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<Vec<Step>> {
         host::refuse_change(&self.spec.lab, &spec.lab)?;
+        uplink::refuse_change(&self.spec.lab, &spec.lab)?;
         let desired = desired::state(&spec.lab);
         let before = self.read(&desired)?;
         let steps = diff(&before, &desired);
