@@ -205,9 +205,7 @@ impl HeldLab {
             let mut sockets = Vec::with_capacity(rooms.len());
             for (node, kind, ns) in &rooms {
                 let socket = traveller.enter(ns.as_fd()).and_then(|()| kind.open());
-                sockets.push(
-                    socket.map_err(|e| Error::io(format!("cannot open a socket in node `{node}`"), &e))?,
-                );
+                sockets.push(socket.map_err(|error| no_socket(node, *kind, &error))?);
             }
             Ok(sockets)
         });
@@ -306,6 +304,19 @@ fn inner_user_namespace() -> Result<Option<OwnedFd>> {
 
 fn copied(fd: &OwnedFd) -> Result<OwnedFd> {
     fd.try_clone().map_err(|e| Error::io("cannot copy a descriptor", &e))
+}
+
+/// A socket that a node does not give.
+fn no_socket(node: &NodeName, kind: SocketKind, error: &std::io::Error) -> Error {
+    let is_ping = matches!(kind, SocketKind::Icmp4 | SocketKind::Icmp6);
+    let result = Error::io(format!("cannot open a socket in node `{node}`"), error);
+    if !is_ping || error.kind() != std::io::ErrorKind::PermissionDenied {
+        return result;
+    }
+    // Only in the machine's own namespace: nodes of the lab have it open.
+    result.note("`net.ipv4.ping_group_range` of this machine lets nobody ping without privilege").help(
+        "`sysctl -w net.ipv4.ping_group_range=\"0 0\"` allows root; netyard changes no sysctl of the machine",
+    )
 }
 
 /// A node that the lab does not have, with the nearest that it has.
