@@ -24,6 +24,8 @@ const SETUP: &str = r#"
         chmod 666 /run/tun
         mount --bind /run/tun /dev/net/tun || true
     fi
+    # Addresses that the kernel makes by itself come later than everything else.
+    echo 1 | tee /proc/sys/net/ipv6/conf/all/disable_ipv6 > /proc/sys/net/ipv6/conf/default/disable_ipv6
     ip netns add world
     ip link set lo up
     ip link add wan type veth peer name eth0 netns world
@@ -45,8 +47,9 @@ while True:
 '
     nsenter --net=/run/netns/world python3 -c "$server" 203.0.113.1 8000 world &
     python3 -c "$server" 127.0.0.1 8001 loopback &
-    # Until the test ends: it holds the other end.
-    exec cat
+    # Until the test ends, which holds the other end. The shell itself stays, to reap what holders leave.
+    cat
+    exit
 "#;
 
 /// The namespaces, and the process whose end ends them.
