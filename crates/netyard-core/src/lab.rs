@@ -328,6 +328,19 @@ impl Network {
 }
 
 impl Node {
+    /// The name of the interface of its uplink: the first of `uplink0`, `uplink1`, ... that nothing else in it has.
+    ///
+    /// # Panics
+    /// Never: no node has so many interfaces.
+    #[must_use]
+    pub fn uplink_name(&self) -> IfName {
+        let is_taken = |name: &IfName| {
+            self.interface(name.as_str()).is_some() || self.bridges.iter().any(|bridge| bridge.name == *name)
+        };
+        let names = (0..100_000).map(|n| IfName::new(format!("uplink{n}")).expect("at most 11 characters"));
+        names.into_iter().find(|name| !is_taken(name)).expect("fewer interfaces than names")
+    }
+
     /// The interface of that name.
     #[must_use]
     pub fn interface(&self, name: &str) -> Option<&Interface> {

@@ -292,6 +292,29 @@ pub struct Doors<'a> {
     pub user: Option<BorrowedFd<'a>>,
     /// The network namespace.
     pub net: Option<BorrowedFd<'a>>,
+    /// Mounts and host name that are arranged already; those of the [`Launch`] are not looked at then.
+    pub room: Option<&'a Room>,
+}
+
+/// A mount namespace and a uts namespace, arranged and locked, for any number of programs.
+///
+/// Making and taking apart a mount namespace costs milliseconds; entering one costs microseconds.
+#[derive(Debug)]
+pub struct Room {
+    /// The mount namespace; it belongs to the user namespace of the programs.
+    pub mounts: OwnedFd,
+    /// The uts namespace.
+    pub uts: OwnedFd,
+}
+
+impl Room {
+    /// The same namespaces once more.
+    ///
+    /// # Errors
+    /// Those of fcntl(2).
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { mounts: self.mounts.try_clone()?, uts: self.uts.try_clone()? })
+    }
 }
 
 /// A program that runs.
@@ -407,6 +430,7 @@ impl Launch {
                     | libc::CLONE_NEWIPC
                     | libc::CLONE_NEWCGROUP;
                 let all = if doors.user.is_some() { all } else { all & !libc::CLONE_NEWUSER };
+                let all = if doors.room.is_some() { all & !libc::CLONE_NEWNS } else { all };
                 if libc::setns(holder, all) < 0 {
                     fail(report, 0);
                 }
@@ -426,6 +450,74 @@ impl Launch {
         }
     }
 
+    /// Arranges mounts and host name, and locks them: the mount namespace that is made from inside the inner user
+    /// namespace has the mounts of a more privileged one.
+    ///
+    /// # Safety
+    /// As [`Launch::child`].
+    unsafe fn arrange(&self, doors: &Doors<'_>, report: RawFd) {
+        // SAFETY: system calls on memory prepared before the fork.
+        unsafe {
+            if libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWUTS) < 0 {
+                fail(report, 2);
+            }
+            if let Err(()) = crate::mount::arrange(&self.mounts) {
+                fail(report, 2);
+            }
+            if let Some(name) = &self.hostname
+                && libc::sethostname(name.as_ptr().cast(), name.len()) < 0
+            {
+                fail(report, 5);
+            }
+            if let Some(user) = doors.user
+                && (libc::setns(user.as_raw_fd(), libc::CLONE_NEWUSER) < 0
+                    || libc::unshare(libc::CLONE_NEWNS) < 0)
+            {
+                fail(report, 3);
+            }
+        }
+    }
+
+    /// Arranges mounts and host name once, for programs to come. For the holder.
+    ///
+    /// # Errors
+    /// As [`Launch::start`].
+    pub fn room(&self, doors: &Doors<'_>) -> Result<Room, LaunchError> {
+        let (mut reports, report) = io::pipe()?;
+        let (wait, go) = io::pipe()?;
+        let (report_fd, wait_fd, go_fd) = (report.as_raw_fd(), wait.as_raw_fd(), go.as_raw_fd());
+        // SAFETY: the child makes system calls only and ends with `_exit`.
+        let child = unsafe { libc::fork() };
+        if child < 0 {
+            return Err(io::Error::last_os_error().into());
+        }
+        if child == 0 {
+            // SAFETY: as above. It waits until its namespaces are taken, or its maker is gone.
+            unsafe {
+                libc::close(go_fd);
+                if let Some(net) = doors.net
+                    && libc::setns(net.as_raw_fd(), libc::CLONE_NEWNET) < 0
+                {
+                    fail(report_fd, 4);
+                }
+                self.arrange(doors, report_fd);
+                libc::close(report_fd);
+                let mut byte = 0u8;
+                libc::read(wait_fd, (&raw mut byte).cast(), 1);
+                libc::_exit(0)
+            }
+        }
+        drop((report, wait));
+        let arranged = read_reports(&mut reports).and_then(|_| {
+            let open = |name: &str| fs::File::open(format!("/proc/{child}/ns/{name}")).map(OwnedFd::from);
+            Ok(Room { mounts: open("mnt")?, uts: open("uts")? })
+        });
+        drop(go);
+        // SAFETY: waits for our own child without asking for its status.
+        unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+        arranged
+    }
+
     /// # Safety
     /// As [`Launch::child`].
     unsafe fn become_program(&self, prepared: &Prepared, doors: &Doors<'_>, report: RawFd) -> ! {
@@ -439,24 +531,9 @@ impl Launch {
             {
                 fail(report, 4);
             }
-            if libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWUTS) < 0 {
-                fail(report, 2);
-            }
-            if let Err(()) = crate::mount::arrange(&self.mounts) {
-                fail(report, 2);
-            }
-            if let Some(name) = &self.hostname
-                && libc::sethostname(name.as_ptr().cast(), name.len()) < 0
-            {
-                fail(report, 5);
-            }
-            if let Some(user) = doors.user {
-                // A mount namespace made from inside the inner user namespace: all its mounts are locked.
-                if libc::setns(user.as_raw_fd(), libc::CLONE_NEWUSER) < 0
-                    || libc::unshare(libc::CLONE_NEWNS) < 0
-                {
-                    fail(report, 3);
-                }
+            match doors.room {
+                Some(room) => enter_room(room, doors.user, report),
+                None => self.arrange(doors, report),
             }
             for (target, stream) in self.stdio.iter().enumerate() {
                 let Some(stream) = stream else { continue };
@@ -496,6 +573,27 @@ impl Launch {
                 *libc::__errno_location() = libc::EACCES;
             }
             fail(report, STAGE_EXECUTE)
+        }
+    }
+}
+
+/// Enters what [`Launch::room`] has arranged.
+///
+/// # Safety
+/// For a freshly forked child: system calls only.
+unsafe fn enter_room(room: &Room, user: Option<BorrowedFd<'_>>, report: RawFd) {
+    // SAFETY: system calls with open descriptors.
+    unsafe {
+        if libc::setns(room.uts.as_raw_fd(), libc::CLONE_NEWUTS) < 0 {
+            fail(report, 5);
+        }
+        if let Some(user) = user
+            && libc::setns(user.as_raw_fd(), libc::CLONE_NEWUSER) < 0
+        {
+            fail(report, 3);
+        }
+        if libc::setns(room.mounts.as_raw_fd(), libc::CLONE_NEWNS) < 0 {
+            fail(report, 2);
         }
     }
 }
@@ -573,21 +671,24 @@ fn read_reports(reports: &mut io::PipeReader) -> Result<Option<u32>, LaunchError
     let mut bytes = Vec::new();
     reports.read_to_end(&mut bytes)?;
     let mut pid = None;
+    let mut failure = None;
+    // The sibling may have failed before the go-between had told of it.
     for report in bytes.chunks_exact(size_of::<Report>()) {
         let word = |at: usize| [report[at], report[at + 1], report[at + 2], report[at + 3]];
         match i32::from_ne_bytes(word(0)) {
             -1 => pid = Some(u32::from_ne_bytes(word(8))),
-            stage => {
-                if let Some(pid) = pid {
-                    // The sibling has failed and is our child too.
-                    // SAFETY: waits for our own child without asking for its status.
-                    unsafe { libc::waitpid(pid.cast_signed(), std::ptr::null_mut(), 0) };
-                }
-                let doing = usize::try_from(stage).ok().and_then(|s| STAGES.get(s)).unwrap_or(&STAGES[1]);
-                let source = io::Error::from_raw_os_error(i32::from_ne_bytes(word(4)));
-                return Err(LaunchError { doing, source, is_program: stage == STAGE_EXECUTE });
-            }
+            stage => failure = Some((stage, i32::from_ne_bytes(word(4)))),
         }
+    }
+    if let Some((stage, errno)) = failure {
+        if let Some(pid) = pid {
+            // The sibling is our child too: unreaped it would keep the lab's pid namespace.
+            // SAFETY: waits for our own child without asking for its status.
+            unsafe { libc::waitpid(pid.cast_signed(), std::ptr::null_mut(), libc::__WALL) };
+        }
+        let doing = usize::try_from(stage).ok().and_then(|s| STAGES.get(s)).unwrap_or(&STAGES[1]);
+        let source = io::Error::from_raw_os_error(errno);
+        return Err(LaunchError { doing, source, is_program: stage == STAGE_EXECUTE });
     }
     Ok(pid)
 }

@@ -3,13 +3,16 @@
 use crate::error::{Error, Result};
 use crate::running::RunningLab;
 use netyard_core::name::NodeName;
-use netyard_kernel::process::{self, Doors, ExitStatus, Launch, LaunchError, Mount};
+use netyard_kernel::process::{self, Doors, ExitStatus, Launch, LaunchError, Room};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+
+/// The number of `SIGKILL`.
+const KILLED: i32 = 9;
 
 /// A program to run inside a node: like [`std::process::Command`], with the node's network.
 ///
@@ -110,23 +113,13 @@ impl<'a> NodeCommand<'a> {
         let (entrance, fds) = self.lab.entrance(self.node.as_ref())?;
         let mut fds = fds.into_iter();
         let user = if entrance.has_user_namespace { fds.next() } else { None };
-        let net = fds.next();
+        let (net, mounts, uts) = (fds.next(), fds.next(), fds.next());
+        let room = mounts.zip(uts).map(|(mounts, uts)| Room { mounts, uts });
         let cwd = self.cwd.clone().or_else(|| std::env::current_dir().ok());
-        let mut mounts: Vec<Mount> = Vec::new();
-        for (source, target) in &entrance.binds {
-            mounts.push(Mount::Bind { source: text(source.as_os_str())?, target: text(target.as_os_str())? });
-        }
-        // Among all nodes `ip -n NODE` mounts the node's own sysfs, which the kernel refuses (EBUSY) over one of the same
-        // namespace that is locked in place.
-        if self.node.is_some() {
-            mounts.push(Mount::Sysfs);
-        }
         let launch = Launch {
             argv: self.argv.iter().map(|word| text(word)).collect::<Result<_>>()?,
             env: self.environment(&entrance)?,
             cwd: cwd.map(|folder| text(folder.as_os_str())).transpose()?,
-            mounts,
-            hostname: Some(entrance.hostname),
             stdio: self.stdio,
             dies_with_caller: self.dies_with_caller,
             ..Launch::default()
@@ -135,8 +128,11 @@ impl<'a> NodeCommand<'a> {
             holder: Some(self.lab.pidfd()),
             user: user.as_ref().map(AsFd::as_fd),
             net: net.as_ref().map(AsFd::as_fd),
+            room: room.as_ref(),
         };
         let running = launch.start(&doors).map_err(|error| not_started(&self.argv[0], &error))?;
+        let copy = running.pidfd.try_clone().map_err(|e| Error::io("cannot copy a descriptor", &e))?;
+        self.lab.remember(copy);
         Ok(NodeChild { pid: running.pid, pidfd: running.pidfd, status: None })
     }
 
@@ -229,7 +225,8 @@ impl NodeChild {
         }
         let ended =
             process::reap(self.pidfd.as_fd()).map_err(|e| Error::io("cannot wait for a program", &e))?;
-        let status = ended.unwrap_or(ExitStatus::Code(0));
+        // The lab has ended before, and taken its programs along.
+        let status = ended.unwrap_or(ExitStatus::Signal(KILLED));
         self.status = Some(status);
         Ok(status)
     }

@@ -227,7 +227,7 @@ fn read_sysctls(traveller: &mut Traveller, keys: &[String]) -> io::Result<BTreeM
 }
 
 /// Asks again when the objects changed while the kernel was telling of them.
-fn again<T>(mut dump: impl FnMut() -> Result<T, Refusal>) -> Result<T, Refusal> {
+pub(crate) fn again<T>(mut dump: impl FnMut() -> Result<T, Refusal>) -> Result<T, Refusal> {
     const TRIES: usize = 10;
     for _ in 1..TRIES {
         match dump() {

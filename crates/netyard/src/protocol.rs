@@ -19,8 +19,8 @@ pub enum Request {
     Commit,
     /// What the lab is.
     Describe,
-    /// The namespaces for a program that a person starts: inner user namespace (where there is one) and network
-    /// namespace travel with the answer.
+    /// The namespaces for a program that a person starts: inner user namespace (where there is one), network, mount
+    /// and uts namespace travel with the answer.
     Enter {
         /// The node; none for the fabric, with all nodes listed by `ip netns`.
         node: Option<NodeName>,
@@ -114,12 +114,8 @@ pub struct Description {
 pub struct Entrance {
     /// The lab.
     pub lab: LabName,
-    /// The node's host name.
-    pub hostname: String,
     /// `NAME`, `VALUE` of the node's environment.
     pub env: Vec<(String, String)>,
-    /// Files and folders of the node: shown at the second path.
-    pub binds: Vec<(PathBuf, PathBuf)>,
     /// Whether an inner user namespace comes before the network namespace.
     pub has_user_namespace: bool,
 }

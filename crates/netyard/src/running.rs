@@ -31,6 +31,9 @@ pub struct RunningLab {
     /// The holder.
     pidfd: OwnedFd,
     description: Mutex<Option<Box<Description>>>,
+    /// Programs that this process has started in nodes. They are its children: unless it reaps them, a lab that ends
+    /// waits for them.
+    programs: Mutex<Vec<OwnedFd>>,
     ends_with_us: bool,
 }
 
@@ -48,6 +51,7 @@ impl RunningLab {
             connection: Mutex::new(connection),
             pidfd,
             description: Mutex::new(Some(description)),
+            programs: Mutex::default(),
             ends_with_us: false,
         })
     }
@@ -55,7 +59,7 @@ impl RunningLab {
     /// A lab that we have just built.
     pub(crate) fn started(name: LabName, connection: Connection, pidfd: OwnedFd) -> Self {
         let (connection, description) = (Mutex::new(connection), Mutex::new(None));
-        Self { name, connection, pidfd, description, ends_with_us: false }
+        Self { name, connection, pidfd, description, programs: Mutex::default(), ends_with_us: false }
     }
 
     /// Makes the lab end when this value does.
@@ -261,6 +265,13 @@ impl RunningLab {
         }
     }
 
+    /// Remembers a program that was started in a node, and forgets those that have ended and were waited for.
+    pub(crate) fn remember(&self, program: OwnedFd) {
+        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        programs.retain(|program| process::pid_of(program.as_fd()).is_some());
+        programs.push(program);
+    }
+
     /// The doors of a node (of the lab itself for none), for a command.
     pub(crate) fn entrance(
         &self,
@@ -308,6 +319,9 @@ impl RunningLab {
             Some(errno) if errno == rustix::io::Errno::SRCH.raw_os_error() => Ok(()),
             _ => Err(error),
         })?;
+        for program in self.programs.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            process::reap(program.as_fd())?;
+        }
         process::wait_gone(self.pidfd.as_fd(), 10_000)?;
         process::reap(self.pidfd.as_fd()).map(drop)
     }

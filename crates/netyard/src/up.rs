@@ -9,6 +9,7 @@ use crate::store::{Claim, Store};
 use netyard_core::feature::needs;
 use netyard_core::lab::{Node, NodeKind};
 use netyard_core::name::LabName;
+use netyard_core::state::Route;
 use netyard_core::step::Step;
 use netyard_kernel::feature;
 use netyard_kernel::process::{self, HolderOptions, HolderProcess};
@@ -57,6 +58,9 @@ fn start(spec: Spec, claim: Option<Claim>, on_step: OnStep<'_>) -> Result<Runnin
     let host = host_node(&spec)?;
     let needs = needs(&spec.lab);
     preflight::check(&needs)?;
+    let uplink = uplink_node(&spec, host)?;
+    // A node that is connected to the machine, by itself or by pasta, needs a holder that begins there.
+    let own_netns = host.is_none() && uplink.is_none();
     let map = if host.is_some() {
         // The machine's own namespace obeys only those who are root of the machine.
         None
@@ -67,7 +71,7 @@ fn start(spec: Spec, claim: Option<Claim>, on_step: OnStep<'_>) -> Result<Runnin
         Some(IdMap::own())
     };
     let listener = claim.as_ref().map(|claim| claim.socket.as_fd());
-    let options = HolderOptions { listener, map, own_netns: host.is_none() };
+    let options = HolderOptions { listener, map, own_netns };
     let started = process::spawn_holder(&options).map_err(|error| no_user_namespace(&error))?;
     let HolderProcess { pidfd, owner, .. } = started;
     let mut connection = Connection::new(owner);
@@ -123,6 +127,22 @@ fn host_node(spec: &Spec) -> Result<Option<&Node>> {
         .help("`--allow-host` allows that"));
     }
     Ok(Some(host))
+}
+
+/// A node that has an uplink, if the lab has one: a way to the machine's network that must be the only one.
+fn uplink_node<'a>(spec: &'a Spec, host: Option<&Node>) -> Result<Option<&'a Node>> {
+    let with_uplink = || spec.lab.nodes.iter().filter(|node| node.uplink.is_some());
+    if let (Some(host), Some(node)) = (host, with_uplink().next()) {
+        let title =
+            format!("node `{}` is this machine itself, and node `{}` has an uplink", host.name, node.name);
+        let help = format!("let `{}` route through `{}`", node.name, host.name);
+        return Err(Error::input("U015", title).help(help));
+    }
+    if let Some(node) = with_uplink().find(|node| node.routes.iter().any(Route::is_default)) {
+        return Err(Error::input("U015", format!("node `{}` has an uplink and a default route", node.name))
+            .help("an uplink brings its own default route: leave out `gateway`"));
+    }
+    Ok(with_uplink().next())
 }
 
 /// Why the holder could not be started, with what helps.

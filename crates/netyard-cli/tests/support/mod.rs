@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test program uses its own part")]
 #![allow(clippy::unwrap_used, reason = "clippy.toml allows it in test functions, and this is their helper")]
 
+pub mod machine;
+
 use serde_json::Value;
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;

@@ -29,7 +29,7 @@ pub(super) fn of_node(node: &Node, uses_ipv6: bool) -> Option<Table> {
         filter(Hook::Input, firewall.map_or(vec![], |firewall| input(firewall, uses_ipv6))),
         filter(Hook::Forward, firewall.map_or(vec![], |firewall| forward(firewall, !forwards.is_empty()))),
         nat(Hook::Output, DSTNAT, forwards.iter().flat_map(PortForward::output).collect()),
-        nat(Hook::Postrouting, SRCNAT, node.nat.iter().flat_map(postrouting).collect()),
+        nat(Hook::Postrouting, SRCNAT, node.nat.iter().flat_map(postrouting).chain(uplink(node)).collect()),
     ];
     let chains: Vec<Chain> = chains.into_iter().filter(|chain| !chain.rules.is_empty()).collect();
     (!chains.is_empty()).then(|| Table { family: Family::Inet, name: TABLE.to_owned(), chains })
@@ -117,6 +117,12 @@ fn postrouting(nat: &Nat) -> Vec<Rule> {
             PortForward::of(nat).map_or(vec![], |forward| forward.hairpin_masquerade())
         }
     }
+}
+
+/// What a router passes on through its uplink must have the uplink's address: pasta(1) answers no other.
+fn uplink(node: &Node) -> Vec<Rule> {
+    let forwards = node.forwards_ipv4 || node.forwards_ipv6;
+    if node.uplink.is_none() || !forwards { vec![] } else { source_nat(&[], &node.uplink_name(), None) }
 }
 
 fn source_nat(from: &[IpNet], out: &IfName, to: Option<IpAddr>) -> Vec<Rule> {

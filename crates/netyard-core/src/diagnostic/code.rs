@@ -159,6 +159,7 @@ codes! {
     Error HolderDoesNotEnd = "K011", "the lab's holder does not end";
     Error ProbeImpossible = "K012", "a probe cannot be made";
     Error CannotEnterNode = "K013", "this process may not enter a node";
+    Error UplinkDown = "K014", "an uplink does not come up";
 
     Error LabBusy = "U001", "another command works on the lab";
     Error OtherLab = "U002", "another lab of this name is up";
@@ -174,6 +175,7 @@ codes! {
     Error NoStateFolder = "U012", "there is no folder for running labs";
     Error HostNotAllowed = "U013", "a node is this machine itself";
     Error HostInTheWay = "U014", "the machine has something that the lab wants to make";
+    Error UplinkRefused = "U015", "an uplink is not possible here";
 }
 
 impl fmt::Display for Code {

@@ -10,6 +10,7 @@ use std::ffi::CString;
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -17,11 +18,31 @@ const ROOT: &str = "/run/netyard";
 /// Where `ip netns` looks.
 pub(super) const NETNS: &str = "/run/netns";
 
-/// Makes the folders that every lab has.
-pub(super) fn make_folders() -> io::Result<()> {
+/// Makes the folders that every lab has, and keeps the machine's name servers for nodes with an uplink.
+pub(super) fn make_folders(nameservers: &[IpAddr]) -> io::Result<()> {
     ["nodes", "shared"].iter().try_for_each(|name| fs::create_dir_all(Path::new(ROOT).join(name)))?;
+    let lines: String = nameservers.iter().map(|address| format!("nameserver {address}\n")).collect();
+    fs::write(nameservers_path(), lines)?;
     fs::create_dir_all("/run/lock")?;
     fs::create_dir_all(NETNS)
+}
+
+/// The machine's name servers that a node with an uplink can ask: those that are not the machine itself.
+pub(super) fn nameservers_of_machine() -> Vec<IpAddr> {
+    // With systemd-resolved the first file names the machine only, and the second whom it asks.
+    let files = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
+    let found = files.map(|file| nameservers(&fs::read_to_string(file).unwrap_or_default()));
+    found.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
+}
+
+/// The name servers of a resolv.conf(5) but for those on a loopback address, or on a link that is named with it.
+fn nameservers(text: &str) -> Vec<IpAddr> {
+    let server = |line: &str| line.strip_prefix("nameserver")?.trim().parse::<IpAddr>().ok();
+    text.lines().filter_map(server).filter(|address| !address.is_loopback()).collect()
+}
+
+fn nameservers_path() -> PathBuf {
+    Path::new(ROOT).join("shared/nameservers")
 }
 
 /// Writes the table of names that all nodes share.
@@ -48,11 +69,15 @@ fn hosts(lab: &Lab) -> String {
     text
 }
 
-/// The resolver of a node (resolv.conf(5)): the internet nodes that it shares an address family with.
+/// The resolver of a node (resolv.conf(5)): the internet nodes that it shares an address family with. Where there is
+/// none, a node with an uplink asks whom the machine asks.
 fn resolver(lab: &Lab, node: &Node) -> String {
     let mut text = format!("# Written for node {} of lab {}.\n", node.name, lab.name);
-    let servers = lab.nodes.iter().filter(|other| other.role == Role::Internet && other.name != node.name);
-    for server in servers {
+    let is_server = |other: &&Node| other.role == Role::Internet && other.name != node.name;
+    if node.uplink.is_some() && !lab.nodes.iter().any(|other| is_server(&other)) {
+        text += &fs::read_to_string(nameservers_path()).unwrap_or_default();
+    }
+    for server in lab.nodes.iter().filter(is_server) {
         let shared = server.addresses().map(|a| a.addr()).find(|a| node.address(Some(a.is_ipv6())).is_some());
         if let Some(address) = shared {
             let _ = writeln!(text, "nameserver {address}");
@@ -62,7 +87,7 @@ fn resolver(lab: &Lab, node: &Node) -> String {
 }
 
 /// The node's own files, made where they are missing: what is shown where.
-pub(super) fn of_node(lab: &Lab, node: &Node) -> io::Result<Vec<(PathBuf, PathBuf)>> {
+fn of_node(lab: &Lab, node: &Node) -> io::Result<Vec<(PathBuf, PathBuf)>> {
     let folder = Path::new(ROOT).join("nodes").join(node.name.as_str());
     let run = folder.join("run");
     fs::create_dir_all(run.join("lock"))?;
@@ -107,6 +132,13 @@ fn normalized(path: &Path) -> PathBuf {
     })
 }
 
+/// What a program that a person starts sees: the caller's own files with the node's own among them.
+pub(super) fn mounts_of_person(lab: &Lab, node: &Node) -> io::Result<Vec<Mount>> {
+    let binds = of_node(lab, node)?;
+    let mounts = binds.iter().map(|(from, to)| bind(from, to));
+    Ok(mounts.chain([Mount::Sysfs]).collect())
+}
+
 /// What a program of the lab file sees: the node's own files, all else read-only, and the home folder hidden but
 /// for the lab file's own folder.
 pub(super) fn mounts_of_program(spec: &Spec, node: &Node) -> io::Result<Vec<Mount>> {
@@ -145,4 +177,17 @@ fn keep(source: &Path, target: &Path, is_read_only: bool) -> Mount {
 /// A path without zero bytes, which no path from the kernel has.
 fn path_text(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_servers_that_only_the_machine_reaches_are_left_out() {
+        let text = "# by hand\nnameserver 127.0.0.53\nnameserver ::1\nnameserver 192.0.2.53\n\
+                    nameserver\t2001:db8::53\nnameserver fe80::1%eth0\nsearch example.org\n";
+        let found: Vec<String> = nameservers(text).iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["192.0.2.53", "2001:db8::53"]);
+    }
 }

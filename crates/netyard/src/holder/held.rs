@@ -4,6 +4,7 @@ use super::files;
 use super::host;
 use super::internet::InternetServers;
 use super::programs::Programs;
+use super::uplink::{self, Pasta};
 use crate::apply::ApplyError;
 use crate::error::{Error, Result};
 use crate::fault::Faults;
@@ -18,6 +19,7 @@ use netyard_core::labfile::nearest;
 use netyard_core::name::{IfName, NodeName};
 use netyard_core::state::{Namespace, Ns, Route, State};
 use netyard_core::step::Step;
+use netyard_kernel::process::{Doors, Launch, Room};
 use netyard_kernel::traveller::Traveller;
 use netyard_kernel::userns::{self, IdMap};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +38,8 @@ pub(super) struct HeldLab {
     /// The user namespace of the lab's namespaces and programs; none where the lab has no user namespace at all.
     user: Option<OwnedFd>,
     internet: InternetServers,
+    /// What programs of persons live in, by node; none for the lab as a whole.
+    rooms: BTreeMap<Option<NodeName>, Room>,
     up_since: u64,
 }
 
@@ -45,6 +49,7 @@ impl HeldLab {
     /// # Errors
     /// The step that failed. The caller then ends the process, and the kernel takes back what was built.
     pub(super) fn build(spec: Spec, on_step: &mut (dyn FnMut(usize, usize) + Send)) -> Result<Self> {
+        let pasta = Pasta::find(&spec.lab)?;
         let user = inner_user_namespace()?;
         let copy = user.as_ref().map(|fd| fd.try_clone()).transpose();
         let copy = copy.map_err(|e| Error::io("cannot copy a descriptor", &e))?;
@@ -53,6 +58,7 @@ impl HeldLab {
             namespaces: Namespaces::new(copy),
             user,
             internet: InternetServers::default(),
+            rooms: BTreeMap::new(),
             up_since: 0,
             spec,
         };
@@ -62,6 +68,9 @@ impl HeldLab {
         let mut faults = Faults { fail_at: lab.spec.fail_at, count: 0 };
         lab.execute(&steps, &mut faults, on_step)?;
         lab.wait_until_ready(&desired)?;
+        if let Some(pasta) = pasta {
+            pasta.connect(&lab.spec, &lab.namespaces, lab.user.as_ref(), &mut lab.programs)?;
+        }
         lab.start_services()?;
         lab.up_since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Ok(lab)
@@ -80,6 +89,7 @@ impl HeldLab {
         on_step: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<Vec<Step>> {
         host::refuse_change(&self.spec.lab, &spec.lab)?;
+        uplink::refuse_change(&self.spec.lab, &spec.lab)?;
         let desired = desired::state(&spec.lab);
         // Also the values that only the lab of now asks for: a node that is taken away may have to come back.
         let before = self.read_with(&desired, &desired::state(&self.spec.lab))?;
@@ -147,31 +157,56 @@ impl HeldLab {
     }
 
     /// The doors of a node, or of the fabric with `ip netns` knowing every node.
-    pub(super) fn enter(&self, node: Option<&NodeName>) -> Result<(Entrance, Vec<OwnedFd>)> {
-        let lab = &self.spec.lab;
-        let (ns, hostname, env, binds) = match node {
+    pub(super) fn enter(&mut self, node: Option<&NodeName>) -> Result<(Entrance, Vec<OwnedFd>)> {
+        let (ns, env) = match node {
             Some(name) => {
-                let node = self.node(name)?;
-                let binds = files::of_node(lab, node)
-                    .map_err(|e| Error::io(format!("cannot make the files of node `{name}`"), &e))?;
-                let env = node.env.clone().into_iter().collect();
-                (Ns::Node(name.clone()), node.hostname().to_owned(), env, binds)
+                let env = self.node(name)?.env.clone().into_iter().collect();
+                (Ns::Node(name.clone()), env)
             }
             None => {
                 self.publish_namespaces()?;
                 let first = self.namespaces.iter().next().map(|(ns, _)| ns.clone());
-                let ns =
-                    first.ok_or_else(|| Error::input("U010", format!("lab `{}` has no node", lab.name)))?;
-                (ns, lab.name.to_string(), Vec::new(), Vec::new())
+                let ns = first.ok_or_else(|| {
+                    Error::input("U010", format!("lab `{}` has no node", self.spec.lab.name))
+                })?;
+                (ns, Vec::new())
             }
         };
+        let net = self.namespace_of(&ns)?;
+        let Room { mounts, uts } = self.room(node, &net)?;
         let mut fds = Vec::new();
         if let Some(user) = &self.user {
             fds.push(copied(user)?);
         }
-        fds.push(self.namespace_of(&ns)?);
-        let lab = lab.name.clone();
-        Ok((Entrance { lab, hostname, env, binds, has_user_namespace: self.user.is_some() }, fds))
+        fds.extend([net, mounts, uts]);
+        let lab = self.spec.lab.name.clone();
+        Ok((Entrance { lab, env, has_user_namespace: self.user.is_some() }, fds))
+    }
+
+    /// The mounts and the host name for what a person starts in a node, or among all nodes: arranged for the first
+    /// program, and kept for those after it.
+    fn room(&mut self, node: Option<&NodeName>, net: &OwnedFd) -> Result<Room> {
+        let copied = |room: &Room| room.try_clone().map_err(|e| Error::io("cannot copy a descriptor", &e));
+        let key = node.cloned();
+        if let Some(room) = self.rooms.get(&key) {
+            return copied(room);
+        }
+        let (hostname, mounts) = match node {
+            Some(name) => {
+                let node = self.node(name)?;
+                let mounts = files::mounts_of_person(&self.spec.lab, node)
+                    .map_err(|e| Error::io(format!("cannot make the files of node `{name}`"), &e))?;
+                (node.hostname().to_owned(), mounts)
+            }
+            None => (self.spec.lab.name.to_string(), Vec::new()),
+        };
+        let launch = Launch { mounts, hostname: Some(hostname), ..Launch::default() };
+        let user = self.user.as_ref().map(AsFd::as_fd);
+        let room = launch.room(&Doors { holder: None, user, net: Some(net.as_fd()), room: None });
+        let room = room.map_err(|error| Error::io(format!("cannot {}", error.doing), &error.source))?;
+        let result = copied(&room);
+        self.rooms.insert(key, room);
+        result
     }
 
     /// Binds every namespace below `/run/netns` of the holder's mount namespace, where `ip netns` finds them.
@@ -200,9 +235,7 @@ impl HeldLab {
             let mut sockets = Vec::with_capacity(rooms.len());
             for (node, kind, ns) in &rooms {
                 let socket = traveller.enter(ns.as_fd()).and_then(|()| kind.open());
-                sockets.push(
-                    socket.map_err(|e| Error::io(format!("cannot open a socket in node `{node}`"), &e))?,
-                );
+                sockets.push(socket.map_err(|error| no_socket(node, *kind, &error))?);
             }
             Ok(sockets)
         });
@@ -276,6 +309,8 @@ impl HeldLab {
 
     /// Names, servers and programs of the present lab; those that are there already stay.
     fn start_services(&mut self) -> Result<()> {
+        let nodes: BTreeSet<&NodeName> = self.spec.lab.nodes.iter().map(|node| &node.name).collect();
+        self.rooms.retain(|node, _| node.as_ref().is_none_or(|node| nodes.contains(node)));
         files::write_hosts(&self.spec.lab).map_err(|e| Error::io("cannot write the table of names", &e))?;
         self.internet.change_to(&self.spec.lab, &self.namespaces)?;
         self.programs.change_to(&self.spec, &self.namespaces, self.user.as_ref())
@@ -306,6 +341,19 @@ fn inner_user_namespace() -> Result<Option<OwnedFd>> {
 
 fn copied(fd: &OwnedFd) -> Result<OwnedFd> {
     fd.try_clone().map_err(|e| Error::io("cannot copy a descriptor", &e))
+}
+
+/// A socket that a node does not give.
+fn no_socket(node: &NodeName, kind: SocketKind, error: &std::io::Error) -> Error {
+    let is_ping = matches!(kind, SocketKind::Icmp4 | SocketKind::Icmp6);
+    let result = Error::io(format!("cannot open a socket in node `{node}`"), error);
+    if !is_ping || error.kind() != std::io::ErrorKind::PermissionDenied {
+        return result;
+    }
+    // Only in the machine's own namespace: nodes of the lab have it open.
+    result.note("`net.ipv4.ping_group_range` of this machine lets nobody ping without privilege").help(
+        "`sysctl -w net.ipv4.ping_group_range=\"0 0\"` allows root; netyard changes no sysctl of the machine",
+    )
 }
 
 /// A node that the lab does not have, with the nearest that it has.

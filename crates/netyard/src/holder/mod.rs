@@ -10,6 +10,7 @@ mod held;
 mod host;
 mod internet;
 mod programs;
+mod uplink;
 
 use crate::error::{Error, Result};
 use crate::protocol::{Reply, Request, Spec};
@@ -98,8 +99,10 @@ fn prepare_mounts(spec: &Spec) -> Result<()> {
         }
         error
     })?;
+    // What is below /run is out of sight afterwards.
+    let nameservers = files::nameservers_of_machine();
     mount::mount_tmpfs(Path::new("/run"), c"mode=0755,size=64m").map_err(|e| refused("mount /run", &e))?;
-    files::make_folders().map_err(|e| refused("make folders in /run", &e))
+    files::make_folders(&nameservers).map_err(|e| refused("make folders in /run", &e))
 }
 
 struct Holder {

@@ -32,6 +32,7 @@ pub(super) struct Programs {
 }
 
 struct Supervised {
+    origin: Origin,
     node: NodeName,
     program: Program,
     state: State,
@@ -42,8 +43,17 @@ struct Supervised {
     log: VecDeque<u8>,
     /// What it takes to start it.
     launch: Launch,
-    net: OwnedFd,
+    net: Option<OwnedFd>,
     user: Option<OwnedFd>,
+}
+
+/// Why a program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// The lab file names it.
+    LabFile,
+    /// It is the uplink of its node, for as long as the lab lasts.
+    Uplink,
 }
 
 enum State {
@@ -70,11 +80,14 @@ impl Programs {
             }
         }
         let is_wanted = |running: &Supervised| {
-            wanted.iter().any(|(node, program)| node.name == running.node && **program == running.program)
+            running.origin == Origin::Uplink
+                || wanted
+                    .iter()
+                    .any(|(node, program)| node.name == running.node && **program == running.program)
         };
         let mut started = Vec::new();
         for (node, program) in &wanted {
-            if !self.supervised.iter().any(|s| s.node == node.name && s.program == **program) {
+            if !self.supervised.iter().any(|s| s.is(Origin::LabFile, &node.name, program)) {
                 let mut supervised = Supervised::new(spec, node, program, namespaces, user)?;
                 supervised.start().map_err(|error| not_started(node, program, &error))?;
                 started.push(supervised);
@@ -83,6 +96,35 @@ impl Programs {
         self.supervised.retain(is_wanted);
         self.supervised.append(&mut started);
         Ok(())
+    }
+
+    /// Starts the program that connects a node to the network namespace that the holder is in now, and returns its
+    /// pid fd.
+    ///
+    /// # Errors
+    /// That it cannot be started.
+    pub(super) fn start_uplink(&mut self, spec: &Spec, node: &Node, program: &Program) -> Result<OwnedFd> {
+        let launch = Launch {
+            argv: texts(node, program, program.argv.iter().cloned())?,
+            env: texts(node, program, environment(spec, node, program))?,
+            no_new_privs: true,
+            new_session: true,
+            ..Launch::default()
+        };
+        let mut supervised = Supervised::of(Origin::Uplink, node, program, launch);
+        supervised.start().map_err(|error| not_started(node, program, &error))?;
+        let State::Running { pidfd, .. } = &supervised.state else {
+            return Err(Error::kernel("K010", format!("`{}` does not run", program.name)));
+        };
+        let pidfd = pidfd.try_clone().map_err(|e| Error::io("cannot copy a descriptor", &e))?;
+        self.supervised.push(supervised);
+        Ok(pidfd)
+    }
+
+    /// All that a program has printed and is kept.
+    pub(super) fn said(&mut self, node: &NodeName, program: &str) -> String {
+        let filter = LogFilter { node: Some(node.clone()), program: Some(program.to_owned()) };
+        self.logs(&filter).into_iter().map(|chunk| chunk.text).collect()
     }
 
     /// Takes note of programs that have ended. Other children are those that ended programs left to pid 1.
@@ -174,20 +216,9 @@ impl Supervised {
             namespaces.fd(&ns).ok_or_else(|| Error::kernel("K010", format!("`{ns}` has no namespace")))?;
         let mounts = files::mounts_of_program(spec, node)
             .map_err(|e| Error::io(format!("cannot make the files of node `{}`", node.name), &e))?;
-        let text = |text: &str| {
-            CString::new(text).map_err(|_| {
-                Error::input(
-                    "U008",
-                    format!(
-                        "program `{}` of node `{}` has a zero byte in its words",
-                        program.name, node.name
-                    ),
-                )
-            })
-        };
         let launch = Launch {
-            argv: program.argv.iter().map(|word| text(word)).collect::<Result<_>>()?,
-            env: environment(spec, node, program).iter().map(|entry| text(entry)).collect::<Result<_>>()?,
+            argv: texts(node, program, program.argv.iter().cloned())?,
+            env: texts(node, program, environment(spec, node, program))?,
             cwd: CString::new(spec.folder.as_os_str().as_bytes()).ok(),
             mounts,
             hostname: Some(node.hostname().to_owned()),
@@ -195,7 +226,17 @@ impl Supervised {
             new_session: true,
             ..Launch::default()
         };
-        Ok(Self {
+        let net = Some(duplicated(net)?);
+        let user = user.map(|fd| duplicated(fd.as_fd())).transpose()?;
+        let mut supervised = Self::of(Origin::LabFile, node, program, launch);
+        (supervised.net, supervised.user) = (net, user);
+        Ok(supervised)
+    }
+
+    /// Not started yet, in the holder's own namespaces.
+    fn of(origin: Origin, node: &Node, program: &Program, launch: Launch) -> Self {
+        Self {
+            origin,
             node: node.name.clone(),
             program: program.clone(),
             state: State::Exited(ExitStatus::Code(0)),
@@ -205,9 +246,13 @@ impl Supervised {
             output: None,
             log: VecDeque::new(),
             launch,
-            net: duplicated(net)?,
-            user: user.map(|fd| duplicated(fd.as_fd())).transpose()?,
-        })
+            net: None,
+            user: None,
+        }
+    }
+
+    fn is(&self, origin: Origin, node: &NodeName, program: &Program) -> bool {
+        self.origin == origin && self.node == *node && self.program == *program
     }
 
     fn start(&mut self) -> std::result::Result<(), process::LaunchError> {
@@ -215,8 +260,8 @@ impl Supervised {
         rustix::io::ioctl_fionbio(&reader, true).map_err(std::io::Error::from)?;
         let null = std::fs::File::open("/dev/null")?;
         self.launch.stdio = [Some(null.into()), Some(writer.try_clone()?.into()), Some(writer.into())];
-        let doors =
-            Doors { holder: None, user: self.user.as_ref().map(AsFd::as_fd), net: Some(self.net.as_fd()) };
+        let [user, net] = [&self.user, &self.net].map(|fd| fd.as_ref().map(AsFd::as_fd));
+        let doors = Doors { holder: None, user, net, room: None };
         let started = self.launch.start(&doors);
         self.launch.stdio = [None, None, None];
         let running = started?;
@@ -303,6 +348,17 @@ impl Drop for Supervised {
             let _ = process::kill(pidfd.as_fd());
         }
     }
+}
+
+/// The words of a program for the kernel.
+fn texts(node: &Node, program: &Program, words: impl IntoIterator<Item = String>) -> Result<Vec<CString>> {
+    let text = |word| {
+        CString::new(word).map_err(|_| {
+            let whose = format!("program `{}` of node `{}`", program.name, node.name);
+            Error::input("U008", format!("{whose} has a zero byte in its words"))
+        })
+    };
+    words.into_iter().map(text).collect()
 }
 
 /// The environment of a lab's program: the node's, the program's, and nothing of the caller's but `PATH`.
