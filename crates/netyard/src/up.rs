@@ -47,11 +47,7 @@ pub fn up(spec: Spec, store: &Store, on_step: OnStep<'_>) -> Result<Upped> {
 
 /// The lab of that name; the caller holds its lock. One that is dying still accepts connections for a moment, but
 /// answers none: it is waited for.
-fn living<T>(
-    name: &LabName,
-    store: &Store,
-    greet: impl Fn(Connection) -> Result<T>,
-) -> Result<Option<T>> {
+fn living<T>(name: &LabName, store: &Store, greet: impl Fn(Connection) -> Result<T>) -> Result<Option<T>> {
     let begun = Instant::now();
     loop {
         let Some(connection) = store.find(name)? else { return Ok(None) };
