@@ -1,17 +1,21 @@
 //! What can be typed.
 
+use crate::completion;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter as Names;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Small networks of real Linux kernel parts, from one file, as an ordinary user, gone without a trace.
 #[derive(Debug, Parser)]
 #[command(name = "netyard", version, about, disable_help_subcommand = true)]
-#[command(after_help = "Exit codes: 0 done, 1 an expectation failed, 2 bad input, 3 the kernel refused.\n\
-                        With one running lab its name may be left out.")]
+#[command(after_help = "Exit codes: 0 done, 1 an expectation failed, 2 bad input, 3 the kernel refused, \
+                        130 interrupted.\n\
+                        With one running lab its name may be left out; NETYARD_LAB or --lab names one of several.\n\
+                        `netyard explain CODE` tells more about an error.")]
 pub struct Args {
     /// The lab to work on, where several run
-    #[arg(short, long, global = true, value_name = "NAME")]
+    #[arg(short, long, global = true, value_name = "NAME", add = Names::new(completion::labs))]
     pub lab: Option<String>,
     #[command(subcommand)]
     pub verb: Verb,
@@ -52,19 +56,11 @@ pub enum Verb {
     /// What an error code means
     Explain {
         /// A code such as N014
+        #[arg(add = Names::new(completion::codes))]
         code: String,
     },
-    /// Completions for a shell
+    /// A script that completes commands and names: source <(netyard completions bash)
     Completions { shell: clap_complete::Shell },
-    /// Names for completions
-    #[command(hide = true, name = "__names")]
-    Names { what: NamesOf },
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum NamesOf {
-    Labs,
-    Nodes,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -107,6 +103,7 @@ pub struct Up {
 #[derive(Debug, ClapArgs)]
 pub struct Down {
     /// Its name; the only running one when not given
+    #[arg(add = Names::new(completion::labs))]
     pub name: Option<String>,
     /// Remove all of this user's labs
     #[arg(long, conflicts_with = "name")]
@@ -134,9 +131,10 @@ pub struct Plan {
 #[derive(Debug, ClapArgs)]
 pub struct Show {
     /// A running lab
+    #[arg(add = Names::new(completion::labs))]
     pub name: Option<String>,
     /// Only these nodes
-    #[arg(short, long, value_name = "NODE")]
+    #[arg(short, long, value_name = "NODE", add = Names::new(completion::nodes))]
     pub node: Vec<String>,
     /// Connection tracking entries of nodes that translate addresses
     #[arg(long)]
@@ -149,6 +147,7 @@ pub struct Show {
 #[derive(Debug, ClapArgs)]
 pub struct Diagram {
     /// A lab file, or the name of a running lab
+    #[arg(add = Names::new(completion::targets))]
     pub target: Option<String>,
     /// Letters of ASCII only
     #[arg(long, group = "form")]
@@ -173,6 +172,7 @@ pub struct Diagram {
 #[derive(Debug, ClapArgs)]
 pub struct Exec {
     /// The node
+    #[arg(add = Names::new(completion::nodes))]
     pub node: String,
     /// Print JSON with the program's status and output
     #[arg(long)]
@@ -185,6 +185,7 @@ pub struct Exec {
 #[derive(Debug, ClapArgs)]
 pub struct Shell {
     /// The node
+    #[arg(add = Names::new(completion::nodes))]
     pub node: Option<String>,
 }
 
@@ -200,6 +201,7 @@ pub enum TestFormat {
 #[derive(Debug, ClapArgs)]
 pub struct Test {
     /// A lab file, or the name of a running lab
+    #[arg(add = Names::new(completion::targets))]
     pub target: Option<String>,
     /// Form of the report
     #[arg(long, value_enum, default_value_t)]
@@ -215,10 +217,10 @@ pub struct Test {
 #[derive(Debug, ClapArgs)]
 pub struct Ping {
     /// The node that pings
-    #[arg(required_unless_present = "all")]
+    #[arg(add = Names::new(completion::nodes), required_unless_present = "all")]
     pub from: Option<String>,
     /// Node, address, or name
-    #[arg(required_unless_present = "all")]
+    #[arg(add = Names::new(completion::nodes), required_unless_present = "all")]
     pub to: Option<String>,
     /// Every node pings every other one
     #[arg(long, conflicts_with_all = ["from", "to"])]
@@ -249,8 +251,10 @@ pub enum Plug {
 #[derive(Debug, ClapArgs)]
 pub struct Link {
     /// The node
+    #[arg(add = Names::new(completion::nodes))]
     pub node: String,
     /// Its interface
+    #[arg(add = Names::new(completion::interfaces))]
     pub interface: String,
     /// `down` pulls the cable, `up` plugs it
     pub state: Plug,
@@ -259,8 +263,10 @@ pub struct Link {
 #[derive(Debug, ClapArgs)]
 pub struct Logs {
     /// Of this node only
+    #[arg(add = Names::new(completion::nodes))]
     pub node: Option<String>,
     /// Of this program only
+    #[arg(add = Names::new(completion::programs))]
     pub program: Option<String>,
     /// Go on until interrupted
     #[arg(short, long)]

@@ -2,13 +2,32 @@
 
 mod args;
 mod command;
+mod completion;
 mod output;
 
 use clap::Parser;
 use netyard::error::ErrorKind;
 use std::process::ExitCode;
 
+/// What `netyard` alone says.
+const SHORT_HELP: &str = "\
+netyard: small networks of real Linux kernel parts, from one file
+
+  netyard new star 3 > star.yaml    write a lab file
+  netyard up star.yaml              build the lab
+  netyard diagram                   see it
+  netyard exec h1 -- ping -c1 h2    run a program in a node
+  netyard down                      remove it
+
+`netyard --help` lists all commands, `netyard doctor` tells what works on this machine.
+";
+
 fn main() -> ExitCode {
+    completion::answer();
+    if std::env::args_os().len() <= 1 {
+        output::print(SHORT_HELP);
+        return ExitCode::SUCCESS;
+    }
     match command::run(args::Args::parse()) {
         Ok(code) => code,
         Err(error) => {

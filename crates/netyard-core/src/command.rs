@@ -121,9 +121,14 @@ fn bridge_settings(bridge: &Bridge) -> String {
 }
 
 fn change_route(ns: &Ns, verb: &str, route: &Route) -> String {
-    let is_ipv6 = route.to.addr().is_ipv6();
-    let family = if is_ipv6 { " -6" } else { "" };
-    let mut words = format!("ip -n {ns}{family} route {verb} {}", route_to(route));
+    let family = if route.to.addr().is_ipv6() { " -6" } else { "" };
+    format!("ip -n {ns}{family} route {verb} {}", route_words(route))
+}
+
+/// A route as `ip route add` takes it: `default via 10.0.0.254 dev eth0`.
+#[must_use]
+pub fn route_words(route: &Route) -> String {
+    let mut words = route_to(route);
     if let Some(src) = route.src {
         let _ = write!(words, " src {src}");
     }
@@ -140,7 +145,8 @@ fn change_route(ns: &Ns, verb: &str, route: &Route) -> String {
         && hops.len() > 1
     {
         for hop in hops {
-            let _ = write!(words, " nexthop{} weight {}", next_hop(hop, is_ipv6), hop.weight);
+            let via = next_hop(hop, route.to.addr().is_ipv6());
+            let _ = write!(words, " nexthop{via} weight {}", hop.weight);
         }
     }
     words

@@ -73,7 +73,7 @@ pub fn spawn_holder(options: &HolderOptions<'_>) -> io::Result<HolderProcess> {
     let pid = unsafe { clone3(flags, &raw mut pidfd) }?;
     if pid == 0 {
         // SAFETY: the pointers name zero-terminated arrays of zero-terminated texts prepared above.
-        unsafe { become_holder(fds, ours.as_raw_fd(), &argv, &env) }
+        unsafe { become_holder(ours.as_raw_fd(), fds, &argv, &env) }
     }
     // SAFETY: clone3 has put a fresh descriptor there.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
@@ -116,18 +116,17 @@ unsafe fn clone3(flags: i32, pidfd: *mut RawFd) -> io::Result<u32> {
 /// # Safety
 /// `argv` and `env` are zero-terminated arrays of zero-terminated texts.
 unsafe fn become_holder(
+    starter: RawFd,
     fds: [Option<RawFd>; 3],
-    callers: RawFd,
     argv: &[*const libc::c_char],
     env: &[*const libc::c_char],
 ) -> ! {
     // SAFETY: system calls on memory that outlives them. The descriptors are first moved above the fixed numbers
     // so that none is overwritten before it is used.
     unsafe {
-        // The caller may have died before the request to die with it. Then the read below finds the end of the stream,
-        // but only when nobody has the caller's end: we must not.
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-        libc::close(callers);
+        // The starter may have died before that call. Then nobody has its end of the pair, and the read below ends.
+        libc::close(starter);
         libc::setsid();
         let mut byte = 0u8;
         let high = fds.map(|fd| fd.map_or(-1, |fd| libc::fcntl(fd, libc::F_DUPFD, 10)));
@@ -136,8 +135,6 @@ unsafe fn become_holder(
             libc::_exit(1);
         }
         become_root_of_namespace();
-        // The kernel forgets that request when ids change. A caller that died meanwhile is found by `owner`.
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         for target in 0..3 {
             libc::dup2(null, target);
         }
@@ -306,6 +303,12 @@ pub struct Running {
     pub pidfd: OwnedFd,
 }
 
+/// Both ends of the pipe that a child reports by, as it inherits them.
+struct ReportPipe {
+    reader: RawFd,
+    writer: RawFd,
+}
+
 /// What a child tells before it executes its program: the stage that failed and the errno.
 #[repr(C)]
 struct Report {
@@ -354,7 +357,7 @@ impl Launch {
     pub fn start(&self, doors: &Doors<'_>) -> Result<Running, LaunchError> {
         let prepared = Prepared::new(self);
         let (mut reports, report) = io::pipe()?;
-        let report_fd = report.as_raw_fd();
+        let pipe = ReportPipe { reader: reports.as_raw_fd(), writer: report.as_raw_fd() };
         let holder = doors.holder.map(|fd| fd.as_raw_fd());
         // SAFETY: the child makes system calls only, on memory prepared above, until it executes or ends.
         let child = unsafe { libc::fork() };
@@ -363,10 +366,7 @@ impl Launch {
         }
         if child == 0 {
             // SAFETY: as above.
-            unsafe {
-                libc::close(reports.as_raw_fd());
-                self.child(&prepared, doors, holder, report_fd)
-            }
+            unsafe { self.child(&prepared, doors, holder, &pipe) }
         }
         drop(report);
         let outcome = read_reports(&mut reports);
@@ -393,10 +393,13 @@ impl Launch {
         prepared: &Prepared,
         doors: &Doors<'_>,
         holder: Option<RawFd>,
-        report: RawFd,
+        pipe: &ReportPipe,
     ) -> ! {
+        let report = pipe.writer;
         // SAFETY: system calls on memory prepared before the fork.
         unsafe {
+            // From now on writing tells whether the caller still lives.
+            libc::close(pipe.reader);
             if let Some(holder) = holder {
                 let all = libc::CLONE_NEWUSER
                     | libc::CLONE_NEWNS
@@ -471,7 +474,10 @@ impl Launch {
             }
             if self.dies_with_caller {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                if is_unread(report) {
+                // The caller may have died before that call; it is in another pid namespace, so that getppid(2)
+                // does not tell. The report has no reader then.
+                let mut reader = libc::pollfd { fd: report, events: 0, revents: 0 };
+                if libc::poll(&raw mut reader, 1, 0) > 0 {
                     libc::_exit(127);
                 }
             }
@@ -560,16 +566,6 @@ unsafe fn fail(report: RawFd, stage: i32) -> ! {
 unsafe fn tell(fd: RawFd, report: &Report) {
     // SAFETY: the pointer and length name `report`, which has no padding: three 32-bit fields.
     unsafe { libc::write(fd, std::ptr::from_ref(report).cast(), size_of::<Report>()) };
-}
-
-/// Whether the caller has died, and nobody reads the pipe any more. A caller that dies from now on takes us along.
-///
-/// # Safety
-/// `fd` is the writing end of a pipe.
-unsafe fn is_unread(fd: RawFd) -> bool {
-    let mut pipe = libc::pollfd { fd, events: 0, revents: 0 };
-    // SAFETY: the pointer names one `pollfd`.
-    unsafe { libc::poll(&raw mut pipe, 1, 0) > 0 && pipe.revents & libc::POLLERR != 0 }
 }
 
 /// Reads until the pipe closes, which executing does. The pid is that of the go-between's sibling, if there is one.

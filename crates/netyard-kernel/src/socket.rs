@@ -1,5 +1,7 @@
 //! What probes need of IP sockets and safe libraries lack: ICMP errors with their sender, the TTL of an answer, the
 //! address that a datagram was sent to, and answers from exactly that address.
+//!
+//! Its tests are those of the probes (`netyard/tests`), which have namespaces to send packets in.
 
 use std::io;
 use std::mem::{MaybeUninit, size_of};
@@ -430,50 +432,4 @@ fn int(payload: &[u8]) -> Option<i32> {
 
 fn bytes<const N: usize>(payload: &[u8], at: usize) -> Option<[u8; N]> {
     payload.get(at..at + N)?.try_into().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::UdpSocket;
-
-    #[test]
-    fn an_answer_comes_from_the_address_that_was_asked() {
-        let server = UdpSocket::bind("0.0.0.0:0").unwrap();
-        tell_destination(&server, Family::V4).unwrap();
-        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        client.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
-        let asked: SocketAddr = (Ipv4Addr::new(127, 1, 2, 3), server.local_addr().unwrap().port()).into();
-        client.send_to(b"who", asked).unwrap();
-        let mut buffer = [0; 16];
-        let got = receive(&server, &mut buffer).unwrap().unwrap();
-        assert_eq!((&buffer[..got.len], got.from), (&b"who"[..], Some(client.local_addr().unwrap())));
-        assert_eq!(got.to, Some(asked.ip()));
-        send_from(&server, b"me", asked.ip(), got.from.unwrap()).unwrap();
-        assert_eq!(client.recv_from(&mut buffer).unwrap(), (2, asked));
-        assert_eq!(receive(&server, &mut buffer).unwrap(), None);
-    }
-
-    #[test]
-    fn a_closed_port_is_told_with_its_offender() {
-        let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        queue_errors(&client, Family::V4).unwrap();
-        client.send_to(b"anybody", free).unwrap();
-        let mut buffer = [0; 16];
-        let error = receive_error(&client, &mut buffer).unwrap().unwrap();
-        assert_eq!((error.origin, error.icmp_type, error.icmp_code), (Origin::Icmp, 3, 3));
-        assert_eq!((error.offender, error.to), (Some(free.ip()), Some(free)));
-        assert_eq!(&buffer[..error.len], b"anybody");
-        assert_eq!(receive_error(&client, &mut buffer).unwrap(), None);
-    }
-
-    #[test]
-    fn a_datagram_longer_than_the_buffer_is_said_to_be_cut() {
-        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        client.send_to(&[7; 32], server.local_addr().unwrap()).unwrap();
-        let got = receive(&server, &mut [0; 16]).unwrap().unwrap();
-        assert!(got.is_cut && got.len == 16);
-    }
 }

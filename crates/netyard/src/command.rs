@@ -116,7 +116,11 @@ impl<'a> NodeCommand<'a> {
         for (source, target) in &entrance.binds {
             mounts.push(Mount::Bind { source: text(source.as_os_str())?, target: text(target.as_os_str())? });
         }
-        mounts.push(Mount::Sysfs);
+        // Among all nodes `ip -n NODE` mounts the node's own sysfs, which the kernel refuses (EBUSY) over one of the same
+        // namespace that is locked in place.
+        if self.node.is_some() {
+            mounts.push(Mount::Sysfs);
+        }
         let launch = Launch {
             argv: self.argv.iter().map(|word| text(word)).collect::<Result<_>>()?,
             env: self.environment(&entrance)?,

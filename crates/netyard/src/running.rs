@@ -6,9 +6,11 @@ use crate::error::{Error, Result};
 use crate::expect;
 use crate::holder::unknown_node;
 use crate::node::{Link, Node};
+use crate::preflight;
 use crate::probe::{NodeSockets, SocketKind};
 use crate::protocol::{Description, LogChunk, ProgramStatus, Reply, Request, Spec};
 use crate::up::OnStep;
+use netyard_core::feature::needs;
 use netyard_core::lab::Lab;
 use netyard_core::name::{IfName, LabName, NodeName};
 use netyard_core::report::{self, Marks, TestReport};
@@ -70,8 +72,7 @@ impl RunningLab {
     pub fn find(name: &LabName, store: &crate::store::Store) -> Result<Self> {
         match store.find(name)? {
             Some(connection) => Self::found(connection),
-            None => Err(Error::input("U003", format!("no lab `{name}` runs"))
-                .help("`netyard list` shows those that do; `netyard up FILE` makes one")),
+            None => Err(store.no_such_lab(name)),
         }
     }
 
@@ -191,7 +192,10 @@ impl RunningLab {
     /// # Errors
     /// The step that failed; all others were undone.
     pub fn apply(&mut self, spec: Spec, on_step: OnStep<'_>) -> Result<Vec<Step>> {
-        let answer = self.locked().ask_with_progress(&Request::Apply(Box::new(spec)), on_step)?;
+        let needs = needs(&spec.lab);
+        preflight::check(&needs)?;
+        let answer = self.locked().ask_with_progress(&Request::Apply(Box::new(spec)), on_step);
+        let answer = answer.map_err(|error| preflight::explained(error, &needs))?;
         *self.description.lock().unwrap_or_else(PoisonError::into_inner) = None;
         match answer {
             (Reply::Steps(steps), _) => Ok(steps),
@@ -206,6 +210,20 @@ impl RunningLab {
     pub fn set_link(&self, node: &NodeName, interface: &IfName, is_up: bool) -> Result<()> {
         let request = Request::SetLink { node: node.clone(), interface: interface.clone(), is_up };
         self.ask(&request).map(drop)
+    }
+
+    /// Sockets made inside nodes, in the order asked for.
+    ///
+    /// # Errors
+    /// Those of socket(2).
+    pub(crate) fn sockets(&self, wanted: &[(NodeName, SocketKind)]) -> Result<Vec<OwnedFd>> {
+        /// As many descriptors travel with one message (`SCM_MAX_FD` is 253).
+        const AT_ONCE: usize = 250;
+        let mut sockets = Vec::with_capacity(wanted.len());
+        for some in wanted.chunks(AT_ONCE) {
+            sockets.extend(self.ask(&Request::Sockets(some.to_vec()))?.1);
+        }
+        Ok(sockets)
     }
 
     /// The programs of the lab.

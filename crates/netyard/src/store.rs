@@ -6,6 +6,7 @@
 
 use crate::connection::Connection;
 use crate::error::{Error, Result};
+use netyard_core::labfile::nearest;
 use netyard_core::name::LabName;
 use netyard_kernel::lock::RangeLock;
 use rustix::fs::{Mode, OFlags};
@@ -122,6 +123,24 @@ impl Store {
         names.sort();
         names.dedup();
         Ok(names)
+    }
+
+    /// That no lab of this name runs, with the nearest name that does.
+    #[must_use]
+    pub fn no_such_lab(&self, name: &LabName) -> Error {
+        let error = Error::input("U003", format!("no lab `{name}` runs"));
+        let labs = self.labs().unwrap_or_default();
+        match nearest(name.as_str(), labs.iter().map(LabName::as_str)) {
+            Some(near) => error.help(format!("did you mean `{near}`?")),
+            None if labs.is_empty() => error.help("`netyard up FILE` makes one"),
+            None => error.help("`netyard list` shows those that do"),
+        }
+    }
+
+    /// The folders in which labs are looked for, the one that new labs go to first.
+    #[must_use]
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.folders
     }
 
     /// Removes the lab's socket; the caller holds the lab's lock.

@@ -2,12 +2,15 @@
 
 use crate::connection::{Connection, gone, unexpected};
 use crate::error::{Error, ErrorKind, Result};
+use crate::preflight;
 use crate::protocol::{Reply, Request, Spec};
 use crate::running::RunningLab;
 use crate::store::{Claim, Store};
+use netyard_core::feature::needs;
 use netyard_core::lab::{Node, NodeKind};
 use netyard_core::name::LabName;
 use netyard_core::step::Step;
+use netyard_kernel::feature;
 use netyard_kernel::process::{self, HolderOptions, HolderProcess};
 use netyard_kernel::userns::IdMap;
 use std::io;
@@ -70,6 +73,8 @@ pub fn up_private(spec: Spec, on_step: OnStep<'_>) -> Result<RunningLab> {
 
 fn start(spec: Spec, claim: Option<Claim>, on_step: OnStep<'_>) -> Result<RunningLab> {
     let host = host_node(&spec)?;
+    let needs = needs(&spec.lab);
+    preflight::check(&needs)?;
     let map = if host.is_some() {
         // The machine's own namespace obeys only those who are root of the machine.
         None
@@ -99,7 +104,7 @@ fn start(spec: Spec, claim: Option<Claim>, on_step: OnStep<'_>) -> Result<Runnin
         Err(error) => {
             let _ = process::kill(pidfd.as_fd());
             let _ = process::reap(pidfd.as_fd());
-            Err(error)
+            Err(preflight::explained(error, &needs))
         }
     }
 }
@@ -144,6 +149,13 @@ fn no_user_namespace(error: &io::Error) -> Error {
     result.kind = ErrorKind::Kernel;
     result.code = "K003".into();
     result.help = Some("`netyard doctor` tells what this machine allows".into());
+    // A namespace of ours is refused for the same reason as the lab's, and that attempt tells which one.
+    if let Some(reason) = feature::probe_of(&[]).no_namespaces {
+        result = result.note(reason.why);
+        if let Some(remedy) = reason.remedy {
+            result = result.help(remedy);
+        }
+    }
     result
 }
 

@@ -6,8 +6,9 @@
 mod support;
 
 use netyard::probe::ping::{Echo, Pinger, ping};
-use netyard::probe::{Miss, Patience, http, tcp, udp};
+use netyard::probe::{Miss, Patience, SocketKind, http, neighbour, route, tcp, throughput, udp, witness};
 use netyard_core::expect::Outcome;
+use netyard_kernel::socket::{self, Family, Origin};
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
@@ -241,5 +242,151 @@ fn http_reads_answers_and_tells_servers_that_are_none() {
         );
         check(answer("SSH-2.0-OpenSSH\r\n"), Outcome::Refused, "did not answer in HTTP");
         check(answer("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi"), Outcome::Timeout, "did not answer");
+    });
+}
+
+#[test]
+fn throughput_is_that_of_the_link() {
+    as_root("throughput_is_that_of_the_link", || {
+        let net = pc_router_server();
+        for (rate, mbit) in [("1mbit", 1), ("10mbit", 10), ("200mbit", 200)] {
+            net.sh(
+                "router",
+                &format!("tc qdisc replace dev eth1 root tbf rate {rate} burst 32kb latency 50ms"),
+            );
+            for to in ["10.1.0.1", "fd01::1"] {
+                let expected = mbit * 1_000_000;
+                let window = throughput::Window { rate_bit_per_s: Some(expected), ..Default::default() };
+                let patience = Patience::default();
+                let found =
+                    throughput::measure(&net, &name("pc"), &name("server"), address(to), window, patience)
+                        .unwrap();
+                let percent = (found.rate_bit_per_s as f64 / expected as f64 - 1.0) * 100.0;
+                println!("{to} at {rate}: {found:?}, {percent:+.1} %");
+                assert!(percent.abs() < 5.0, "{percent:+.1} %");
+            }
+        }
+        net.sh("router", "ip route add blackhole 10.1.0.1");
+        let window = throughput::Window::default();
+        let to = address("10.1.0.1");
+        check(
+            throughput::measure(&net, &name("pc"), &name("server"), to, window, SHORT),
+            Outcome::Timeout,
+            "",
+        );
+    });
+}
+
+#[test]
+fn routes_and_neighbours_are_looked_up_without_a_packet() {
+    as_root("routes_and_neighbours_are_looked_up_without_a_packet", || {
+        let net = pc_router_server();
+        net.sh("pc", "ip route add unreachable 10.7.0.0/16; ip route add blackhole 10.6.0.0/16");
+        net.sh(
+            "pc",
+            "ip -6 route add prohibit fd07::/16; ip neighbour add 10.0.0.9 lladdr 02:00:00:00:00:09 dev eth0",
+        );
+        let route = |to: &str| route::look_up(&net, &name("pc"), address(to));
+        let found = route("1.1.1.1").unwrap();
+        let dev = found.dev.map(|dev| dev.to_string());
+        assert_eq!((found.via, dev.as_deref()), (Some(address("10.0.0.254")), Some("eth0")));
+        assert_eq!(found.source, Some(address("10.0.0.1")));
+        assert_eq!(route("10.0.0.7").unwrap().via, None);
+        assert_eq!(route("2001:db8::1").unwrap().via, Some(address("fd00::fe")));
+        check(route("10.7.0.1"), Outcome::Unreachable, "unreachable by the sender's own routes");
+        check(route("10.6.0.1"), Outcome::Timeout, "blackhole");
+        check(route("fd07::1"), Outcome::Unreachable, "prohibited");
+        check(
+            route::look_up(&net, &name("router"), address("1.1.1.1")),
+            Outcome::NoRoute,
+            "no route to 1.1.1.1",
+        );
+
+        let neighbour = |to: &str| neighbour::look_up(&net, &name("pc"), address(to));
+        check(neighbour("10.0.0.254"), Outcome::Unreachable, "pc has no neighbour entry for 10.0.0.254");
+        let found = neighbour("10.0.0.9").unwrap();
+        assert_eq!(
+            (found.mac.map(|mac| mac.to_string()).as_deref(), found.state),
+            (Some("02:00:00:00:00:09"), "permanent")
+        );
+        assert!(!neighbour::is_asking(&net, &name("pc")));
+        ping(&net, &name("pc"), Echo::to(address("10.0.0.77")), 1, Patience::of(Duration::from_millis(10)))
+            .unwrap_err();
+        assert!(neighbour::is_asking(&net, &name("pc")));
+        check(neighbour("10.0.0.77"), Outcome::Unreachable, "incomplete");
+        ping(&net, &name("pc"), Echo::to(address("10.0.0.254")), 1, SHORT).unwrap();
+        assert_eq!(neighbour("10.0.0.254").unwrap().state, "reachable");
+    });
+}
+
+#[test]
+fn a_witness_sees_who_sent_what() {
+    as_root("a_witness_sees_who_sent_what", || {
+        let net = pc_router_server();
+        net.sh("router", "nft 'table ip nat { chain post { type nat hook postrouting priority 100; oifname eth1 masquerade; }; }'");
+        for (to, seen) in [("10.1.0.1", "10.1.0.254"), ("fd01::1", "fd00::1")] {
+            let to = address(to);
+            let open =
+                |transport| witness::Witness::open(&net, &name("server"), Family::of(to), transport).unwrap();
+            let (icmp, tcp, udp) = (
+                open(witness::Transport::Icmp),
+                open(witness::Transport::Tcp),
+                open(witness::Transport::Udp),
+            );
+            let mut pinger = Pinger::open(&net, &name("pc"), Echo::to(to)).unwrap();
+            pinger.echo(SHORT).unwrap();
+            assert_eq!(icmp.source(witness::Sign::Echo(b"another")), None);
+            pinger.echo(SHORT).unwrap();
+            assert_eq!(icmp.source(witness::Sign::Echo(pinger.mark())), Some(address(seen)));
+            let _ = tcp::connect(&net, &name("pc"), (to, 81).into(), SHORT);
+            assert_eq!(tcp.source(witness::Sign::Syn(81)), Some(address(seen)));
+            let _ = udp::ask(&net, &name("pc"), (to, 82).into(), b"hello", SHORT, |_| true);
+            assert_eq!(udp.source(witness::Sign::Datagram(82, b"hello")), Some(address(seen)));
+        }
+    });
+}
+
+#[test]
+fn sockets_tell_what_the_kernel_knows() {
+    as_root("sockets_tell_what_the_kernel_knows", || {
+        let net = Net::new(["pc"]);
+        net.sh("pc", "ip route add local 10.9.0.0/16 dev lo");
+        let bound = |to: &str| net.inside("pc", || UdpSocket::bind(to).unwrap());
+        let (server, client) = (bound("0.0.0.0:0"), bound("127.0.0.1:0"));
+        let port = server.local_addr().unwrap().port();
+        let asked: SocketAddr = (address("10.9.2.3"), port).into();
+        socket::tell_destination(&server, Family::V4).unwrap();
+        socket::tell_ttl(&server, Family::V4).unwrap();
+        let mut buffer = [0; 4];
+
+        let sender = bound("0.0.0.0:0");
+        sender.send_to(b"who is it", asked).unwrap();
+        let got = socket::receive(&server, &mut buffer).unwrap().unwrap();
+        assert_eq!((got.len, got.is_cut, got.to, got.ttl), (4, true, Some(asked.ip()), Some(64)));
+        sender.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket::send_from(&server, b"me", asked.ip(), got.from.unwrap()).unwrap();
+        assert_eq!(sender.recv_from(&mut buffer).unwrap(), (2, asked));
+        assert_eq!(socket::receive(&server, &mut buffer).unwrap(), None);
+
+        socket::queue_errors(&client, Family::V4).unwrap();
+        let closed = SocketAddr::new(address("127.0.0.1"), if port == 9 { 10 } else { 9 });
+        client.send_to(b"anybody", closed).unwrap();
+        let error = socket::receive_error(&client, &mut buffer).unwrap().unwrap();
+        assert_eq!((error.origin, error.icmp_type, error.icmp_code), (Origin::Icmp, 3, 3));
+        assert_eq!((error.offender, error.to), (Some(closed.ip()), Some(closed)));
+        assert_eq!(&buffer[..error.len], b"anyb");
+        assert_eq!(socket::receive_error(&client, &mut buffer).unwrap(), None);
+    });
+}
+
+#[test]
+fn a_node_that_does_not_exist_is_told() {
+    as_root("a_node_that_does_not_exist_is_told", || {
+        let net = Net::bare(["pc"]);
+        let miss = ping(&net, &name("nobody"), Echo::to(address("10.0.0.1")), 1, SHORT).unwrap_err();
+        assert_eq!(miss.to_string(), "cannot open a Icmp4 socket in nobody: entity not found");
+        let miss = ping(&net, &name("pc"), Echo::to(address("10.0.0.1")), 1, SHORT).unwrap_err();
+        assert!(miss.detail().contains("ping_group_range"), "{miss}");
+        assert!(net.inside("pc", || SocketKind::Udp6.open()).is_ok());
     });
 }

@@ -1,4 +1,5 @@
 //! House rules that text can show.
+#![allow(clippy::unwrap_used)]
 
 use netyard_core::diagnostic::Code;
 use std::path::{Path, PathBuf};

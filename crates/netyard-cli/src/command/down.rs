@@ -3,8 +3,8 @@
 use super::chosen;
 use crate::args::Down;
 use crate::output;
+use netyard::Result;
 use netyard::store::Store;
-use netyard::{Error, Result};
 use std::process::ExitCode;
 
 pub fn run(args: &Down, lab: Option<&str>) -> Result<ExitCode> {
@@ -16,12 +16,7 @@ pub fn run(args: &Down, lab: Option<&str>) -> Result<ExitCode> {
         match removed {
             Ok(true) => output::say(&format!("lab {name} is gone")),
             Ok(false) if args.all => {}
-            Ok(false) => {
-                failures.push(
-                    Error::input("U003", format!("no lab `{name}` runs"))
-                        .help("`netyard list` shows those that do"),
-                );
-            }
+            Ok(false) => failures.push(store.no_such_lab(name)),
             Err(error) => failures.push(error),
         }
     }

@@ -1,6 +1,8 @@
 //! `netyard list`: running labs.
 
 use crate::args::Json;
+use crate::output::table::{aligned, heading};
+use crate::output::theme::{Cell, Label, Theme};
 use crate::output::{self, json};
 use netyard::store::Store;
 use netyard::{Result, RunningLab};
@@ -50,17 +52,18 @@ pub fn run(args: &Json) -> Result<ExitCode> {
 
 fn table(labs: &[Lab]) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let mut rows = vec![["LAB", "NODES", "PID", "UP FOR", "FILE"].map(str::to_owned)];
+    let mut rows = vec![heading(["LAB", "NODES", "PID", "UP FOR", "FILE"])];
     for lab in labs {
+        let file = lab.file.as_ref().map_or_else(|| "-".to_owned(), |file| file.display().to_string());
         rows.push([
-            lab.name.clone(),
-            lab.nodes.to_string(),
-            lab.pid.to_string(),
-            age(now.saturating_sub(Duration::from_secs(lab.up_since))),
-            lab.file.as_ref().map_or_else(|| "-".to_owned(), |file| file.display().to_string()),
+            Cell::new(Label::Node, &lab.name),
+            Cell::plain(lab.nodes),
+            Cell::plain(lab.pid),
+            Cell::plain(age(now.saturating_sub(Duration::from_secs(lab.up_since)))),
+            Cell::new(Label::Quiet, file),
         ]);
     }
-    output::table::aligned(&rows)
+    aligned(&rows, Theme::of_output())
 }
 
 /// `12 s`, `3 min`, `2 h`, `5 d`.

@@ -2,7 +2,7 @@
 
 use super::{node_name, running};
 use crate::args::Logs;
-use crate::output::{self, json};
+use crate::output::{self, Reader, json};
 use netyard::Result;
 use netyard::protocol::LogChunk;
 use serde::Serialize;
@@ -24,12 +24,14 @@ pub fn run(args: &Logs, lab: Option<&str>) -> Result<ExitCode> {
     lab.logs(node.as_ref(), program, args.follow, |chunk| {
         if args.json && !args.follow {
             all.push(chunk.clone());
-        } else if args.json {
-            output::print(&format!("{}\n", serde_json::to_string(chunk).unwrap_or_default()));
-        } else {
-            output::print(&prefixed(chunk));
+            return true;
         }
-        true
+        let text = if args.json {
+            format!("{}\n", serde_json::to_string(chunk).unwrap_or_default())
+        } else {
+            prefixed(chunk)
+        };
+        output::print(&text) == Reader::There
     })?;
     if args.json && !args.follow {
         json::print("logs", &Printed { logs: all });

@@ -1,12 +1,17 @@
 //! One module for each verb, and what they share: which lab is meant.
 
+mod diagram;
+mod doctor;
 mod down;
 mod exec;
 mod link;
 mod list;
 mod logs;
+mod new;
 mod ping;
 mod plan;
+mod reference;
+mod show;
 mod test;
 mod up;
 
@@ -30,7 +35,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Ping(args) => ping::run(&args, lab),
         Verb::Link(args) => link::run(&args, lab),
         Verb::Logs(args) => logs::run(&args, lab),
-        _ => Err(Error::input("U011", "this verb is not there")),
+        Verb::Show(args) => show::run(&args, lab),
+        Verb::Diagram(args) => diagram::run(&args, lab),
+        Verb::New(args) => new::run(&args),
+        Verb::Schema => reference::schema(),
+        Verb::Explain { code } => reference::explain(&code),
+        Verb::Doctor(args) => doctor::run(&args),
+        Verb::Completions { shell } => crate::completion::script(shell),
     }
 }
 

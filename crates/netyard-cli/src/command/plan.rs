@@ -47,7 +47,8 @@ pub fn run(args: &Plan) -> Result<ExitCode> {
     } else if steps.is_empty() {
         output::say(&format!("lab {name} is up and as described: nothing to do"));
     } else {
-        steps.iter().flat_map(Step::commands).for_each(|command| output::print(&format!("{command}\n")));
+        let commands: String = steps.iter().flat_map(Step::commands).map(|command| command + "\n").collect();
+        output::print(&commands);
     }
     Ok(ExitCode::SUCCESS)
 }

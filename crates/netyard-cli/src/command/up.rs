@@ -1,12 +1,12 @@
 //! `netyard up`: build a lab, or change the one that runs.
 
-use super::{exec, test};
+use super::{diagram, exec, test};
 use crate::args::{TestFormat, Up};
 use crate::output::{self, Progress, json};
 use netyard::store::Store;
 use netyard::up::Upped;
 use netyard::{Lab, Result, RunningLab};
-use netyard_core::diagram::{self, Picture};
+use netyard_core::diagram::Picture;
 use serde::Serialize;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -40,7 +40,8 @@ pub fn run(args: &Up) -> Result<ExitCode> {
         json::print("up", &report);
     } else if !args.quiet {
         if args.run.is_empty() && !args.json {
-            output::print(&picture(&lab));
+            let picture = Picture::of_lab(lab.definition());
+            output::print(&format!("{}\n", diagram::drawn(&picture, output::width(), false)));
         }
         output::say(&sentence(&lab, &upped, begun));
     }
@@ -67,12 +68,6 @@ fn afterwards(args: &Up, lab: &RunningLab) -> Result<ExitCode> {
         Some(node) => exec::in_foreground(lab.node(node)?.command(program).args(rest)),
         None => exec::outside(program, rest, lab),
     }
-}
-
-fn picture(lab: &Lab) -> String {
-    let mut text = diagram::unicode(&Picture::of_lab(lab.definition()), output::width(), diagram::Style::Plain);
-    text.push('\n');
-    text
 }
 
 fn sentence(lab: &Lab, upped: &Upped, begun: Instant) -> String {

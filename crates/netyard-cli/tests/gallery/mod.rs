@@ -36,7 +36,8 @@ impl Case {
     /// A lab of the gallery.
     pub fn from_gallery(below: &str, name: &str) -> Self {
         let path = folder(below).join(format!("{name}.yaml"));
-        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let text =
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Self::new(name, text)
     }
 

@@ -34,8 +34,7 @@ pub(super) fn prefixes(lab: &Lab) -> Vec<IpNet> {
 pub(super) fn routes(node: &Node, prefixes_of_lab: &[IpNet], uses_ipv6: bool) -> Vec<Route> {
     let own =
         || node.routes.iter().filter(|route| route.table == Route::TABLE_MAIN).map(|route| route.to.trunc());
-    let has_default =
-        |is_ipv6: bool| own().any(|to| to.prefix_len() == 0 && to.addr().is_ipv6() == is_ipv6);
+    let has_default = |is_ipv6: bool| own().any(|to| to.prefix_len() == 0 && to.addr().is_ipv6() == is_ipv6);
     let mut reached: Vec<IpNet> = node.addresses().map(|address| address.trunc()).collect();
     reached.extend(own().filter(|to| to.prefix_len() > 0));
     let is_reached = |prefix: &IpNet| reached.iter().any(|own| own.contains(prefix));

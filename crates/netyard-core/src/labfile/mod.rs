@@ -45,6 +45,7 @@ use crate::lab::Lab;
 
 pub use crate::diagnostic::Source;
 pub use fuzz::fuzz;
+pub use suggest::nearest;
 
 /// A lab file that was understood.
 #[derive(Debug, Clone, PartialEq)]

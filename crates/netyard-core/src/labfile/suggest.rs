@@ -1,7 +1,12 @@
 //! "Did you mean": the known word nearest to a wrong one.
 
 /// The candidate with the fewest edits to `word`, if they are few for its length.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+///
+/// ```
+/// use netyard_core::labfile::nearest;
+/// assert_eq!(nearest("pritner", ["pc", "printer"]), Some("printer"));
+/// ```
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = normal(word);
     let edits_max = (wanted.chars().count() / 3).min(3);
     let near = candidates.into_iter().filter_map(|candidate| {

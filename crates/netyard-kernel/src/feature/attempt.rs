@@ -1,7 +1,8 @@
 //! One attempt for each kind of kernel object, in a network namespace that nobody else uses.
 
-use super::{Kind, throwaway::try_fresh_proc};
+use super::throwaway::try_fresh_proc;
 use crate::netlink::{Message, Messages, Protocol, Refusal, Socket, nft};
+use netyard_core::feature::Kind;
 use netyard_core::nft::{
     Action, BaseChain, Chain, ChainKind, CtStates, Family, Hook, Match, Policy, Rule, Table,
 };

@@ -7,151 +7,12 @@ mod facts;
 mod throwaway;
 
 pub use facts::{BridgeNetfilter, Facts, ForwardPolicy, IdRange, facts};
+pub use netyard_core::feature::Kind;
 pub use throwaway::{Refused, Stage, in_throwaway_namespace};
 
 use crate::netlink::Refusal;
 use std::fs;
 use std::io;
-
-/// What netyard may need of a kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Pairs of links.
-    Veth,
-    /// Bridges.
-    Bridge,
-    /// Bridges that keep VLANs apart.
-    BridgeVlanFiltering,
-    /// The spanning tree protocol.
-    Stp,
-    /// IPv6.
-    Ipv6,
-    /// nf_tables with source NAT for IPv4 and IPv6.
-    Masquerade,
-    /// nf_tables with route look-ups.
-    Fib,
-    /// Connection tracking, and reading its table.
-    Conntrack,
-    /// The token bucket filter.
-    Tbf,
-    /// The emulator of delay and loss.
-    Netem,
-    /// 802.1Q tags.
-    Vlan,
-    /// Ethernet over UDP.
-    Vxlan,
-    /// More addresses on one link.
-    Macvlan,
-    /// Links to nowhere.
-    Dummy,
-    /// Routing tables by interface.
-    Vrf,
-    /// Encrypted tunnels.
-    Wireguard,
-    /// Mounting a proc of its own in a new pid namespace.
-    FreshProc,
-}
-
-impl Kind {
-    /// All, in the order in which they are tried and shown.
-    pub const ALL: [Self; 17] = [
-        Self::Veth,
-        Self::Bridge,
-        Self::BridgeVlanFiltering,
-        Self::Stp,
-        Self::Ipv6,
-        Self::Masquerade,
-        Self::Fib,
-        Self::Conntrack,
-        Self::Tbf,
-        Self::Netem,
-        Self::Vlan,
-        Self::Vxlan,
-        Self::Macvlan,
-        Self::Dummy,
-        Self::Vrf,
-        Self::Wireguard,
-        Self::FreshProc,
-    ];
-
-    /// The name under which it is shown.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::BridgeVlanFiltering => "bridge vlan filtering",
-            Self::Stp => "stp",
-            Self::Ipv6 => "ipv6",
-            Self::Masquerade => "nft masquerade",
-            Self::Fib => "nft fib",
-            Self::Conntrack => "conntrack",
-            Self::Tbf => "tbf",
-            Self::Netem => "netem",
-            Self::FreshProc => "fresh /proc",
-            link => link.link_kind(),
-        }
-    }
-
-    /// The kind of link as rtnetlink names it; empty for what is not a link.
-    pub(crate) fn link_kind(self) -> &'static str {
-        match self {
-            Self::Veth => "veth",
-            Self::Bridge | Self::BridgeVlanFiltering | Self::Stp => "bridge",
-            Self::Vlan => "vlan",
-            Self::Vxlan => "vxlan",
-            Self::Macvlan => "macvlan",
-            Self::Dummy => "dummy",
-            Self::Vrf => "vrf",
-            Self::Wireguard => "wireguard",
-            _ => "",
-        }
-    }
-
-    /// What does not work without it.
-    #[must_use]
-    pub fn needed_for(self) -> &'static str {
-        match self {
-            Self::Veth => "every lab",
-            Self::Bridge => "networks of kind bridge and hub",
-            Self::BridgeVlanFiltering => "networks with several VLANs",
-            Self::Stp => "networks with `stp`",
-            Self::Ipv6 => "IPv6 addresses and routes",
-            Self::Masquerade => "`masquerade`, `nat` and `firewall` of a node",
-            Self::Fib => "forwarded ports that hosts behind the router use too",
-            Self::Conntrack => "stateful firewalls, `seen-as`, and following packets through NAT",
-            Self::Tbf => "`rate` of a link",
-            Self::Netem => "`delay`, `jitter` and `loss` of a link",
-            Self::Vlan => "interfaces with a VLAN tag",
-            Self::Vxlan => "overlay networks",
-            Self::Macvlan => "macvlan interfaces",
-            Self::Dummy => "dummy interfaces in imported labs",
-            Self::Vrf => "routers with several routing tables by interface",
-            Self::Wireguard => "WireGuard tunnels",
-            Self::FreshProc => "every lab: its processes must not see the host's",
-        }
-    }
-
-    /// The kernel module and the configuration option that it comes from.
-    fn module(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Veth => ("veth", "CONFIG_VETH"),
-            Self::Bridge | Self::Stp => ("bridge", "CONFIG_BRIDGE"),
-            Self::BridgeVlanFiltering => ("bridge", "CONFIG_BRIDGE_VLAN_FILTERING"),
-            Self::Ipv6 => ("ipv6", "CONFIG_IPV6"),
-            Self::Masquerade => ("nft_masq", "CONFIG_NFT_MASQ"),
-            Self::Fib => ("nft_fib_inet", "CONFIG_NFT_FIB_INET"),
-            Self::Conntrack => ("nf_conntrack_netlink", "CONFIG_NF_CT_NETLINK"),
-            Self::Tbf => ("sch_tbf", "CONFIG_NET_SCH_TBF"),
-            Self::Netem => ("sch_netem", "CONFIG_NET_SCH_NETEM"),
-            Self::Vlan => ("8021q", "CONFIG_VLAN_8021Q"),
-            Self::Vxlan => ("vxlan", "CONFIG_VXLAN"),
-            Self::Macvlan => ("macvlan", "CONFIG_MACVLAN"),
-            Self::Dummy => ("dummy", "CONFIG_DUMMY"),
-            Self::Vrf => ("vrf", "CONFIG_NET_VRF"),
-            Self::Wireguard => ("wireguard", "CONFIG_WIREGUARD"),
-            Self::FreshProc => ("", ""),
-        }
-    }
-}
 
 /// What was found of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,7 +48,7 @@ pub struct Reason {
 pub struct Features {
     /// Why user and network namespaces are refused; none where they are to be had.
     pub no_namespaces: Option<Reason>,
-    /// One entry for each of [`Kind::ALL`], in that order.
+    /// One entry for each kind that was asked for, in the order of [`Kind::ALL`].
     pub list: Vec<Feature>,
 }
 
@@ -213,15 +74,22 @@ impl Features {
 /// ```
 #[must_use]
 pub fn probe() -> Features {
-    let try_all = || Kind::ALL.iter().flat_map(|kind| answer(attempt_harmless(*kind))).collect();
-    match in_throwaway_namespace(try_all) {
-        Ok(answers) => Features { no_namespaces: None, list: read_answers(&answers) },
-        Err(refused) => {
-            let untried = |kind| Feature { kind, availability: Availability::Untried };
-            let reason = no_namespaces(refused, &Surroundings::read());
-            Features { no_namespaces: Some(reason), list: Kind::ALL.map(untried).to_vec() }
-        }
-    }
+    probe_of(&Kind::ALL)
+}
+
+/// As [`probe`], of these kinds only.
+#[must_use]
+pub fn probe_of(wanted: &[Kind]) -> Features {
+    // Others are tried on the veth pair and the bridge.
+    let is_tried = |kind: &Kind| wanted.contains(kind) || matches!(kind, Kind::Veth | Kind::Bridge);
+    let tried: Vec<Kind> = Kind::ALL.into_iter().filter(is_tried).collect();
+    let try_all = || tried.iter().flat_map(|kind| answer(attempt_harmless(*kind))).collect();
+    let (no_namespaces, mut list) = match in_throwaway_namespace(try_all) {
+        Ok(answers) => (None, read_answers(&tried, &answers)),
+        Err(refused) => (Some(no_namespaces(refused, &Surroundings::read())), read_answers(&tried, &[])),
+    };
+    list.retain(|feature| wanted.contains(&feature.kind));
+    Features { no_namespaces, list }
 }
 
 /// The first attempt at a kind makes the kernel load its module, for the whole machine. All are silent there but
@@ -245,7 +113,7 @@ fn answer(outcome: Result<(), Refusal>) -> Vec<u8> {
     [&errno.to_ne_bytes()[..], &[len], words].concat()
 }
 
-fn read_answers(mut bytes: &[u8]) -> Vec<Feature> {
+fn read_answers(tried: &[Kind], mut bytes: &[u8]) -> Vec<Feature> {
     let mut next = || {
         let (head, rest) = bytes.split_at_checked(5)?;
         let errno = i32::from_ne_bytes(head[..4].try_into().ok()?);
@@ -258,7 +126,7 @@ fn read_answers(mut bytes: &[u8]) -> Vec<Feature> {
         Some((errno, words)) => Availability::Missing(missing(kind, errno, &words)),
         None => Availability::Untried,
     };
-    Kind::ALL.map(|kind| Feature { kind, availability: availability(kind, next()) }).to_vec()
+    tried.iter().map(|kind| Feature { kind: *kind, availability: availability(*kind, next()) }).collect()
 }
 
 /// Why a kind does not work, and what helps.
@@ -423,7 +291,7 @@ mod tests {
     fn answers_read_back_and_missing_ones_count_as_untried() {
         let refusal = Refusal { index: 0, errno: libc::ENOENT, message: Some("no".repeat(200)) };
         let bytes = [answer(Ok(())), answer(Err(refusal)), vec![1, 2]].concat();
-        let list = read_answers(&bytes);
+        let list = read_answers(&Kind::ALL, &bytes);
         assert_eq!(list.len(), Kind::ALL.len());
         assert_eq!(list[0].availability, Availability::Available);
         assert!(matches!(&list[1].availability, Availability::Missing(r) if r.why.contains("nono")));

@@ -271,7 +271,7 @@ impl Attempt<'_> {
             Some(address) => address,
             None => self.address(&Target::Node(to.clone()))?,
         };
-        let window = throughput::Window::default();
+        let window = throughput::Window { rate_bit_per_s: Some(rate), ..Default::default() };
         let found = throughput::measure(self.sockets, self.from, to, address, window, self.patience)?;
         // Rates are far below 2^53.
         let percent = (found.rate_bit_per_s as f64 / rate.max(1) as f64 - 1.0) * 100.0;

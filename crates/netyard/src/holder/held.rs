@@ -14,12 +14,13 @@ use crate::protocol::{Description, Entrance, Spec};
 use netyard_core::desired;
 use netyard_core::diff::diff;
 use netyard_core::lab::Lab;
+use netyard_core::labfile::nearest;
 use netyard_core::name::{IfName, NodeName};
 use netyard_core::state::{Namespace, Ns, Route, State};
 use netyard_core::step::Step;
 use netyard_kernel::traveller::Traveller;
 use netyard_kernel::userns::{self, IdMap};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -80,7 +81,8 @@ impl HeldLab {
     ) -> Result<Vec<Step>> {
         host::refuse_change(&self.spec.lab, &spec.lab)?;
         let desired = desired::state(&spec.lab);
-        let before = self.read(&desired)?;
+        // Also the values that only the lab of now asks for: a node that is taken away may have to come back.
+        let before = self.read_with(&desired, &desired::state(&self.spec.lab))?;
         let steps = diff(&before, &desired);
         let mut faults = Faults { fail_at: spec.fail_at, count: 0 };
         let previous = std::mem::replace(&mut self.spec, spec);
@@ -117,8 +119,11 @@ impl HeldLab {
             && !known.bridges.iter().any(|b| b.name == *interface)
         {
             let names: Vec<&str> = known.interfaces.iter().map(|i| i.name.as_str()).collect();
-            return Err(Error::input("U005", format!("node `{node}` has no interface `{interface}`"))
-                .help(format!("it has {}", names.join(", "))));
+            let error = Error::input("U005", format!("node `{node}` has no interface `{interface}`"));
+            return Err(match names.as_slice() {
+                [] => error.note("it has no interface at all"),
+                names => error.help(format!("it has {}", names.join(", "))),
+            });
         }
         let ns = Ns::Node(node.clone());
         if !is_up {
@@ -254,11 +259,16 @@ impl HeldLab {
     }
 
     fn read(&mut self, desired: &State) -> Result<State> {
-        let keys: BTreeMap<Ns, Vec<String>> = desired
-            .namespaces
-            .iter()
-            .map(|(ns, namespace)| (ns.clone(), namespace.sysctls.keys().cloned().collect()))
-            .collect();
+        self.read_with(desired, &State::default())
+    }
+
+    /// What the kernel holds; of sysctls those that `desired` has or `also`.
+    fn read_with(&mut self, desired: &State, also: &State) -> Result<State> {
+        let mut keys: BTreeMap<Ns, BTreeSet<String>> = BTreeMap::new();
+        for (ns, namespace) in desired.namespaces.iter().chain(&also.namespaces) {
+            keys.entry(ns.clone()).or_default().extend(namespace.sysctls.keys().cloned());
+        }
+        let keys = keys.into_iter().map(|(ns, keys)| (ns, keys.into_iter().collect())).collect();
         let mut state = live::read(&mut self.namespaces, &keys).map_err(|error| unread(&error))?;
         host::keep_own(&self.spec.lab, desired, &mut state);
         Ok(state)
@@ -302,6 +312,9 @@ fn copied(fd: &OwnedFd) -> Result<OwnedFd> {
 pub(crate) fn unknown_node(lab: &Lab, name: &str) -> Error {
     let error = Error::input("U004", format!("lab `{}` has no node `{name}`", lab.name));
     let names: Vec<&str> = lab.nodes.iter().map(|node| node.name.as_str()).collect();
+    if let Some(near) = nearest(name, names.iter().copied()) {
+        return error.help(format!("did you mean `{near}`?"));
+    }
     match names.as_slice() {
         [] => error,
         few if few.len() <= 12 => error.help(format!("its nodes are {}", few.join(", "))),
@@ -314,19 +327,10 @@ fn refused(error: &ApplyError) -> Error {
     let errno = std::io::Error::from_raw_os_error(error.errno);
     let commands = error.step.commands();
     let first = commands.first().map_or("", |command| command.lines().next().unwrap_or_default());
-    let lacks_netem = error.is_missing_qdisc() && first.contains(" netem ");
-    let title = if lacks_netem {
-        format!("the kernel has no `netem`, which `{}` needs", error.step.ns())
-    } else {
-        format!("step {} failed in `{}`: {errno}", error.index + 1, error.step.ns())
-    };
-    let code = if error.is_missing_qdisc() { "K002" } else { "K001" };
-    let mut result = Error::kernel(code, title).note(format!("step: {first}"));
+    let title = format!("step {} failed in `{}`: {errno}", error.index + 1, error.step.ns());
+    let mut result = Error::kernel("K001", title).note(format!("step: {first}"));
     if let Some(message) = &error.message {
         result = result.note(format!("kernel: \"{message}\""));
-    }
-    if lacks_netem {
-        result = result.help("delay, jitter, loss and reordering need it; `rate` alone does not");
     }
     result
 }

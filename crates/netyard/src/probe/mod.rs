@@ -24,7 +24,7 @@ pub use miss::Miss;
 
 use netyard_core::name::NodeName;
 use netyard_kernel::socket::Family;
-use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, ipproto, socket_with};
+use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, ipproto, netlink, socket_with};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::net::IpAddr;
@@ -70,6 +70,10 @@ pub enum SocketKind {
     Udp6,
     /// rtnetlink; deleting neighbour entries takes `CAP_NET_ADMIN`.
     Route,
+    /// Listening sockets (sock_diag(7)).
+    SockDiag,
+    /// Connection tracking; `CAP_NET_ADMIN`.
+    Netfilter,
 }
 
 impl SocketKind {
@@ -78,25 +82,25 @@ impl SocketKind {
     /// # Errors
     /// Those of socket(2).
     pub fn open(self) -> io::Result<OwnedFd> {
-        let (family, kind, protocol): (_, _, Protocol) = match self {
-            Self::Icmp4 => (AddressFamily::INET, SocketType::DGRAM, ipproto::ICMP),
-            Self::Icmp6 => (AddressFamily::INET6, SocketType::DGRAM, ipproto::ICMPV6),
-            Self::RawIcmp4 => (AddressFamily::INET, SocketType::RAW, ipproto::ICMP),
-            Self::RawIcmp6 => (AddressFamily::INET6, SocketType::RAW, ipproto::ICMPV6),
-            Self::RawTcp4 => (AddressFamily::INET, SocketType::RAW, ipproto::TCP),
-            Self::RawTcp6 => (AddressFamily::INET6, SocketType::RAW, ipproto::TCP),
-            Self::RawUdp4 => (AddressFamily::INET, SocketType::RAW, ipproto::UDP),
-            Self::RawUdp6 => (AddressFamily::INET6, SocketType::RAW, ipproto::UDP),
-            Self::Tcp4 => (AddressFamily::INET, SocketType::STREAM, ipproto::TCP),
-            Self::Tcp6 => (AddressFamily::INET6, SocketType::STREAM, ipproto::TCP),
-            Self::Udp4 => (AddressFamily::INET, SocketType::DGRAM, ipproto::UDP),
-            Self::Udp6 => (AddressFamily::INET6, SocketType::DGRAM, ipproto::UDP),
-            Self::Route => {
-                // Protocol 0 of this family is NETLINK_ROUTE (linux/netlink.h).
-                return Ok(socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?);
-            }
+        let (family, kind, protocol): (_, _, Option<Protocol>) = match self {
+            Self::Icmp4 => (AddressFamily::INET, SocketType::DGRAM, Some(ipproto::ICMP)),
+            Self::Icmp6 => (AddressFamily::INET6, SocketType::DGRAM, Some(ipproto::ICMPV6)),
+            Self::RawIcmp4 => (AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP)),
+            Self::RawIcmp6 => (AddressFamily::INET6, SocketType::RAW, Some(ipproto::ICMPV6)),
+            Self::RawTcp4 => (AddressFamily::INET, SocketType::RAW, Some(ipproto::TCP)),
+            Self::RawTcp6 => (AddressFamily::INET6, SocketType::RAW, Some(ipproto::TCP)),
+            Self::RawUdp4 => (AddressFamily::INET, SocketType::RAW, Some(ipproto::UDP)),
+            Self::RawUdp6 => (AddressFamily::INET6, SocketType::RAW, Some(ipproto::UDP)),
+            Self::Tcp4 => (AddressFamily::INET, SocketType::STREAM, Some(ipproto::TCP)),
+            Self::Tcp6 => (AddressFamily::INET6, SocketType::STREAM, Some(ipproto::TCP)),
+            Self::Udp4 => (AddressFamily::INET, SocketType::DGRAM, Some(ipproto::UDP)),
+            Self::Udp6 => (AddressFamily::INET6, SocketType::DGRAM, Some(ipproto::UDP)),
+            // Protocol 0 of this family is NETLINK_ROUTE (linux/netlink.h).
+            Self::Route => (AddressFamily::NETLINK, SocketType::RAW, None),
+            Self::SockDiag => (AddressFamily::NETLINK, SocketType::RAW, Some(netlink::SOCK_DIAG)),
+            Self::Netfilter => (AddressFamily::NETLINK, SocketType::RAW, Some(netlink::NETFILTER)),
         };
-        Ok(socket_with(family, kind, SocketFlags::CLOEXEC, Some(protocol))?)
+        Ok(socket_with(family, kind, SocketFlags::CLOEXEC, protocol)?)
     }
 
     /// The ICMP echo socket for an address.

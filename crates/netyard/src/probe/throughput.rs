@@ -17,7 +17,7 @@ use netyard_core::expect::Outcome;
 use netyard_core::name::NodeName;
 use netyard_kernel::socket::{Family, tcp_segment_len};
 use rustix::event::PollFlags;
-use rustix::net::sockopt::{set_socket_linger, set_socket_send_buffer_size};
+use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use rustix::net::{bind, listen};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -33,6 +33,9 @@ pub struct Window {
     pub measure: Duration,
     /// Longest time that counts on a link so slow that few segments arrive.
     pub measure_max: Duration,
+    /// The rate that is expected. The receiver then takes little more at once than the link holds at that rate: what
+    /// overflows the queue in front of a slow link leaves holes, which are filled later and blur the measurement.
+    pub rate_bit_per_s: Option<u64>,
 }
 
 impl Default for Window {
@@ -42,6 +45,7 @@ impl Default for Window {
             warm_up: Duration::from_millis(300),
             measure: Duration::from_secs(1),
             measure_max: Duration::from_secs(5),
+            rate_bit_per_s: None,
         }
     }
 }
@@ -77,7 +81,7 @@ pub fn measure(
     window: Window,
     patience: Patience<'_>,
 ) -> Result<Throughput, Miss> {
-    let listener = receiver(sockets, to, address)?;
+    let listener = receiver(sockets, to, address, window.receive_buffer_len(Duration::ZERO))?;
     let impossible = |e: io::Error| Miss::impossible(format!("cannot receive in {to}: {e}"));
     let port = listener.local_addr().map_err(impossible)?.port();
     let connection = tcp::connect(sockets, from, SocketAddr::new(address, port), patience)?;
@@ -86,6 +90,9 @@ pub fn measure(
         return Err(Miss::silence(address, patience.silence));
     }
     let (incoming, _) = listener.accept().map_err(impossible)?;
+    if let Some(len) = window.receive_buffer_len(connection.handshake) {
+        set_socket_recv_buffer_size(&incoming, len).map_err(|e| impossible(e.into()))?;
+    }
     let sending = &connection.stream;
     // Closing at once throws away what is still queued instead of sending it on after the measurement.
     set_socket_send_buffer_size(sending, SEND_BUFFER_LEN)
@@ -110,9 +117,29 @@ pub fn measure(
     Ok(throughput(counted, mss, Family::of(address)))
 }
 
-fn receiver(sockets: &dyn NodeSockets, to: &NodeName, address: IpAddr) -> Result<TcpListener, Miss> {
+impl Window {
+    /// Bytes that the receiver takes at once on a way with this round trip time.
+    fn receive_buffer_len(&self, rtt: Duration) -> Option<usize> {
+        /// Less than what the queue of a shaped link takes by default.
+        const QUEUED: Duration = Duration::from_millis(20);
+        /// A handful of segments, without which TCP does not get going.
+        const LEN_MIN: usize = 8 << 10;
+        let len = self.rate_bit_per_s? as f64 / 8.0 * (rtt + QUEUED).as_secs_f64();
+        Some((len as usize).max(LEN_MIN))
+    }
+}
+
+/// A listening socket; connections inherit the length of its receive buffer.
+fn receiver(
+    sockets: &dyn NodeSockets,
+    to: &NodeName,
+    address: IpAddr,
+    buffer_len: Option<usize>,
+) -> Result<TcpListener, Miss> {
     let fd = open(sockets, to, SocketKind::tcp(address))?;
-    bind(&fd, &SocketAddr::new(Family::of(address).unspecified(), 0))
+    buffer_len
+        .map_or(Ok(()), |len| set_socket_recv_buffer_size(&fd, len))
+        .and_then(|()| bind(&fd, &SocketAddr::new(Family::of(address).unspecified(), 0)))
         .and_then(|()| listen(&fd, 1))
         .map_err(|e| Miss::impossible(format!("cannot listen in {to}: {e}")))?;
     Ok(TcpListener::from(fd))

@@ -48,8 +48,7 @@ impl Net {
     /// Makes an empty namespace per name, loopback up, IPv6 without duplicate address detection.
     /// ICMP errors are not limited to one a second, which the tests would run into.
     pub fn new<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Self {
-        let held = names.into_iter().map(|name| (NodeName::new(name).unwrap(), Held::new()));
-        let net = Self { nodes: held.collect() };
+        let net = Self::bare(names);
         for name in net.nodes.keys() {
             net.sh(
                 name.as_str(),
@@ -62,6 +61,12 @@ impl Net {
             );
         }
         net
+    }
+
+    /// Makes a namespace per name as the kernel does: all down, and nobody may open ping sockets.
+    pub fn bare<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Self {
+        let held = names.into_iter().map(|name| (NodeName::new(name).unwrap(), Held::new()));
+        Self { nodes: held.collect() }
     }
 
     /// Runs a shell script in a node.

@@ -2,7 +2,7 @@
 //!
 //! The neighbour table is one for the whole machine and holds 1024 entries at most (`gc_thresh3`); when it is full,
 //! packets are dropped in silence. Each pair of hosts on one link makes an entry at both ends. So the pairs are asked
-//! in waves ([`waves`]) that make at most a given number of entries, and between waves the entries that the probe
+//! in waves that make at most a given number of entries, and between waves the entries that the probe
 //! made are deleted: those that were not there before it, `permanent` ones never. What a lab had learned stays.
 //!
 //! The first round waits only as long as answers keep coming; pairs without an answer are asked once more, with the
