@@ -45,8 +45,7 @@ fn is_as(before: &BTreeMap<String, String>, when: &str) {
         if differing.is_empty() {
             return;
         }
-        let shown: Vec<_> =
-            differing.iter().map(|name| (name, before.get(*name), now.get(*name))).collect();
+        let shown: Vec<_> = differing.iter().map(|name| (name, before.get(*name), now.get(*name))).collect();
         assert!(begun.elapsed() < Duration::from_secs(3), "{when}: {shown:#?}");
         std::thread::sleep(Duration::from_millis(50));
     }
