@@ -87,8 +87,12 @@ impl AsFd for Connection {
     }
 }
 
-fn gone(error: &io::Error) -> Error {
+/// What an error of a connection, or of [`Connection::holder`], means.
+pub(crate) fn gone(error: &io::Error) -> Error {
     match error.kind() {
+        _ if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {
+            gone(&io::ErrorKind::ConnectionReset.into())
+        }
         io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
             Error::kernel("K009", "the lab's holder process has ended")
                 .help("the lab is gone with it; `netyard up FILE` builds it again")

@@ -1,7 +1,7 @@
 //! A lab that runs, as its users hold it.
 
 use crate::command::NodeCommand;
-use crate::connection::{Connection, unexpected};
+use crate::connection::{Connection, gone, unexpected};
 use crate::error::{Error, Result};
 use crate::expect;
 use crate::holder::unknown_node;
@@ -40,7 +40,7 @@ pub struct RunningLab {
 impl RunningLab {
     /// A lab that somebody else has built.
     pub(crate) fn found(connection: Connection) -> Result<Self> {
-        let (_, pidfd) = connection.holder().map_err(|e| Error::io("cannot find the lab's holder", &e))?;
+        let (_, pidfd) = connection.holder().map_err(|e| gone(&e))?;
         let mut connection = connection;
         let description = match connection.ask(&Request::Describe)? {
             (Reply::Description(description), _) => description,

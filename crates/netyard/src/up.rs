@@ -1,6 +1,6 @@
 //! `up`: all or nothing.
 
-use crate::connection::{Connection, unexpected};
+use crate::connection::{Connection, gone, unexpected};
 use crate::error::{Error, ErrorKind, Result};
 use crate::preflight;
 use crate::protocol::{Reply, Request, Spec};
@@ -16,6 +16,10 @@ use netyard_kernel::process::{self, HolderOptions, HolderProcess};
 use netyard_kernel::userns::IdMap;
 use std::io;
 use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// How long a holder may take to end once it was killed.
+const DYING_TIME: Duration = Duration::from_secs(5);
 
 /// Told of steps done, and of how many.
 pub type OnStep<'a> = &'a mut dyn FnMut(usize, usize);
@@ -36,14 +40,28 @@ pub struct Upped {
 pub fn up(spec: Spec, store: &Store, on_step: OnStep<'_>) -> Result<Upped> {
     let name = spec.lab.name.clone();
     let claim = store.claim(&name)?;
-    if let Some(connection) = store.find(&name)? {
-        let mut lab = RunningLab::found(connection)?;
+    if let Some(mut lab) = living(&name, store, RunningLab::found)? {
         lab.refuse_other_file(&spec)?;
         let changes = lab.apply(spec, on_step)?;
         return Ok(Upped { lab, changes: Some(changes) });
     }
     let lab = start(spec, Some(claim), on_step)?;
     Ok(Upped { lab, changes: None })
+}
+
+/// The lab of that name; the caller holds its lock. One that is dying still accepts connections for a moment, but
+/// answers none: it is waited for.
+fn living<T>(name: &LabName, store: &Store, greet: impl Fn(Connection) -> Result<T>) -> Result<Option<T>> {
+    let begun = Instant::now();
+    loop {
+        let Some(connection) = store.find(name)? else { return Ok(None) };
+        match greet(connection) {
+            Err(error) if error.code == "K009" && begun.elapsed() < DYING_TIME => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            found => return found.map(Some),
+        }
+    }
 }
 
 /// Makes a lab that nobody else finds; it ends with the returned value, or with this process.
@@ -168,9 +186,9 @@ fn no_user_namespace(error: &io::Error) -> Error {
 /// That it does not end within 10 s.
 pub fn down(lab: &LabName, store: &Store, waits: bool) -> Result<bool> {
     let _lock = store.lock(lab)?;
-    let Some(connection) = store.find(lab)? else { return Ok(false) };
-    let (pid, pidfd) =
-        connection.holder().map_err(|e| Error::io(format!("cannot find the holder of lab `{lab}`"), &e))?;
+    // The holder is not asked: one that hangs must end too.
+    let holder = |connection: Connection| connection.holder().map_err(|e| gone(&e));
+    let Some((pid, pidfd)) = living(lab, store, holder)? else { return Ok(false) };
     process::kill(pidfd.as_fd())
         .map_err(|e| Error::io(format!("cannot end the holder of lab `{lab}`, pid {pid}"), &e))?;
     let is_gone = process::wait_gone(pidfd.as_fd(), 10_000)
