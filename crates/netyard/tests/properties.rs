@@ -72,7 +72,7 @@ fn spec(lab: &Definition, fail_at: Option<usize>) -> netyard::protocol::Spec {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_lab_that_is_up_needs_nothing_and_changes_into_any_other(first in buildable(), second in buildable()) {
@@ -88,7 +88,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 3, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_change_that_fails_anywhere_is_undone(first in buildable(), second in buildable(), offset in 0..10_usize) {
@@ -105,12 +105,16 @@ fn definition(text: &str) -> Definition {
 /// Another lab with the same pc and printer: everything else is changed, taken away or new.
 fn changed_home() -> Definition {
     let text = HOME.replace("internet: { role", "world: { role").replace("from: internet", "from: world");
-    let text = text.replace("masquerade: { from: lan, out: isp }", "nat: [{ port-forward: { port: 80, in: isp, to: pc } }]");
+    let text = text.replace(
+        "masquerade: { from: lan, out: isp }",
+        "nat: [{ port-forward: { port: 80, in: isp, to: pc } }]",
+    );
     let text = text.replace(
         "nodes:\n",
         "nodes:\n  guest: { links: { lan: 10.0.0.77, more: { rate: 1mbit } }, firewall: { input: drop } }\n",
     );
-    let text = text.replace("networks:\n", "networks:\n  more: { prefix: 10.7.0.0/24, kind: hub, mtu: 1400 }\n");
+    let text =
+        text.replace("networks:\n", "networks:\n  more: { prefix: 10.7.0.0/24, kind: hub, mtu: 1400 }\n");
     definition(&text.split_once("\nexpect:").unwrap().0.replace("isp: 10.138.0.3", "isp: 10.138.0.4"))
 }
 
@@ -177,7 +181,10 @@ fn children() -> Vec<String> {
         // After the name in parentheses: state, then the parent.
         stat.rsplit(')').next().is_some_and(|rest| rest.split_whitespace().nth(1) == Some(&own))
     };
-    processes.filter(is_own).map(|path| std::fs::read_to_string(path.join("cmdline")).unwrap_or_default()).collect()
+    processes
+        .filter(is_own)
+        .map(|path| std::fs::read_to_string(path.join("cmdline")).unwrap_or_default())
+        .collect()
 }
 
 /// Pings go on while everything around is changed, and none is lost.
@@ -197,7 +204,9 @@ fn unchanged_links_lose_no_packet_while_others_change() {
         let flood = scope.spawn(|| {
             let mut answered = 0;
             while !is_over.load(Ordering::Relaxed) {
-                let reply = pinger.echo(patience).unwrap_or_else(|miss| panic!("after {answered} pings: {}", miss.detail()));
+                let reply = pinger
+                    .echo(patience)
+                    .unwrap_or_else(|miss| panic!("after {answered} pings: {}", miss.detail()));
                 assert_eq!(reply.ttl, 64);
                 answered += 1;
             }
