@@ -4,6 +4,9 @@
 //! The random labs are those of netyard-core's tests of plans, without what would take long (spanning trees), what not
 //! every kernel has (netem), and without loops of bridges, whose storms would stop this machine.
 
+// A test may panic.
+#![allow(clippy::unwrap_used)]
+
 // Shared with netyard-core: a generator needs the types of that crate only, but has to be compiled where it is used.
 #[allow(dead_code)]
 #[path = "../../netyard-core/tests/plan/labs.rs"]
