@@ -105,7 +105,7 @@ pub(super) fn contents(change: &Change<'_>, steps: &mut Vec<Step>) {
     }
     for neighbour in &change.desired.neighbours {
         let dev = &neighbour.dev;
-        let is_lost = !change.kept.contains_key(dev) || change.loses_neighbours(dev);
+        let is_lost = !change.kept.contains_key(dev) || losses.takes(neighbour);
         if is_lost || !change.live.neighbours.contains(neighbour) {
             steps.push(Step::AddNeighbour { ns: ns.clone(), neighbour: neighbour.clone() });
         }

@@ -4,7 +4,7 @@
 //! - a link that is deleted takes its peer, addresses, routes, neighbours, sysctls and qdisc with it, and its ports
 //!   have no master any more;
 //! - a link that is set down loses its routes, its neighbours and its IPv6 addresses;
-//! - the last IPv4 address of a link takes the link's IPv4 routes with it;
+//! - the last IPv4 address of a link takes the link's IPv4 routes and neighbours with it;
 //! - a change of the Ethernet address takes the link's neighbours;
 //! - turning IPv4 or IPv6 forwarding (or IPv6 itself) on or off for a namespace sets it for each interface.
 //!

@@ -2,7 +2,7 @@
 
 use super::{Change, is_ours, is_veth_to};
 use crate::name::IfName;
-use crate::state::{LinkKind, Route, RouteTarget, State};
+use crate::state::{LinkKind, Neighbour, Route, RouteTarget, State};
 use crate::step::Step;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -20,7 +20,7 @@ pub(super) fn contents(change: &Change<'_>, steps: &mut Vec<Step>) {
     }
     for neighbour in &change.live.neighbours {
         let dev = &neighbour.dev;
-        let goes_by_itself = change.is_lost(dev) || change.loses_neighbours(dev) || change.is_foreign(dev);
+        let goes_by_itself = change.is_lost(dev) || losses.takes(neighbour) || change.is_foreign(dev);
         if !goes_by_itself && !change.desired.neighbours.contains(neighbour) {
             steps.push(Step::DeleteNeighbour { ns: ns.clone(), neighbour: neighbour.clone() });
         }
@@ -54,7 +54,7 @@ pub(super) fn links(change: &Change<'_>, live: &State, desired: &State, steps: &
     }
 }
 
-/// What the removals of one namespace do to its routes.
+/// What the removals of one namespace do to its routes and neighbours.
 pub(super) struct Losses<'a> {
     change: &'a Change<'a>,
     /// Links that stay but lose their last IPv4 address.
@@ -113,6 +113,13 @@ impl<'a> Losses<'a> {
             self.change.live.routes.contains(route) && matches!(self.fate(route), Fate::Stays)
         };
         self.change.desired.routes.iter().filter(move |route| !stays(route))
+    }
+
+    /// Whether a neighbour of a link that stays goes by itself. With a link's last IPv4 address the kernel forgets all
+    /// that ARP knows there, permanent entries as well (net/ipv4/fib_frontend.c, `fib_disable_ip`).
+    pub(super) fn takes(&self, neighbour: &Neighbour) -> bool {
+        let Neighbour { dev, to, .. } = neighbour;
+        self.change.loses_neighbours(dev) || to.is_ipv4() && self.without_ipv4.contains(dev)
     }
 
     fn is_foreign(&self, route: &Route) -> bool {

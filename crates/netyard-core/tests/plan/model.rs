@@ -102,6 +102,7 @@ impl Kernel {
                 let has_ipv4 = self.link(ns, dev).addresses.iter().any(|left| left.addr().is_ipv4());
                 if address.addr().is_ipv4() && !has_ipv4 {
                     self.drop_routes(ns, dev, |route| route.to.addr().is_ipv4());
+                    self.ns(ns).neighbours.retain(|entry| entry.dev != *dev || entry.to.is_ipv6());
                 }
             }
             Step::AddRoute { ns, route } => self.add_route(ns, route),
