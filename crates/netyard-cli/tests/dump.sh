@@ -36,7 +36,7 @@ for ns in *; do
     part "$ns" bridge-ports bridge -n "$ns" -j -d link show
     part "$ns" qdiscs tc -n "$ns" -j qdisc show
     part "$ns" nftables nsenter --net="$ns" nft list ruleset
-    part "$ns" sysctls nsenter --net="$ns" sysctl -a -e -r '^net\.' 2>/dev/null
+    part "$ns" sysctls nsenter --net="$ns" grep -rs . /proc/sys/net
     echo "### $ns offloads"
     ip -n "$ns" -o link show | while IFS=': @' read -r _ link _; do
         nsenter --net="$ns" ethtool -k "$link" | sed "s/^/$link /"

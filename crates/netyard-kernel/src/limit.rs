@@ -12,3 +12,22 @@ pub fn raise_open_files() -> Option<u64> {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     getrlimit(Resource::Nofile).current
 }
+
+/// Lets all threads of the process allocate from one heap, so that what one gives back another can use (mallopt(3),
+/// `M_ARENA_MAX`). For processes that live long and do little.
+pub fn share_one_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt(3) takes two integers.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
+/// Gives free memory of the heap back to the kernel (malloc_trim(3)).
+pub fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim(3) takes an integer.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

@@ -73,7 +73,7 @@ pub fn spawn_holder(options: &HolderOptions<'_>) -> io::Result<HolderProcess> {
     let pid = unsafe { clone3(flags, &raw mut pidfd) }?;
     if pid == 0 {
         // SAFETY: the pointers name zero-terminated arrays of zero-terminated texts prepared above.
-        unsafe { become_holder(fds, &argv, &env) }
+        unsafe { become_holder(ours.as_raw_fd(), fds, &argv, &env) }
     }
     // SAFETY: clone3 has put a fresh descriptor there.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
@@ -116,6 +116,7 @@ unsafe fn clone3(flags: i32, pidfd: *mut RawFd) -> io::Result<u32> {
 /// # Safety
 /// `argv` and `env` are zero-terminated arrays of zero-terminated texts.
 unsafe fn become_holder(
+    starter: RawFd,
     fds: [Option<RawFd>; 3],
     argv: &[*const libc::c_char],
     env: &[*const libc::c_char],
@@ -124,6 +125,8 @@ unsafe fn become_holder(
     // so that none is overwritten before it is used.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        // The starter may have died before that call. Then nobody has its end of the pair, and the read below ends.
+        libc::close(starter);
         libc::setsid();
         let mut byte = 0u8;
         let high = fds.map(|fd| fd.map_or(-1, |fd| libc::fcntl(fd, libc::F_DUPFD, 10)));
@@ -300,6 +303,12 @@ pub struct Running {
     pub pidfd: OwnedFd,
 }
 
+/// Both ends of the pipe that a child reports by, as it inherits them.
+struct ReportPipe {
+    reader: RawFd,
+    writer: RawFd,
+}
+
 /// What a child tells before it executes its program: the stage that failed and the errno.
 #[repr(C)]
 struct Report {
@@ -348,7 +357,7 @@ impl Launch {
     pub fn start(&self, doors: &Doors<'_>) -> Result<Running, LaunchError> {
         let prepared = Prepared::new(self);
         let (mut reports, report) = io::pipe()?;
-        let report_fd = report.as_raw_fd();
+        let pipe = ReportPipe { reader: reports.as_raw_fd(), writer: report.as_raw_fd() };
         let holder = doors.holder.map(|fd| fd.as_raw_fd());
         // SAFETY: the child makes system calls only, on memory prepared above, until it executes or ends.
         let child = unsafe { libc::fork() };
@@ -357,7 +366,7 @@ impl Launch {
         }
         if child == 0 {
             // SAFETY: as above.
-            unsafe { self.child(&prepared, doors, holder, report_fd) }
+            unsafe { self.child(&prepared, doors, holder, &pipe) }
         }
         drop(report);
         let outcome = read_reports(&mut reports);
@@ -384,10 +393,13 @@ impl Launch {
         prepared: &Prepared,
         doors: &Doors<'_>,
         holder: Option<RawFd>,
-        report: RawFd,
+        pipe: &ReportPipe,
     ) -> ! {
+        let report = pipe.writer;
         // SAFETY: system calls on memory prepared before the fork.
         unsafe {
+            // From now on writing tells whether the caller still lives.
+            libc::close(pipe.reader);
             if let Some(holder) = holder {
                 let all = libc::CLONE_NEWUSER
                     | libc::CLONE_NEWNS
@@ -462,6 +474,12 @@ impl Launch {
             }
             if self.dies_with_caller {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                // The caller may have died before that call; it is in another pid namespace, so that getppid(2)
+                // does not tell. The report has no reader then.
+                let mut reader = libc::pollfd { fd: report, events: 0, revents: 0 };
+                if libc::poll(&raw mut reader, 1, 0) > 0 {
+                    libc::_exit(127);
+                }
             }
             // As execvp(3): a folder of PATH that may not be searched does not end the search, and is what is told
             // when nothing is found.

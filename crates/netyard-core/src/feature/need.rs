@@ -126,13 +126,16 @@ fn looks_up_routes(nat: &Nat) -> bool {
     !addresses.iter().any(|address| address.is_ipv4() == to.is_ipv4())
 }
 
+/// Whether a direction asks for something.
+type IsAsked = fn(&Shaping) -> bool;
+
 /// The qdisc that shapes an interface in one direction or both; netem where both are needed.
 fn qdisc_of(node: &Node, interface: &Interface) -> Option<Need> {
     let directions = [&interface.up, &interface.down];
     let place = || Place::Interface(node.name.clone(), interface.name.clone());
     if directions.iter().any(|shaping| shaping.needs_netem()) {
-        let has = |key: fn(&Shaping) -> bool| directions.iter().any(|shaping| key(shaping));
-        let share_keys: [(&'static str, fn(&Shaping) -> bool); 6] = [
+        let has = |key: IsAsked| directions.iter().any(|shaping| key(shaping));
+        let share_keys: [(&'static str, IsAsked); 6] = [
             ("delay", |shaping| shaping.delay_us > 0),
             ("jitter", |shaping| shaping.jitter_us > 0),
             ("loss", |shaping| shaping.loss > Share::default()),

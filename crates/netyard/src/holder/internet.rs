@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::internet::names::Names;
 use crate::internet::{self, Listeners};
 use crate::namespaces::Namespaces;
-use netyard_core::lab::{Lab, Role};
+use netyard_core::lab::{Lab, Node, Role};
 use netyard_core::name::NodeName;
 use netyard_core::state::Ns;
 use netyard_kernel::traveller::Traveller;
@@ -20,7 +20,7 @@ const STACK_LEN: usize = 256 * 1024;
 pub(super) struct InternetServers {
     running: BTreeMap<NodeName, Server>,
     /// What they answer from.
-    lab: Option<Lab>,
+    names: Option<Names>,
 }
 
 #[derive(Debug)]
@@ -37,12 +37,15 @@ impl InternetServers {
     /// # Errors
     /// That a port cannot be listened on.
     pub(super) fn change_to(&mut self, lab: &Lab, namespaces: &Namespaces) -> Result<()> {
-        if self.lab.as_ref() == Some(lab) {
+        let nodes: Vec<&Node> = lab.nodes.iter().filter(|node| node.role == Role::Internet).collect();
+        let names = Names::of(lab);
+        let is_served =
+            nodes.len() == self.running.len() && nodes.iter().all(|n| self.running.contains_key(&n.name));
+        if is_served && (nodes.is_empty() || self.names.as_ref() == Some(&names)) {
             return Ok(());
         }
         self.running.clear();
-        self.lab = None;
-        for node in lab.nodes.iter().filter(|node| node.role == Role::Internet) {
+        for node in nodes {
             let ns = Ns::Node(node.name.clone());
             let fd = namespaces
                 .fd(&ns)
@@ -52,14 +55,12 @@ impl InternetServers {
                 traveller.enter(fd)?;
                 Listeners::open(has_ipv6)
             });
-            let server = opened.and_then(|listeners| Server::start(listeners?, Names::of(lab)));
+            let server = opened.and_then(|listeners| Server::start(listeners?, names.clone()));
             let server = server
                 .map_err(|e| Error::io(format!("cannot serve in internet node `{}`", node.name), &e))?;
             self.running.insert(node.name.clone(), server);
         }
-        if !self.running.is_empty() {
-            self.lab = Some(lab.clone());
-        }
+        self.names = (!self.running.is_empty()).then_some(names);
         Ok(())
     }
 }

@@ -22,7 +22,7 @@ use netyard_kernel::signal::{self, SIGCHLD, SIGHUP, SIGINT, SIGTERM, SignalFd};
 use netyard_kernel::{holder, limit, mount};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,15 @@ fn run() -> io::Result<()> {
     // here, so that only SIGKILL ends a lab.
     let signals = SignalFd::new(&[SIGCHLD, SIGTERM, SIGINT, SIGHUP])?;
     limit::raise_open_files();
+
+    limit::share_one_heap();
+
+    // Taking the lab's ids has cleared this (prctl(2)); when the owner has died meanwhile, its end is closed.
+    signal::die_with_caller();
+    if is_closed(owner.as_fd())? {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+
     let mut inbox = Inbox::default();
     let (request, _) = wire::receive::<Request>(&owner, &mut inbox)?;
     let Request::Build(spec) = request else { return Err(io::ErrorKind::InvalidData.into()) };
@@ -51,6 +60,8 @@ fn run() -> io::Result<()> {
                 rustix::net::listen(listener, 64)?;
             }
             wire::send(owner.as_fd(), &Reply::Done, &[])?;
+            drop(inbox);
+            limit::give_back_memory();
             Holder {
                 lab,
                 listener,
@@ -65,6 +76,13 @@ fn run() -> io::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Whether the other end of a connection is closed.
+fn is_closed(connection: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut fds = [PollFd::from_borrowed_fd(connection, PollFlags::RDHUP)];
+    poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+    Ok(!fds[0].revents().is_empty())
 }
 
 /// A mount namespace in which the lab's own files have a place and only the lab's processes are seen.
