@@ -41,7 +41,10 @@ fn main() -> ExitCode {
 fn soak(words: &[&str]) -> Result<ExitCode, String> {
     let cycles = words.first().map_or(Ok(2000), |word| word.parse()).map_err(|_| USAGE.to_owned())?;
     let soaked = soak::run(cycles)?;
-    println!("{soaked:?}");
+    let soak::Soaked { cycles, waits, took, fds, resident_kib } = &soaked;
+    println!(
+        "{cycles} cycles, {took:?} in all, {waits} waits; descriptors {fds:?}, resident KiB {resident_kib:?}"
+    );
     Ok(if soaked.fds[0] == soaked.fds[1] { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

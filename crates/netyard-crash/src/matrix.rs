@@ -124,8 +124,8 @@ impl Matrix {
     fn undisturbed(&mut self, verb: Verb) -> io::Result<Traced> {
         self.prepare(verb)?;
         let traced = self.traced(verb, None, None)?;
-        self.children.wait(traced.cli, COMMAND_TIME);
-        self.settle(None)?;
+        self.children.wait_gone(traced.cli, COMMAND_TIME);
+        self.settle(false)?;
         self.heal()?;
         Ok(traced)
     }
@@ -137,10 +137,11 @@ impl Matrix {
         let traced = self.traced(verb, Some(kill), holder)?;
         row.points += u64::from(traced.is_killed);
         let begun = Instant::now();
-        if self.children.wait(traced.cli, COMMAND_TIME).is_none() {
+        if !self.children.wait_gone(traced.cli, COMMAND_TIME) {
             return Err(io::Error::other("the command hangs"));
         }
-        let must_go = (kill.victim == Victim::Holder && traced.is_killed).then_some(());
+        // Without its holder a lab is gone, unless the command makes it anew.
+        let must_go = kill.victim == Victim::Holder && verb != Verb::Change && traced.is_killed;
         self.settle(must_go)?;
         row.settled_max = row.settled_max.max(begun.elapsed());
         self.heal()?;
@@ -186,7 +187,7 @@ impl Matrix {
     }
 
     /// Waits until the lab is whole or gone; with `must_go` only gone will do.
-    fn settle(&mut self, must_go: Option<()>) -> io::Result<()> {
+    fn settle(&mut self, must_go: bool) -> io::Result<()> {
         let until = Instant::now() + SETTLE_TIME;
         loop {
             self.children.reap();
@@ -199,7 +200,7 @@ impl Matrix {
                     (true, _) => format!("the files {files:?} are left"),
                     (false, false) => format!("the host has changed: {difference}"),
                 }
-            } else if must_go.is_none() && self.is_whole(&living) {
+            } else if !must_go && self.is_whole(&living) {
                 return Ok(());
             } else {
                 format!("left: {}", list(&living))
@@ -229,7 +230,7 @@ impl Matrix {
         }
         let lab = self.lab.clone();
         self.expect(&["down", &lab])?;
-        self.settle(Some(()))?;
+        self.settle(true)?;
         let files = self.files();
         if files.is_empty() { Ok(()) } else { Err(io::Error::other(format!("{files:?} after healing"))) }
     }

@@ -129,6 +129,21 @@ impl Children {
         }
     }
 
+    /// Waits until a process is gone, whoever reaped it (the tracer does that with its own victims).
+    pub fn wait_gone(&mut self, pid: Pid, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        loop {
+            self.reap();
+            if self.ended.remove(&pid).is_some() || !std::path::Path::new(&format!("/proc/{pid}")).exists() {
+                return true;
+            }
+            if Instant::now() > until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_micros(500));
+        }
+    }
+
     /// Forgets how processes ended whose numbers may come again.
     pub fn forget(&mut self) {
         self.ended.clear();

@@ -114,10 +114,19 @@ pub(super) fn mounts_of_program(spec: &Spec, node: &Node) -> io::Result<Vec<Moun
     let run = binds.pop().map(|(run, _)| run).unwrap_or_default();
     let mut mounts: Vec<Mount> = binds.iter().map(|(from, to)| bind(from, to)).collect();
     mounts.push(Mount::Sysfs);
-    mounts.push(keep(&spec.folder, &spec.folder, true));
+    let folder = keep(&spec.folder, &spec.folder, true);
+    // The later of two that overlap is seen: a lab file's folder below /tmp, but not /tmp itself.
+    let is_inside =
+        ["/run", "/tmp"].iter().any(|of_node| spec.folder.parent().is_some_and(|p| p.starts_with(of_node)));
+    if !is_inside {
+        mounts.push(folder.clone());
+    }
     mounts.push(keep(Path::new("/proc"), Path::new("/proc"), false));
     mounts.push(keep(&run, Path::new("/run"), false));
     mounts.push(keep(&run.with_file_name("tmp"), Path::new("/tmp"), false));
+    if is_inside {
+        mounts.push(folder);
+    }
     mounts.push(Mount::ReadOnly { target: c"/".into() });
     if let Some(home) = spec.home.as_deref().filter(|home| home.is_dir() && *home != Path::new("/")) {
         mounts.push(Mount::Tmpfs { target: path_text(home), options: c"mode=0700,size=16m".into() });

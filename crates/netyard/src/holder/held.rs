@@ -20,7 +20,7 @@ use netyard_core::state::{Namespace, Ns, Route, State};
 use netyard_core::step::Step;
 use netyard_kernel::traveller::Traveller;
 use netyard_kernel::userns::{self, IdMap};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -81,7 +81,8 @@ impl HeldLab {
     ) -> Result<Vec<Step>> {
         host::refuse_change(&self.spec.lab, &spec.lab)?;
         let desired = desired::state(&spec.lab);
-        let before = self.read(&desired)?;
+        // Also the values that only the lab of now asks for: a node that is taken away may have to come back.
+        let before = self.read_with(&desired, &desired::state(&self.spec.lab))?;
         let steps = diff(&before, &desired);
         let mut faults = Faults { fail_at: spec.fail_at, count: 0 };
         let previous = std::mem::replace(&mut self.spec, spec);
@@ -258,11 +259,16 @@ impl HeldLab {
     }
 
     fn read(&mut self, desired: &State) -> Result<State> {
-        let keys: BTreeMap<Ns, Vec<String>> = desired
-            .namespaces
-            .iter()
-            .map(|(ns, namespace)| (ns.clone(), namespace.sysctls.keys().cloned().collect()))
-            .collect();
+        self.read_with(desired, &State::default())
+    }
+
+    /// What the kernel holds; of sysctls those that `desired` has or `also`.
+    fn read_with(&mut self, desired: &State, also: &State) -> Result<State> {
+        let mut keys: BTreeMap<Ns, BTreeSet<String>> = BTreeMap::new();
+        for (ns, namespace) in desired.namespaces.iter().chain(&also.namespaces) {
+            keys.entry(ns.clone()).or_default().extend(namespace.sysctls.keys().cloned());
+        }
+        let keys = keys.into_iter().map(|(ns, keys)| (ns, keys.into_iter().collect())).collect();
         let mut state = live::read(&mut self.namespaces, &keys).map_err(|error| unread(&error))?;
         host::keep_own(&self.spec.lab, desired, &mut state);
         Ok(state)

@@ -41,15 +41,12 @@ fn run() -> io::Result<()> {
     // here, so that only SIGKILL ends a lab.
     let signals = SignalFd::new(&[SIGCHLD, SIGTERM, SIGINT, SIGHUP])?;
     limit::raise_open_files();
-
     limit::share_one_heap();
-
     // Taking the lab's ids has cleared this (prctl(2)); when the owner has died meanwhile, its end is closed.
     signal::die_with_caller();
     if is_closed(owner.as_fd())? {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-
     let mut inbox = Inbox::default();
     let (request, _) = wire::receive::<Request>(&owner, &mut inbox)?;
     let Request::Build(spec) = request else { return Err(io::ErrorKind::InvalidData.into()) };
