@@ -4,7 +4,6 @@
 //! The random labs are those of netyard-core's tests of plans, without what would take long (spanning trees), what not
 //! every kernel has (netem), and without loops of bridges, whose storms would stop this machine.
 #![allow(clippy::unwrap_used)]
-
 // A test may panic.
 #![allow(clippy::unwrap_used)]
 
