@@ -5,7 +5,6 @@
 //! every kernel has (netem), and without loops of bridges, whose storms would stop this machine.
 #![allow(clippy::unwrap_used)]
 // A test may panic.
-#![allow(clippy::unwrap_used)]
 
 // Shared with netyard-core: a generator needs the types of that crate only, but has to be compiled where it is used.
 #[allow(dead_code)]
