@@ -93,9 +93,7 @@ impl Store {
             match connect(&path) {
                 Ok(stream) => return Ok(Some(Connection::new(stream))),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                    let _ = std::fs::remove_file(&path);
-                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => remove_stale(folder, lab),
                 Err(error) => return Err(Error::io(format!("cannot connect to {}", path.display()), &error)),
             }
         }
@@ -190,6 +188,17 @@ impl Drop for Claim {
 fn is_ours(folder: &Path) -> bool {
     let Ok(metadata) = std::fs::symlink_metadata(folder) else { return false };
     metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o077 == 0
+}
+
+/// The socket of a lab that was killed. Removed only when nobody works on that lab and nobody has built it again since
+/// it was found stale: a lab whose socket is gone cannot be found.
+fn remove_stale(folder: &Path, lab: &LabName) {
+    if let Ok(Ok(_lock)) = RangeLock::try_new(&folder.join(LOCK_FILE), lab.as_str()) {
+        let path = folder.join(lab.as_str());
+        if connect(&path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 /// A temporary socket whose `up` was killed: removed when nobody works on that lab.

@@ -18,7 +18,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 use support::{Net, as_root, lab, name};
 
-const SHORT: Patience<'static> = Patience::of(Duration::from_millis(500));
+const SHORT: Patience<'static> = Patience::of(Duration::from_millis(3000));
 
 /// The talk's network: pc 10.0.0.1 - router, masquerading to 10.138.0.3 - internet 10.138.0.1 with every address.
 fn home() -> (Net, Lab) {
