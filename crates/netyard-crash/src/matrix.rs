@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long a lab may take to vanish, or to be whole, after a kill.
-const SETTLE_TIME: Duration = Duration::from_secs(3);
+const SETTLE_TIME: Duration = Duration::from_secs(20);
 /// How long a command may take that nobody kills.
-const COMMAND_TIME: Duration = Duration::from_secs(15);
+const COMMAND_TIME: Duration = Duration::from_secs(60);
 
 /// A command of netyard that is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
