@@ -394,6 +394,13 @@ fn clean(object: &mut Map<String, Value>) {
         "topology_change_ack",
         "config_pending",
     ];
+    // A bridge with a spanning tree forgets sooner while the topology changes (net/bridge/br_stp.c,
+    // `__br_set_topology_change`); whether it remembers at all is the lab's.
+    let runs_spanning_tree = object.get("stp_state").is_some_and(|state| *state != 0);
+    let remembers = object.get("ageing_time").is_some_and(|time| *time != 0);
+    if runs_spanning_tree && remembers {
+        object.remove("ageing_time");
+    }
     object.retain(|key, _| !FREE.contains(&key.as_str()));
     for value in object.values_mut() {
         match value {

@@ -41,6 +41,20 @@ pub fn is_holder() -> bool {
         && start[HOLDER_ARGV0.len()] == 0
 }
 
+/// Whether this process runs tests: cargo keeps test programs, and no others, in a folder `deps`, and those of
+/// documentation in one of rustdoc's. `NETYARD_TEST_USERNS=1` says so of any other.
+///
+/// A workspace that is built as a whole has one set of features: a feature for tests is on in its ordinary programs
+/// too, which must not mind.
+#[must_use]
+pub fn is_test_program() -> bool {
+    let path = std::env::current_exe().unwrap_or_default();
+    let folder = path.parent().and_then(|folder| folder.file_name()?.to_str()).unwrap_or_default();
+    folder == "deps"
+        || folder.starts_with("rustdoctest")
+        || std::env::var_os("NETYARD_TEST_USERNS").is_some_and(|value| value == "1")
+}
+
 /// Makes test programs of ordinary users enter a user namespace of their own before `main`
 /// ([`userns::enter_own`](crate::userns::enter_own)).
 #[macro_export]
@@ -48,7 +62,7 @@ macro_rules! userns_entry {
     () => {
         const _: () = {
             extern "C" fn entry() {
-                if !$crate::entry::is_holder() {
+                if !$crate::entry::is_holder() && $crate::entry::is_test_program() {
                     $crate::userns::enter_own();
                 }
             }

@@ -1,10 +1,11 @@
-//! Network namespaces: making many at once.
+//! Network namespaces: making many at once, and knowing when they are gone.
 
 use crate::netlink::{Protocol, Socket};
 use crate::sysctl::Tree;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
 /// A network namespace that was just made, and a socket inside it.
 #[derive(Debug)]
@@ -68,6 +69,63 @@ pub fn leave() -> io::Result<OwnedFd> {
         return Err(io::Error::last_os_error());
     }
     Ok(left.into())
+}
+
+/// Waits until the kernel has taken apart every network namespace that was made in `owner` or in a user namespace
+/// below it; `false` when `limit` is over first. For user namespaces in which nobody makes another one.
+///
+/// The kernel counts them for each user namespace and shows the count to nobody, but a limit of one (sysctl
+/// `user.max_net_namespaces`, namespaces(7)) refuses another until none is left. A forked child asks, because nobody
+/// comes back from a user namespace.
+///
+/// # Errors
+/// Those of fork(2), setns(2), open(2) and write(2): `EROFS` where `/proc/sys` is read-only.
+pub fn wait_gone(owner: BorrowedFd<'_>, limit: Duration) -> io::Result<bool> {
+    let deadline = Instant::now() + limit;
+    // SAFETY: the child makes system calls only and ends with `_exit`.
+    let child = unsafe { libc::fork() };
+    match child {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            let status = watch(owner.as_raw_fd(), deadline);
+            // SAFETY: ends the child without running the parent's exit handlers.
+            unsafe { libc::_exit(status) }
+        }
+        pid => match wait(pid)? {
+            0 => Ok(true),
+            libc::ETIMEDOUT => Ok(false),
+            errno => Err(io::Error::from_raw_os_error(errno)),
+        },
+    }
+}
+
+/// The child of [`wait_gone`]. Returns 0 or an errno. Allocates nothing.
+fn watch(owner: RawFd, deadline: Instant) -> i32 {
+    // SAFETY: plain system calls whose pointers name memory that outlives them.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        if libc::setns(owner, libc::CLONE_NEWUSER) < 0 {
+            return errno();
+        }
+        // Namespaces are counted for the user who makes them: that of the lab.
+        crate::process::become_root_of_namespace();
+        let limit =
+            libc::open(c"/proc/sys/user/max_net_namespaces".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if limit < 0 || libc::write(limit, c"1".as_ptr().cast(), 1) < 0 {
+            return errno();
+        }
+        while libc::unshare(libc::CLONE_NEWNET) < 0 {
+            match errno() {
+                libc::ENOSPC if Instant::now() < deadline => {
+                    let pause = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+                    libc::nanosleep(&raw const pause, std::ptr::null_mut());
+                }
+                libc::ENOSPC => return libc::ETIMEDOUT,
+                errno => return errno,
+            }
+        }
+        0
+    }
 }
 
 struct Write {

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 /// The name (`argv[0]`) under which the holder runs.
 pub const HOLDER_ARGV0: &str = "netyard-holder";
@@ -154,7 +155,7 @@ unsafe fn become_holder(
 ///
 /// # Safety
 /// For single-threaded processes (a forked child): the change is that of the calling thread only.
-unsafe fn become_root_of_namespace() {
+pub(crate) unsafe fn become_root_of_namespace() {
     // SAFETY: no pointers but the null list of no groups.
     unsafe {
         libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<libc::gid_t>());
@@ -171,14 +172,13 @@ pub fn kill(pidfd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL)?)
 }
 
-/// Waits until the process has ended, ours or not; `false` when `timeout_ms` is over first.
+/// Waits until the process has ended, ours or not; `false` when `limit` is over first.
 ///
 /// # Errors
 /// Those of poll(2).
-pub fn wait_gone(pidfd: BorrowedFd<'_>, timeout_ms: u32) -> io::Result<bool> {
+pub fn wait_gone(pidfd: BorrowedFd<'_>, limit: Duration) -> io::Result<bool> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let timeout =
-        Timespec { tv_sec: i64::from(timeout_ms / 1000), tv_nsec: i64::from(timeout_ms % 1000) * 1_000_000 };
+    let timeout = Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: limit.subsec_nanos().into() };
     let ready = rustix::io::retry_on_intr(|| {
         poll(&mut [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)], Some(&timeout))
     })?;

@@ -80,6 +80,17 @@ impl IdMap {
     }
 }
 
+/// The user namespace of a process; none when it is the caller's own.
+///
+/// # Errors
+/// Those of open(2) and stat(2): `ENOENT` when the process has ended, `EACCES` when it is somebody else's.
+pub fn of_process(pid: u32) -> io::Result<Option<OwnedFd>> {
+    use std::os::unix::fs::MetadataExt;
+    let theirs = fs::File::open(format!("/proc/{pid}/ns/user"))?;
+    let is_ours = fs::metadata("/proc/self/ns/user")?.ino() == theirs.metadata()?.ino();
+    Ok((!is_ours).then(|| theirs.into()))
+}
+
 /// What the kernel said to [`enter_own`]: 0 for yes or not asked, else an errno.
 static OWN_REFUSED: AtomicI32 = AtomicI32::new(0);
 

@@ -9,7 +9,7 @@ use crate::node::{Link, Node};
 use crate::preflight;
 use crate::probe::{NodeSockets, SocketKind};
 use crate::protocol::{Description, LogChunk, ProgramStatus, Reply, Request, Spec};
-use crate::up::OnStep;
+use crate::up::{DYING_TIME, OnStep};
 use netyard_core::feature::needs;
 use netyard_core::lab::Lab;
 use netyard_core::name::{IfName, LabName, NodeName};
@@ -322,7 +322,7 @@ impl RunningLab {
         for program in self.programs.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             process::reap(program.as_fd())?;
         }
-        process::wait_gone(self.pidfd.as_fd(), 10_000)?;
+        process::wait_gone(self.pidfd.as_fd(), DYING_TIME)?;
         process::reap(self.pidfd.as_fd()).map(drop)
     }
 }

@@ -100,6 +100,13 @@ impl Store {
         Ok(None)
     }
 
+    /// Whether a holder listens at the lab's socket. The caller holds the lab's lock.
+    #[must_use]
+    pub fn answers(&self, lab: &LabName) -> bool {
+        let folders = self.folders.iter().filter(|folder| is_ours(folder));
+        folders.map(|folder| connect(&folder.join(lab.as_str()))).any(|answer| answer.is_ok())
+    }
+
     /// Names of all labs that run, in order. Removes what killed labs left.
     ///
     /// # Errors

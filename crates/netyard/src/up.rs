@@ -13,13 +13,18 @@ use netyard_core::state::Route;
 use netyard_core::step::Step;
 use netyard_kernel::feature;
 use netyard_kernel::process::{self, HolderOptions, HolderProcess};
-use netyard_kernel::userns::IdMap;
+use netyard_kernel::netns;
+use netyard_kernel::userns::{self, IdMap};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// How long a holder may take to end once it was killed.
-const DYING_TIME: Duration = Duration::from_secs(5);
+pub(crate) const DYING_TIME: Duration = Duration::from_secs(10);
+/// How long the programs of a killed lab may wait to be reaped by those who started them.
+const REAPING_TIME: Duration = Duration::from_secs(1);
+/// How long the kernel may take to remove the namespaces of a lab that has ended.
+const REMOVAL_TIME: Duration = Duration::from_secs(60);
 
 /// Told of steps done, and of how many.
 pub type OnStep<'a> = &'a mut dyn FnMut(usize, usize);
@@ -179,25 +184,66 @@ fn no_user_namespace(error: &io::Error) -> Error {
     result
 }
 
-/// Ends the lab of that name; false when none runs. Its processes are gone when this returns; with `waits` its
-/// network namespaces too, which the kernel takes apart a little later.
+/// What [`down`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Downed {
+    /// No such lab runs.
+    NotThere,
+    /// The lab is gone, and so are its processes.
+    Gone,
+    /// The lab is gone, but for the remains of a program whose starter is stopped and does not reap it.
+    Unreaped,
+}
+
+/// Ends the lab of that name. Its processes are gone when this returns; with `waits` its network namespaces too, which
+/// the kernel takes apart a little later (not those of a lab with a node of kind `host`, which has no user namespace
+/// that could tell).
 ///
 /// # Errors
-/// That it does not end within 10 s.
-pub fn down(lab: &LabName, store: &Store, waits: bool) -> Result<bool> {
+/// That it does not end.
+pub fn down(lab: &LabName, store: &Store, waits: bool) -> Result<Downed> {
     let _lock = store.lock(lab)?;
     // The holder is not asked: one that hangs must end too.
     let holder = |connection: Connection| connection.holder().map_err(|e| gone(&e));
-    let Some((pid, pidfd)) = living(lab, store, holder)? else { return Ok(false) };
+    let Some((pid, pidfd)) = living(lab, store, holder)? else { return Ok(Downed::NotThere) };
+    let cannot_wait =
+        |e: &io::Error| Error::io(format!("cannot wait for the namespaces of lab `{lab}`"), e);
+    let namespaces = if waits { userns::of_process(pid).map_err(|e| cannot_wait(&e))? } else { None };
     process::kill(pidfd.as_fd())
         .map_err(|e| Error::io(format!("cannot end the holder of lab `{lab}`, pid {pid}"), &e))?;
-    let is_gone = process::wait_gone(pidfd.as_fd(), 10_000)
-        .map_err(|e| Error::io(format!("cannot wait for the holder of lab `{lab}`, pid {pid}"), &e))?;
-    if !is_gone {
-        return Err(Error::kernel("K011", format!("the holder of lab `{lab}`, pid {pid}, does not end"))
-            .help("one of its programs may be stuck in the kernel; see `cat /proc/PID/stack`"));
-    }
+    let downed = wait_gone(lab, store, pid, pidfd.as_fd())?;
     store.forget(lab);
-    let _ = waits;
-    Ok(true)
+    if let Some(namespaces) = namespaces {
+        let is_gone =
+            netns::wait_gone(namespaces.as_fd(), REMOVAL_TIME).map_err(|e| cannot_wait(&e))?;
+        if !is_gone {
+            let seconds = REMOVAL_TIME.as_secs();
+            return Err(Error::kernel(
+                "K011",
+                format!("lab `{lab}` has ended, but not all of its namespaces are gone after {seconds} s"),
+            )
+            .help("a process outside of the lab may hold one open: a descriptor, a mount, a socket"));
+        }
+    }
+    Ok(downed)
+}
+
+/// Waits until a killed holder has ended.
+///
+/// The kernel lets pid 1 of a namespace end last, and waits for whoever has to reap the others: a stopped `exec` does
+/// not. All that the lab had is given back before that, the holder's socket among it.
+fn wait_gone(lab: &LabName, store: &Store, pid: u32, pidfd: BorrowedFd<'_>) -> Result<Downed> {
+    let failed =
+        |e: io::Error| Error::io(format!("cannot wait for the holder of lab `{lab}`, pid {pid}"), &e);
+    if process::wait_gone(pidfd, REAPING_TIME).map_err(failed)? {
+        return Ok(Downed::Gone);
+    }
+    if !store.answers(lab) {
+        return Ok(Downed::Unreaped);
+    }
+    if process::wait_gone(pidfd, DYING_TIME).map_err(failed)? {
+        return Ok(Downed::Gone);
+    }
+    Err(Error::kernel("K011", format!("the holder of lab `{lab}`, pid {pid}, does not end"))
+        .help("one of its programs may be stuck in the kernel; see `cat /proc/PID/stack`"))
 }

@@ -5,6 +5,7 @@ use crate::args::Down;
 use crate::output;
 use netyard::Result;
 use netyard::store::Store;
+use netyard::up::Downed;
 use std::process::ExitCode;
 
 pub fn run(args: &Down, lab: Option<&str>) -> Result<ExitCode> {
@@ -14,9 +15,12 @@ pub fn run(args: &Down, lab: Option<&str>) -> Result<ExitCode> {
     for name in &names {
         let removed = netyard::up::down(name, &store, args.wait);
         match removed {
-            Ok(true) => output::say(&format!("lab {name} is gone")),
-            Ok(false) if args.all => {}
-            Ok(false) => failures.push(store.no_such_lab(name)),
+            Ok(Downed::Gone) => output::say(&format!("lab {name} is gone")),
+            Ok(Downed::Unreaped) => output::say(&format!(
+                "lab {name} is gone; a command that ran in it is stopped (ctrl-Z) and ends when it is continued"
+            )),
+            Ok(Downed::NotThere) if args.all => {}
+            Ok(Downed::NotThere) => failures.push(store.no_such_lab(name)),
             Err(error) => failures.push(error),
         }
     }
