@@ -50,22 +50,48 @@ table inet floor {
 NFT
 ";
 
-/// As quick as a shell script can be: every namespace and cable by one `ip -batch`, no link ever moved, then one
-/// `ip -batch` inside each namespace. Waits for no link.
-pub fn batch(hosts: u32) -> io::Result<Script> {
+/// How a cable gets into a namespace.
+#[derive(Clone, Copy)]
+pub enum Cabling {
+    /// The pair is made outside and one end moved, as everybody types it.
+    Moved,
+    /// Each end is made where it belongs: as quick as `ip` can be.
+    InPlace,
+}
+
+impl Cabling {
+    fn commands(self, number: u32, node: &str) -> String {
+        match self {
+            Self::Moved => format!(
+                "link add p{number} type veth peer name t{number}\nlink set t{number} netns {node} name eth0\n\
+                 link set p{number} master lan up\n"
+            ),
+            Self::InPlace => {
+                format!("link add p{number} master lan up type veth peer name eth0 netns {node}\n")
+            }
+        }
+    }
+}
+
+/// Every namespace and cable by one `ip -batch`, then one `ip -batch` inside each namespace. Waits for no link.
+pub fn batch(hosts: u32, cabling: Cabling) -> io::Result<Script> {
     let mut links = String::new();
     let mut inside = String::new();
     for number in 1..=hosts {
-        let _ = writeln!(links, "netns add h{number}");
-        let _ = writeln!(links, "link add p{number} master lan up type veth peer name eth0 netns h{number}");
+        let node = format!("h{number}");
+        let _ = write!(links, "netns add {node}\n{}", cabling.commands(number, &node));
         let _ = writeln!(
             inside,
             "ip -n h{number} -batch - <<'IP'\nlink set lo up\naddress add {} dev eth0\nlink set eth0 up\nroute add default via 10.0.3.254\nIP",
             address(number)
         );
     }
-    let router = "netns add router\nlink add p0 master lan up type veth peer name eth0 netns router\n";
-    Script::new("batch", &format!("{BRIDGE}ip -batch - <<'IP'\n{links}{router}IP\n{inside}{ROUTER}"))
+    let router = format!("netns add router\n{}", cabling.commands(0, "router"));
+    let name = match cabling {
+        Cabling::Moved => "batch",
+        Cabling::InPlace => "batch-in-place",
+    };
+    Script::new(name, &format!("{BRIDGE}ip -batch - <<'IP'\n{links}{router}IP\n{inside}{ROUTER}"))
 }
 
 /// As the talk types it: a pair is made here, one end moved away, the other put into the bridge.

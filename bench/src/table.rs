@@ -17,6 +17,8 @@ pub struct Row {
 pub enum Target {
     AtMost(f64),
     AtLeast(f64),
+    /// It is told for comparison.
+    None,
 }
 
 impl Row {
@@ -25,18 +27,22 @@ impl Row {
         match self.target {
             Target::AtMost(most) => self.figure <= most,
             Target::AtLeast(least) => self.figure >= least,
+            Target::None => true,
         }
+    }
+
+    fn mark(&self) -> &'static str {
+        if self.is_good() { "pass" } else { "FAIL" }
     }
 
     /// Prints the row at once: a person who waits sees how far it is.
     pub fn print(&self) {
-        let mark = if self.is_good() { "pass" } else { "FAIL" };
-        let (sign, target) = match self.target {
-            Target::AtMost(most) => ("<=", most),
-            Target::AtLeast(least) => (">=", least),
+        let (mark, target) = match self.target {
+            Target::AtMost(most) => (self.mark(), format!("<= {} {}", number(most), self.unit)),
+            Target::AtLeast(least) => (self.mark(), format!(">= {} {}", number(least), self.unit)),
+            Target::None => ("    ", String::new()),
         };
         let figure = format!("{} {}", number(self.figure), self.unit);
-        let target = format!("{sign} {} {}", number(target), self.unit);
         println!("{mark}  {:<46} {figure:>13}   {target:<12} {}", self.name, self.detail);
     }
 }
