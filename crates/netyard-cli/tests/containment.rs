@@ -4,8 +4,11 @@
 
 mod story;
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader};
-use story::{Story, end_of, lives, signal, text, until};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use story::{Story, end_of, lives, pids_of, signal, text, until};
 
 const LAB: &str = "
 networks: { lan: 10.0.0.0/24 }
@@ -68,6 +71,68 @@ fn a_program_of_the_lab_file_does_not_get_out_and_sees_no_home() {
     });
     let lines: Vec<_> = said.lines().filter(|line| !line.ends_with("finished")).collect();
     assert!(lines.is_empty(), "{lines:#?}");
+}
+
+#[test]
+fn a_closed_folder_and_its_owner_are_seen_from_inside() {
+    let story = contained();
+    let lab = story.folder.join("lab");
+    std::fs::write(lab.join("inside.sh"), "cat secret; echo finished").unwrap();
+    std::fs::write(lab.join("secret"), "the lab's own\n").unwrap();
+    let close = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    close(&lab.join("secret"), 0o600);
+    close(&story.folder, 0o700);
+    story.up();
+    let said = story.says(&["exec", "pc", "--", "sh", "-c", "cat secret; echo written > new; stat -c %u ."]);
+    assert_eq!(said, "the lab's own\n0\n");
+    assert_eq!(std::fs::read_to_string(lab.join("new")).unwrap(), "written\n");
+    assert_eq!(std::fs::metadata(lab.join("new")).unwrap().uid(), std::fs::metadata(&lab).unwrap().uid());
+    until("the program of the lab has read it", || story.says(&["logs", "server"]).contains("finished"));
+    assert!(story.says(&["logs", "server"]).contains("the lab's own"), "{}", story.says(&["logs", "server"]));
+}
+
+#[test]
+fn what_ip_netns_adds_is_seen_by_other_programs_of_the_node() {
+    let story = contained();
+    story.up();
+    story.says(&["exec", "pc", "--", "ip", "netns", "add", "inner"]);
+    assert_eq!(story.says(&["exec", "pc", "--", "ip", "netns", "list"]), "inner\n");
+    assert_eq!(story.says(&["exec", "server", "--", "ip", "netns", "list"]), "");
+}
+
+#[test]
+fn down_does_not_wait_for_a_stopped_command() {
+    let story = contained();
+    story.up();
+    let seconds = unique_seconds(3);
+    let child = story.start(&["exec", "pc", "--", "sh", "-c", &format!("exec sleep {seconds}")]);
+    until("the program runs", || lives(&seconds));
+    signal("STOP", child.id());
+    let output = story.netyard(&["down", &story.lab]).output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr).contains("is stopped")), (Some(0), true));
+    story.up();
+    signal("CONT", child.id());
+    assert_eq!(end_of(child).status.code(), Some(137));
+    story.says(&["exec", "pc", "--", "true"]);
+}
+
+#[test]
+fn down_waits_for_the_last_namespace_when_asked() {
+    let story = contained();
+    story.up();
+    let seconds = unique_seconds(4);
+    // The command has the same words as the program that it starts.
+    let child = story.start(&["exec", "pc", "--", "sleep", &seconds]);
+    let pid = || pids_of(&seconds).into_iter().find(|pid| *pid != child.id());
+    until("the program runs", || pid().is_some());
+    let namespace = std::fs::File::open(format!("/proc/{}/ns/net", pid().unwrap())).unwrap();
+    let mut down = story.start(&["down", "--wait", &story.lab]);
+    assert_eq!(end_of(child).status.code(), Some(137));
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(down.try_wait().unwrap().is_none(), "somebody holds a namespace still");
+    drop(namespace);
+    let output = end_of(down);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -173,11 +173,12 @@ fn the_machine_takes_part_only_when_that_is_allowed() {
 #[test]
 fn a_machine_that_lets_nobody_ping_says_what_does() {
     let host = Host::new("host-ping");
-    host.shell("echo '1 0' > /proc/sys/net/ipv4/ping_group_range");
     if !is_root() {
+        // Where only one group is mapped, the range cannot leave it out.
         assert_eq!(host.up("", ""), (Some(3), NEEDS_ROOT.into()));
         return;
     }
+    host.shell("echo '1 0' > /proc/sys/net/ipv4/ping_group_range");
     assert_eq!(host.up("", ""), (Some(0), String::new()));
     let ping = || host.machine.run(&host.yard, &["ping", "me", "srv", "--count", "1"]);
     let ran = ping();

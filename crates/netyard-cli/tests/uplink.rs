@@ -41,7 +41,8 @@ fn is_up(yard: &Yard, machine: &Machine, ran: &Ran) -> bool {
     for words in ["error[K014]: cannot connect node `gw`", "/dev/net/tun", "help: `modprobe tun`"] {
         assert!(ran.stderr.contains(words), "{}", ran.stderr);
     }
-    assert!(machine.prints(yard, &["list"]).starts_with("no lab runs"));
+    let listed = machine.run(yard, &["list"]);
+    assert!(listed.stderr.starts_with("no lab runs"), "{}{}", listed.stdout, listed.stderr);
     false
 }
 

@@ -1,8 +1,10 @@
 //! Mounts of a lab's own mount namespace (mount(2), mount_setattr(2)).
 
 use crate::process::Mount;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Makes all mounts of the caller's mount namespace private, so that no change leaves it.
@@ -41,6 +43,87 @@ pub fn mount_tmpfs(target: &Path, options: &CStr) -> io::Result<()> {
 pub fn bind(source: &Path, target: &Path) -> io::Result<()> {
     Ok(rustix::mount::mount_bind(source, target)?)
 }
+
+/// A copy of a folder, with all that is mounted below it, in which the ids of a user namespace own what the same ids
+/// own outside: its root owns what root owns. It is not attached anywhere yet ([`attach`]).
+///
+/// Same as `mount --bind -o X-mount.idmap=/proc/PID/ns/user FOLDER TARGET`.
+///
+/// # Errors
+/// Those of open_tree(2) and mount_setattr(2): `EPERM` for anybody but root of the machine, `EINVAL` for file systems
+/// that cannot show other owners than their own.
+pub fn id_mapped(folder: &Path, userns: BorrowedFd<'_>, is_read_only: bool) -> io::Result<OwnedFd> {
+    copy_with_ids(folder, userns, is_read_only, libc::AT_RECURSIVE).or_else(|error| match error.kind() {
+        // Something below is mounted that cannot be mapped: the folder alone then.
+        io::ErrorKind::InvalidInput => copy_with_ids(folder, userns, is_read_only, 0),
+        _ => Err(error),
+    })
+}
+
+fn copy_with_ids(
+    folder: &Path,
+    userns: BorrowedFd<'_>,
+    is_read_only: bool,
+    recursive: i32,
+) -> io::Result<OwnedFd> {
+    let path = CString::new(folder.as_os_str().as_bytes())?;
+    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | recursive.cast_unsigned();
+    // SAFETY: the pointer names a zero-terminated text; the result is a fresh descriptor or -1.
+    let tree = unsafe {
+        let fd = libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) as RawFd;
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        OwnedFd::from_raw_fd(fd)
+    };
+    let mut set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+    if is_read_only {
+        set |= MOUNT_ATTR_RDONLY;
+    }
+    // SAFETY: both descriptors are open.
+    let done = unsafe {
+        set_attributes(tree.as_raw_fd(), c"", libc::AT_EMPTY_PATH | recursive, set, userns.as_raw_fd())
+    };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(tree) }
+}
+
+/// Attaches a tree of mounts that is not attached yet ([`id_mapped`]) at an existing folder (move_mount(2)).
+///
+/// # Errors
+/// Those of move_mount(2).
+pub fn attach(tree: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
+    let target = CString::new(target.as_os_str().as_bytes())?;
+    // SAFETY: an open descriptor and a zero-terminated text.
+    if unsafe { move_tree(tree.as_raw_fd(), &target) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// move_mount(2) of a tree that is open as `tree`.
+///
+/// # Safety
+/// `tree` is an open descriptor. System calls only, no allocation.
+pub(crate) unsafe fn move_tree(tree: RawFd, target: &CStr) -> libc::c_long {
+    const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 4;
+    // SAFETY: the pointers name zero-terminated texts; an empty source path means the descriptor itself.
+    unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            tree,
+            c"".as_ptr(),
+            libc::AT_FDCWD,
+            target.as_ptr(),
+            MOVE_MOUNT_F_EMPTY_PATH,
+        )
+    }
+}
+
+// linux/mount.h
+const MOUNT_ATTR_RDONLY: u64 = 0x1;
+const MOUNT_ATTR_NOSUID: u64 = 0x2;
+const MOUNT_ATTR_NODEV: u64 = 0x4;
+const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
 
 /// The most folders that one program keeps ([`Mount::Keep`]).
 const KEPT_MAX: usize = 8;
@@ -98,18 +181,10 @@ pub(crate) unsafe fn arrange(mounts: &[Mount]) -> Result<(), ()> {
         }
     }
     for (tree, target) in &kept[..kept_len] {
-        // SAFETY: as above; an empty source path means the descriptor itself.
+        // SAFETY: as above.
         let done = unsafe {
             make_folders(target);
-            const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 4;
-            libc::syscall(
-                libc::SYS_move_mount,
-                *tree,
-                c"".as_ptr(),
-                libc::AT_FDCWD,
-                target.as_ptr(),
-                MOVE_MOUNT_F_EMPTY_PATH,
-            )
+            move_tree(*tree, target)
         };
         if done < 0 {
             return Err(());
@@ -118,21 +193,29 @@ pub(crate) unsafe fn arrange(mounts: &[Mount]) -> Result<(), ()> {
     Ok(())
 }
 
-/// Makes a tree of mounts read-only (mount_setattr(2)).
+/// Makes a tree of mounts read-only.
 ///
 /// # Safety
 /// `folder` is an open descriptor or `AT_FDCWD`.
-unsafe fn set_read_only(folder: i32, path: &CStr, flags: i32) -> i32 {
-    const MOUNT_ATTR_RDONLY: u64 = 1;
+unsafe fn set_read_only(folder: RawFd, path: &CStr, flags: i32) -> i32 {
+    // SAFETY: as the caller says.
+    unsafe { set_attributes(folder, path, flags | libc::AT_RECURSIVE, MOUNT_ATTR_RDONLY, 0) }
+}
+
+/// mount_setattr(2): adds attributes, with a user namespace for `MOUNT_ATTR_IDMAP`.
+///
+/// # Safety
+/// `folder` is an open descriptor or `AT_FDCWD`.
+unsafe fn set_attributes(folder: RawFd, path: &CStr, flags: i32, set: u64, userns: RawFd) -> i32 {
     // struct mount_attr (linux/mount.h): attr_set, attr_clr, propagation, userns_fd.
-    let attributes = [MOUNT_ATTR_RDONLY, 0, 0, 0];
+    let attributes = [set, 0, 0, u64::from(userns.cast_unsigned())];
     // SAFETY: the pointers name a zero-terminated text and a structure that outlive the call.
     let done = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
             folder,
             path.as_ptr(),
-            flags | libc::AT_RECURSIVE,
+            flags,
             attributes.as_ptr(),
             size_of_val(&attributes),
         )

@@ -268,6 +268,8 @@ pub struct Launch {
     pub env: Vec<CString>,
     /// Working folder; `/` where it is not to be reached.
     pub cwd: Option<CString>,
+    /// Trees of mounts ([`crate::mount::id_mapped`]) that it alone sees at these folders.
+    pub folders: Vec<(OwnedFd, CString)>,
     /// Mounts of its own mount namespace.
     pub mounts: Vec<Mount>,
     /// Host name of its own uts namespace.
@@ -502,6 +504,10 @@ impl Launch {
                     fail(report_fd, 4);
                 }
                 self.arrange(doors, report_fd);
+                // What is mounted there (`ip netns add`) is seen by all programs of the room, also by those that
+                // have folders of their own.
+                let (run, none) = (c"/run".as_ptr(), std::ptr::null());
+                libc::mount(none, run, none, libc::MS_REC | libc::MS_SHARED, none.cast());
                 libc::close(report_fd);
                 let mut byte = 0u8;
                 libc::read(wait_fd, (&raw mut byte).cast(), 1);
@@ -540,6 +546,14 @@ impl Launch {
                 let Some(stream) = stream else { continue };
                 if libc::dup2(stream.as_raw_fd(), target as RawFd) < 0 {
                     fail(report, 7);
+                }
+            }
+            if !self.folders.is_empty() && libc::unshare(libc::CLONE_NEWNS) < 0 {
+                fail(report, 2);
+            }
+            for (tree, target) in &self.folders {
+                if crate::mount::move_tree(tree.as_raw_fd(), target) < 0 {
+                    fail(report, 2);
                 }
             }
             let cwd = self.cwd.as_deref().unwrap_or(c"/");

@@ -1,7 +1,9 @@
 //! Programs that a person or a test starts inside a node.
 
 use crate::error::{Error, Result};
+use crate::own_folders;
 use crate::running::RunningLab;
+use crate::up::is_root_of_machine;
 use netyard_core::name::NodeName;
 use netyard_kernel::process::{self, Doors, ExitStatus, Launch, LaunchError, Room};
 use std::collections::BTreeMap;
@@ -116,10 +118,13 @@ impl<'a> NodeCommand<'a> {
         let (net, mounts, uts) = (fds.next(), fds.next(), fds.next());
         let room = mounts.zip(uts).map(|(mounts, uts)| Room { mounts, uts });
         let cwd = self.cwd.clone().or_else(|| std::env::current_dir().ok());
+        let userns = if is_root_of_machine() { self.lab.user_namespace()? } else { None };
+        let folders = userns.map(|userns| own_folders::mapped(cwd.as_deref(), userns.as_fd()));
         let launch = Launch {
             argv: self.argv.iter().map(|word| text(word)).collect::<Result<_>>()?,
             env: self.environment(&entrance)?,
             cwd: cwd.map(|folder| text(folder.as_os_str())).transpose()?,
+            folders: folders.transpose()?.unwrap_or_default(),
             stdio: self.stdio,
             dies_with_caller: self.dies_with_caller,
             ..Launch::default()

@@ -48,19 +48,20 @@ impl Connection {
     /// # Errors
     /// What the holder answered, or that it is gone.
     pub fn ask(&mut self, request: &Request) -> Result<(Reply, Vec<OwnedFd>)> {
-        self.ask_with_progress(request, &mut |_, _| {})
+        self.ask_with(request, &[], &mut |_, _| {})
     }
 
-    /// Asks, tells of every step done meanwhile, and waits for the answer.
+    /// Asks, with descriptors that go along, tells of every step done meanwhile, and waits for the answer.
     ///
     /// # Errors
     /// What the holder answered, or that it is gone.
-    pub fn ask_with_progress(
+    pub fn ask_with(
         &mut self,
         request: &Request,
+        fds: &[BorrowedFd<'_>],
         on_step: &mut dyn FnMut(usize, usize),
     ) -> Result<(Reply, Vec<OwnedFd>)> {
-        wire::send(self.stream.as_fd(), request, &[]).map_err(|e| gone(&e))?;
+        wire::send(self.stream.as_fd(), request, fds).map_err(|e| gone(&e))?;
         loop {
             match self.next()? {
                 (Reply::Progress(done, all), _) => on_step(done, all),

@@ -46,6 +46,7 @@ pub mod internet;
 pub mod live;
 pub mod namespaces;
 pub mod node;
+mod own_folders;
 mod preflight;
 pub mod probe;
 pub mod protocol;

@@ -16,7 +16,7 @@ use netyard_core::name::{IfName, LabName, NodeName};
 use netyard_core::report::{self, Marks, TestReport};
 use netyard_core::state::State;
 use netyard_core::step::Step;
-use netyard_kernel::process;
+use netyard_kernel::{process, userns};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -90,6 +90,11 @@ impl RunningLab {
     #[must_use]
     pub fn pid(&self) -> u32 {
         process::pid_of(self.pidfd.as_fd()).unwrap_or(0)
+    }
+
+    /// The user namespace of the holder; none in labs without one.
+    pub(crate) fn user_namespace(&self) -> Result<Option<OwnedFd>> {
+        userns::of_process(self.pid()).map_err(|e| gone(&e))
     }
 
     /// The holder.
@@ -198,7 +203,7 @@ impl RunningLab {
     pub fn apply(&mut self, spec: Spec, on_step: OnStep<'_>) -> Result<Vec<Step>> {
         let needs = needs(&spec.lab);
         preflight::check(&needs)?;
-        let answer = self.locked().ask_with_progress(&Request::Apply(Box::new(spec)), on_step);
+        let answer = self.locked().ask_with(&Request::Apply(Box::new(spec)), &[], on_step);
         let answer = answer.map_err(|error| preflight::explained(error, &needs))?;
         *self.description.lock().unwrap_or_else(PoisonError::into_inner) = None;
         match answer {

@@ -13,10 +13,10 @@ use netyard_core::state::Route;
 use netyard_core::step::Step;
 use netyard_kernel::feature;
 use netyard_kernel::process::{self, HolderOptions, HolderProcess};
-use netyard_kernel::netns;
 use netyard_kernel::userns::{self, IdMap};
+use netyard_kernel::{mount, netns};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// How long a holder may take to end once it was killed.
@@ -96,10 +96,13 @@ fn start(spec: Spec, claim: Option<Claim>, on_step: OnStep<'_>) -> Result<Runnin
     let listener = claim.as_ref().map(|claim| claim.socket.as_fd());
     let options = HolderOptions { listener, map, own_netns };
     let started = process::spawn_holder(&options).map_err(|error| no_user_namespace(&error))?;
-    let HolderProcess { pidfd, owner, .. } = started;
+    let HolderProcess { pid, pidfd, owner } = started;
     let mut connection = Connection::new(owner);
     let lab_name = spec.lab.name.clone();
-    let built = connection.ask_with_progress(&Request::Build(Box::new(spec)), on_step).and_then(|answer| {
+    let folder = folder_of_lab(&spec, pid);
+    let folder: Vec<BorrowedFd<'_>> = folder.iter().map(AsFd::as_fd).collect();
+    let request = Request::Build(Box::new(spec));
+    let built = connection.ask_with(&request, &folder, on_step).and_then(|answer| {
         if let Some(claim) = claim {
             claim.publish()?;
         }
@@ -118,8 +121,19 @@ fn start(spec: Spec, claim: Option<Claim>, on_step: OnStep<'_>) -> Result<Runnin
     }
 }
 
-fn is_root_of_machine() -> bool {
+/// Whether the caller is root, and not only of a user namespace.
+pub(crate) fn is_root_of_machine() -> bool {
     rustix::process::geteuid().is_root() && IdMap::of_self().is_none()
+}
+
+/// The folder of the lab file, for the programs of a lab that root starts: read-only, with its owners. Where that cannot
+/// be had, they see it as strangers do.
+fn folder_of_lab(spec: &Spec, holder: u32) -> Option<OwnedFd> {
+    if !is_root_of_machine() || spec.lab.nodes.iter().all(|node| node.programs.is_empty()) {
+        return None;
+    }
+    let userns = userns::of_process(holder).ok()??;
+    mount::id_mapped(&spec.folder, userns.as_fd(), true).ok()
 }
 
 /// The node that is the machine itself, if the lab has one and the caller may and wants to use it.
@@ -206,16 +220,14 @@ pub fn down(lab: &LabName, store: &Store, waits: bool) -> Result<Downed> {
     // The holder is not asked: one that hangs must end too.
     let holder = |connection: Connection| connection.holder().map_err(|e| gone(&e));
     let Some((pid, pidfd)) = living(lab, store, holder)? else { return Ok(Downed::NotThere) };
-    let cannot_wait =
-        |e: &io::Error| Error::io(format!("cannot wait for the namespaces of lab `{lab}`"), e);
+    let cannot_wait = |e: &io::Error| Error::io(format!("cannot wait for the namespaces of lab `{lab}`"), e);
     let namespaces = if waits { userns::of_process(pid).map_err(|e| cannot_wait(&e))? } else { None };
     process::kill(pidfd.as_fd())
         .map_err(|e| Error::io(format!("cannot end the holder of lab `{lab}`, pid {pid}"), &e))?;
     let downed = wait_gone(lab, store, pid, pidfd.as_fd())?;
     store.forget(lab);
     if let Some(namespaces) = namespaces {
-        let is_gone =
-            netns::wait_gone(namespaces.as_fd(), REMOVAL_TIME).map_err(|e| cannot_wait(&e))?;
+        let is_gone = netns::wait_gone(namespaces.as_fd(), REMOVAL_TIME).map_err(|e| cannot_wait(&e))?;
         if !is_gone {
             let seconds = REMOVAL_TIME.as_secs();
             return Err(Error::kernel(

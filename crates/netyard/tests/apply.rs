@@ -4,6 +4,7 @@
 //! namespace.
 
 mod lab;
+mod support;
 
 use lab::{apply, built, home, host_links, if_name, lab, live, net, node, steps_of};
 use netyard::fault::Faults;
@@ -14,6 +15,7 @@ use netyard_core::state::{
     Bridge, Link, LinkKind, Namespace, Neighbour, NextHop, Ns, Route, RouteTarget, State, Stp,
 };
 use netyard_core::step::Step;
+use support::as_root;
 
 /// Builds a state, compares what is read back, and sees that the host's own namespace is as before.
 #[track_caller]
@@ -184,23 +186,26 @@ fn a_rate_reads_back_as_it_was_asked_for() {
 
 #[test]
 fn tc_shows_a_rate_as_if_it_had_made_it() {
-    let (rate_bit_per_s, latency_us) = (Some(10_000_000), Some(50_000));
-    let egress = Shaping { rate_bit_per_s, burst_bytes: Some(5000), latency_us, ..Shaping::default() };
-    let mut namespaces = built(&pair());
-    apply(&mut namespaces, &[Step::SetShaping { ns: node("a"), dev: if_name("eth0"), egress }]);
-    let tc = |words: &str| {
-        let mut tc = std::process::Command::new("tc");
-        let output = lab::within(&namespaces, "a", || tc.args(words.split(' ')).output().unwrap());
-        assert!(output.status.success(), "{output:?}");
-        // Without the handle, which the kernel gives out.
-        let shown = String::from_utf8(output.stdout).unwrap();
-        shown.split_once("root").map(|(_, rest)| rest.to_owned()).unwrap_or_default()
-    };
-    let ours = tc("qdisc show dev eth0");
-    tc("qdisc delete dev eth0 root");
-    tc("qdisc add dev eth0 root tbf rate 10mbit burst 5000 latency 50ms");
-    assert_eq!(ours, tc("qdisc show dev eth0"));
-    assert!(ours.contains("rate 10Mbit burst 5000b lat 50ms"), "{ours}");
+    // A program that this process executes has its capabilities only as root.
+    as_root("tc_shows_a_rate_as_if_it_had_made_it", || {
+        let (rate_bit_per_s, latency_us) = (Some(10_000_000), Some(50_000));
+        let egress = Shaping { rate_bit_per_s, burst_bytes: Some(5000), latency_us, ..Shaping::default() };
+        let mut namespaces = built(&pair());
+        apply(&mut namespaces, &[Step::SetShaping { ns: node("a"), dev: if_name("eth0"), egress }]);
+        let tc = |words: &str| {
+            let mut tc = std::process::Command::new("tc");
+            let output = lab::within(&namespaces, "a", || tc.args(words.split(' ')).output().unwrap());
+            assert!(output.status.success(), "{output:?}");
+            // Without the handle, which the kernel gives out.
+            let shown = String::from_utf8(output.stdout).unwrap();
+            shown.split_once("root").map(|(_, rest)| rest.to_owned()).unwrap_or_default()
+        };
+        let ours = tc("qdisc show dev eth0");
+        tc("qdisc delete dev eth0 root");
+        tc("qdisc add dev eth0 root tbf rate 10mbit burst 5000 latency 50ms");
+        assert_eq!(ours, tc("qdisc show dev eth0"));
+        assert!(ours.contains("rate 10Mbit burst 5000b lat 50ms"), "{ours}");
+    });
 }
 
 #[test]

@@ -96,10 +96,18 @@ pub fn end_of(mut child: Child) -> Output {
 
 /// Whether a process with this word among its own is alive.
 pub fn lives(word: &str) -> bool {
+    !pids_of(word).is_empty()
+}
+
+/// The processes with this word among their own.
+pub fn pids_of(word: &str) -> Vec<u32> {
+    let has_word = |pid: &u32| {
+        // A zombie has no words.
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        words.split(|byte| *byte == 0).any(|own| own == word.as_bytes())
+    };
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    // A zombie has no words.
-    let mut words = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    words.any(|words| words.split(|byte| *byte == 0).any(|own| own == word.as_bytes()))
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(has_word).collect()
 }
 
 /// Same as `kill -SIGNAL PID`.

@@ -37,9 +37,9 @@ const SETUP: &str = r#"
     ip -n world link set eth0 up
     ip route add default via 192.0.2.1
     server='
-import socket, sys
+import os, socket, sys
 listener = socket.create_server((sys.argv[1], int(sys.argv[2])))
-print("listens", flush=True)
+os.write(1, b"listens\n")
 while True:
     connection = listener.accept()[0]
     connection.sendall(sys.argv[3].encode())
@@ -69,10 +69,9 @@ impl Machine {
         command.args(["bash", "-c", SETUP]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut unshare = command.spawn().unwrap();
         let mut lines = BufReader::new(unshare.stdout.take().unwrap()).lines();
-        // Both servers say so, each in its own time: their words may come on one line.
-        let mut listening = 0;
-        while listening < 2 {
-            listening += lines.next().unwrap().unwrap().matches("listens").count();
+        // Both servers say so.
+        for _ in 0..2 {
+            assert_eq!(lines.next().unwrap().unwrap(), "listens");
         }
         let id = unshare.id();
         let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();

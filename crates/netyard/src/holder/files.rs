@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,16 @@ pub(super) fn make_folders(nameservers: &[IpAddr]) -> io::Result<()> {
     fs::write(nameservers_path(), lines)?;
     fs::create_dir_all("/run/lock")?;
     fs::create_dir_all(NETNS)
+}
+
+/// Takes in the lab file's folder, for programs to see.
+pub(super) fn keep_folder(folder: BorrowedFd<'_>) -> io::Result<()> {
+    fs::create_dir(folder_path())?;
+    netyard_kernel::mount::attach(folder, &folder_path())
+}
+
+fn folder_path() -> PathBuf {
+    Path::new(ROOT).join("shared/folder")
 }
 
 /// The machine's name servers that a node with an uplink can ask: those that are not the machine itself.
@@ -146,7 +157,8 @@ pub(super) fn mounts_of_program(spec: &Spec, node: &Node) -> io::Result<Vec<Moun
     let run = binds.pop().map(|(run, _)| run).unwrap_or_default();
     let mut mounts: Vec<Mount> = binds.iter().map(|(from, to)| bind(from, to)).collect();
     mounts.push(Mount::Sysfs);
-    let folder = keep(&spec.folder, &spec.folder, true);
+    let kept = Some(folder_path()).filter(|kept| kept.exists());
+    let folder = keep(kept.as_deref().unwrap_or(&spec.folder), &spec.folder, true);
     // The later of two that overlap is seen: a lab file's folder below /tmp, but not /tmp itself.
     let is_inside =
         ["/run", "/tmp"].iter().any(|of_node| spec.folder.parent().is_some_and(|p| p.starts_with(of_node)));
@@ -160,10 +172,22 @@ pub(super) fn mounts_of_program(spec: &Spec, node: &Node) -> io::Result<Vec<Moun
         mounts.push(folder);
     }
     mounts.push(Mount::ReadOnly { target: c"/".into() });
-    if let Some(home) = spec.home.as_deref().filter(|home| home.is_dir() && *home != Path::new("/")) {
+    let home = spec.home.as_deref().filter(|home| home.is_dir() && *home != Path::new("/"));
+    if let Some(closed) = closed_on_the_way(&spec.folder).filter(|closed| Some(*closed) != home) {
+        mounts.push(Mount::Tmpfs { target: path_text(closed), options: c"mode=0755,size=16m".into() });
+    }
+    if let Some(home) = home {
         mounts.push(Mount::Tmpfs { target: path_text(home), options: c"mode=0700,size=16m".into() });
     }
     Ok(mounts)
+}
+
+/// The folder on the way to another that the lab may not enter; none where the way is open.
+fn closed_on_the_way(folder: &Path) -> Option<&Path> {
+    use rustix::fs::{Access, access};
+    let mut way: Vec<&Path> = folder.ancestors().skip(1).collect();
+    way.reverse();
+    way.into_iter().find(|above| access(*above, Access::EXEC_OK) == Err(rustix::io::Errno::ACCESS))
 }
 
 fn bind(source: &Path, target: &Path) -> Mount {

@@ -49,10 +49,10 @@ fn run() -> io::Result<()> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     let mut inbox = Inbox::default();
-    let (request, _) = wire::receive::<Request>(&owner, &mut inbox)?;
+    let (request, fds) = wire::receive::<Request>(&owner, &mut inbox)?;
     let Request::Build(spec) = request else { return Err(io::ErrorKind::InvalidData.into()) };
     let mut on_step = |done, all| drop(wire::send(owner.as_fd(), &Reply::Progress(done, all), &[]));
-    match prepare_mounts(&spec).and_then(|()| HeldLab::build(*spec, &mut on_step)) {
+    match prepare_mounts(&spec, fds.first()).and_then(|()| HeldLab::build(*spec, &mut on_step)) {
         Ok(lab) => {
             if let Some(listener) = &listener {
                 rustix::net::listen(listener, 64)?;
@@ -84,7 +84,9 @@ fn is_closed(connection: BorrowedFd<'_>) -> io::Result<bool> {
 }
 
 /// A mount namespace in which the lab's own files have a place and only the lab's processes are seen.
-fn prepare_mounts(spec: &Spec) -> Result<()> {
+///
+/// `folder` is the lab file's own folder, where the lab does not see it as its owner does.
+fn prepare_mounts(spec: &Spec, folder: Option<&OwnedFd>) -> Result<()> {
     let refused = |what: &str, error: &io::Error| {
         Error::io(format!("cannot {what} for lab `{}`", spec.lab.name), error)
     };
@@ -102,7 +104,11 @@ fn prepare_mounts(spec: &Spec) -> Result<()> {
     // What is below /run is out of sight afterwards.
     let nameservers = files::nameservers_of_machine();
     mount::mount_tmpfs(Path::new("/run"), c"mode=0755,size=64m").map_err(|e| refused("mount /run", &e))?;
-    files::make_folders(&nameservers).map_err(|e| refused("make folders in /run", &e))
+    files::make_folders(&nameservers).map_err(|e| refused("make folders in /run", &e))?;
+    match folder {
+        Some(folder) => files::keep_folder(folder.as_fd()).map_err(|e| refused("show the lab's folder", &e)),
+        None => Ok(()),
+    }
 }
 
 struct Holder {

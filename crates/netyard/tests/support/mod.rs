@@ -25,13 +25,17 @@ pub fn as_root(name: &str, test: impl FnOnce()) {
         return test();
     }
     let own = std::env::current_exe().unwrap();
-    let status = Command::new("unshare")
+    let output = Command::new("unshare")
         .args(["--user", "--map-root-user", "--"])
         .arg(own)
         .args(["--exact", name, "--nocapture"])
-        .status()
+        .output()
         .expect("unshare(1) runs");
-    assert!(status.success(), "{name} failed in its user namespace");
+    // Only of a failure, or the result of one test would be counted twice.
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace("test result", "result");
+    let (stdout, stderr) = (said(&output.stdout), said(&output.stderr));
+    assert!(output.status.success(), "{name} failed in its user namespace:\n{stdout}{stderr}");
+    assert!(stdout.contains("1 passed"), "there is no test of the name {name}");
 }
 
 /// Some namespaces and the processes that hold them.
