@@ -32,10 +32,29 @@ impl Source {
         while !self.text.is_char_boundary(offset) {
             offset -= 1;
         }
-        let before = &self.text[..offset];
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        let start = line_start(&self.text, offset);
+        let line = line_ends(&self.text, 0..start) + 1;
+        let column = self.text[start..offset].chars().count() + 1;
         (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+    }
+}
+
+/// The byte where the line of an offset begins.
+pub(crate) fn line_start(text: &str, offset: usize) -> usize {
+    (0..offset.min(text.len())).rev().find(|at| ends_line(text, *at)).map_or(0, |at| at + 1)
+}
+
+/// How many lines end in a part of a text.
+pub(crate) fn line_ends(text: &str, part: std::ops::Range<usize>) -> usize {
+    (part.start..part.end.min(text.len())).filter(|at| ends_line(text, *at)).count()
+}
+
+/// Whether a byte is the last of its line. Lines end as in YAML: by LF, CR LF, or CR alone.
+fn ends_line(text: &str, at: usize) -> bool {
+    match text.as_bytes()[at] {
+        b'\n' => true,
+        b'\r' => text.as_bytes().get(at + 1) != Some(&b'\n'),
+        _ => false,
     }
 }
 
@@ -251,6 +270,17 @@ mod tests {
         assert_eq!(source.line_and_column(11), (2, 3));
         assert_eq!(source.line_and_column(7), (2, 1));
         assert_eq!(source.line_and_column(999), (3, 1));
+    }
+
+    #[test]
+    fn every_kind_of_line_end_ends_a_line() {
+        for text in ["a: b\nc: d\n", "a: b\r\nc: d\r\n", "a: b\rc: d\r"] {
+            let source = Source::new("a.yaml", text);
+            let at = text.find('c').unwrap();
+            assert_eq!(source.line_and_column(at), (2, 1), "{text:?}");
+            assert_eq!(source.line_and_column(at - 1).0, 1, "{text:?}");
+            assert_eq!(source.line_and_column(text.len()), (3, 1), "{text:?}");
+        }
     }
 
     #[test]

@@ -213,12 +213,12 @@ pub enum Nat {
         incoming: IfName,
         /// The addresses of `incoming` that are translated, of the target's family.
         addresses: Vec<IpAddr>,
-        /// Public ports; the target's port is the first of as many.
-        port: u16,
-        /// Where to.
+        /// Public ports, at least one.
+        ports: Ports,
+        /// Where to: the first of as many ports.
         to: SocketAddr,
-        /// When set, clients on the target's own network (these prefixes) reach it by the public address too, and
-        /// are masqueraded so that answers come back this way.
+        /// When not empty, clients on every interface reach the target by the public address. Those on the target's
+        /// own network (these prefixes) are masqueraded, so that answers come back this way.
         hairpin: Vec<IpNet>,
     },
 }
@@ -254,6 +254,8 @@ pub struct Allow {
     pub to: Option<IpNet>,
     /// Protocol.
     pub protocol: Option<Protocol>,
+    /// ICMP or ICMPv6 type; of other protocols none.
+    pub icmp_type: Option<u8>,
     /// Destination ports (tcp and udp); empty for all.
     pub ports: Vec<Ports>,
 }

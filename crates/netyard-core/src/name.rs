@@ -20,6 +20,8 @@ pub enum NameError {
     BadCharacter(char),
     /// A name that the kernel or netyard uses for something else.
     Reserved,
+    /// A name that would mean something else where it is used, and what.
+    MeansElse(&'static str),
 }
 
 impl fmt::Display for NameError {
@@ -29,6 +31,7 @@ impl fmt::Display for NameError {
             Self::TooLong { len, max } => write!(f, "{len} bytes; {max} are allowed"),
             Self::BadCharacter(c) => write!(f, "{c:?} may not stand here"),
             Self::Reserved => f.write_str("the name is reserved"),
+            Self::MeansElse(what) => f.write_str(what),
         }
     }
 }
@@ -146,7 +149,11 @@ impl IfName {
         }
         const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
         let clean = |c: &char| c.is_ascii_alphanumeric() || "._-".contains(*c);
-        let mut name: String = text.chars().filter(clean).take(5).collect();
+        // A name that begins with `-` is none.
+        let mut name: String = text.chars().filter(clean).skip_while(|c| *c == '-').take(5).collect();
+        if name.is_empty() {
+            name.push('n');
+        }
         name.push('-');
         let mut hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -183,7 +190,16 @@ fn check_label(text: &str) -> Result<(), NameError> {
 
 fn check_node(text: &str) -> Result<(), NameError> {
     check_label(text)?;
-    if text == crate::state::Ns::FABRIC { Err(NameError::Reserved) } else { Ok(()) }
+    match text {
+        crate::state::Ns::FABRIC => Err(NameError::Reserved),
+        "localhost" => Err(NameError::MeansElse("`localhost` is every node itself")),
+        "default" => Err(NameError::MeansElse("`default` is the route to everywhere")),
+        "none" | "auto" => Err(NameError::MeansElse("this is a word of `gateway` and `address`")),
+        _ if text.parse::<std::net::IpAddr>().is_ok() => {
+            Err(NameError::MeansElse("this is an address, and is taken for one wherever it is used"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_ifname(text: &str) -> Result<(), NameError> {
@@ -195,6 +211,9 @@ fn check_ifname(text: &str) -> Result<(), NameError> {
     }
     if let Some(c) = text.chars().find(|c| "/:%".contains(*c) || c.is_whitespace() || c.is_control()) {
         return Err(NameError::BadCharacter(c));
+    }
+    if text.starts_with('-') {
+        return Err(NameError::MeansElse("commands take a word that begins with `-` for an option"));
     }
     if matches!(text, "." | ".." | "all" | "default") {
         return Err(NameError::Reserved);
@@ -212,6 +231,7 @@ mod tests {
         assert_eq!(IfName::new("veth1-printer123"), Err(NameError::TooLong { len: 16, max: 15 }));
         assert_eq!(IfName::new("a/b"), Err(NameError::BadCharacter('/')));
         assert_eq!(IfName::new("all"), Err(NameError::Reserved));
+        assert!(matches!(IfName::new("-rf"), Err(NameError::MeansElse(_))));
     }
 
     #[test]
@@ -233,5 +253,9 @@ mod tests {
         assert_eq!(NodeName::new("a..b"), Err(NameError::BadCharacter('.')));
         assert_eq!(NodeName::new("fabric"), Err(NameError::Reserved));
         assert_eq!(NodeName::new(""), Err(NameError::Empty));
+        for name in ["localhost", "default", "none", "auto", "10.0.0.1"] {
+            assert!(matches!(NodeName::new(name), Err(NameError::MeansElse(_))), "{name}");
+        }
+        assert!(NodeName::new("10.0").is_ok());
     }
 }

@@ -179,6 +179,16 @@ impl Protocol {
         }
     }
 
+    /// The type of an echo request, which ping(8) sends (RFC 792, RFC 4443); of tcp and udp there is none.
+    #[must_use]
+    pub fn echo_request(self) -> Option<u8> {
+        match self {
+            Self::Icmp => Some(8),
+            Self::Icmpv6 => Some(128),
+            Self::Tcp | Self::Udp => None,
+        }
+    }
+
     /// The protocol of an IANA number.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {
@@ -193,6 +203,20 @@ pub struct Ports {
     pub first: u16,
     /// Highest port; equal to `first` for a single one.
     pub last: u16,
+}
+
+impl Ports {
+    /// How many ports it is.
+    #[must_use]
+    pub fn count(self) -> u32 {
+        u32::from(self.last.saturating_sub(self.first)) + 1
+    }
+
+    /// Whether a port is one of them.
+    #[must_use]
+    pub fn contains(self, port: u16) -> bool {
+        (self.first..=self.last).contains(&port)
+    }
 }
 
 impl From<u16> for Ports {

@@ -132,7 +132,7 @@ fn texts_that_stand_for_much_more_are_refused_soon() {
     for text in [
         "networks: { 'n[1-10000]': ~ }\nnodes: { 'h[1-10000]': { links: ['n[1-10000]'] } }",
         "nodes: { 'h[1-10000]': ~ }\nexpect: [{ from: all, ping: [all, all, all, all] }, { from: all, route: all }]",
-        "networks: { l: 10.0.0.0/8 }\nnodes: { 'h[1-1000]': { links: [l], nat: [{ port-forward: { ports: 1-1000, in: l, to: 10.0.0.9 } }] } }",
+        "networks: { l: 10.0.0.0/8 }\nnodes: { 'h[1-9000]': { links: [l], nat: [{ masquerade: [l, l, l, l, l, l, l, l, l, l, l, l, l, l, l, l, l, l, l, l, l, l, l] }] } }",
         "networks: { l: 10.0.0.0/8 }\nnodes: { 'h[1-1000]': { links: [l], firewall: { input: { allow: [{ from: g, to: g }] } } } }\ngroups: { g: [all] }",
         "nodes: { 'h[1-9999]': { links: ['a[1-5000]'] } }",
     ] {

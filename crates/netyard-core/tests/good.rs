@@ -7,7 +7,7 @@ use netyard_core::diagnostic::Style;
 use netyard_core::expect::{Outcome, Probe, Target};
 use netyard_core::lab::{Lab, Nat, NetworkKind, Node, Restart, Role};
 use netyard_core::labfile::{Parsed, Source, parse};
-use netyard_core::nft::{Policy, Protocol};
+use netyard_core::nft::{Policy, Ports, Protocol};
 use netyard_core::shaping::Share;
 use netyard_core::state::{Route, RouteTarget, Stp};
 use std::fmt::Write as _;
@@ -279,7 +279,7 @@ fn translations_in_every_form() {
     assert_eq!(nat("c"), r#"[Masquerade { from: [fd00::/64], out: IfName("eth1") }]"#);
     assert_eq!(families("c"), (false, true));
     let d = &node(&lab, "d").nat;
-    assert_eq!(d.len(), 2 + 1 + 6);
+    assert_eq!(d.len(), 2 + 1 + 4);
     assert_eq!(
         format!("{:?}", d[0]),
         r#"Masquerade { from: [10.0.0.0/24, 10.5.0.0/16], out: IfName("eth1") }"#
@@ -288,22 +288,22 @@ fn translations_in_every_form() {
         format!("{:?}", d[1]),
         r#"Snat { from: [10.0.0.80/32], out: IfName("eth1"), to: 10.138.0.200 }"#
     );
-    let Nat::PortForward { protocol, incoming, addresses, port, to, hairpin } = &d[2] else {
+    let Nat::PortForward { protocol, incoming, addresses, ports, to, hairpin } = &d[2] else {
         panic!("a port")
     };
-    assert_eq!((*protocol, incoming.as_str(), *port), (Protocol::Tcp, "eth1", 8080));
+    assert_eq!((*protocol, incoming.as_str(), *ports), (Protocol::Tcp, "eth1", Ports::from(8080)));
     assert_eq!(format!("{addresses:?} {to} {hairpin:?}"), "[10.138.0.200] 10.0.0.80:80 [10.0.0.0/24]");
     let last: Vec<String> = d[3..]
         .iter()
         .map(|nat| match nat {
-            Nat::PortForward { protocol, port, to, hairpin, .. } => {
-                format!("{protocol} {port} {to} {}", hairpin.len())
+            Nat::PortForward { protocol, ports, to, hairpin, .. } => {
+                format!("{protocol} {ports} {to} {}", hairpin.len())
             }
             _ => String::new(),
         })
         .collect();
-    assert_eq!(last[0], "tcp 5000 10.0.0.77:5000 0");
-    assert_eq!(last[5], "udp 53 10.0.0.77:53 0");
+    assert_eq!(last[0], "tcp 5000-5001 10.0.0.77:5000 0");
+    assert_eq!(last[3], "udp 53 10.0.0.77:53 0");
 }
 
 #[test]

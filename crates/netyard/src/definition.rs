@@ -58,36 +58,37 @@ impl Lab {
                 .help("give the path of a lab file, or `-` for standard input")
         };
         if path == Path::new("-") {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).map_err(|e| unreadable(&e))?;
-            return Self::parse(&Source::new("<stdin>", text), None, style);
+            let mut bytes = Vec::new();
+            std::io::stdin().read_to_end(&mut bytes).map_err(|e| unreadable(&e))?;
+            return Self::parse(&Source::new("<stdin>", text(bytes, "<stdin>")?), None, style);
         }
-        let bytes = std::fs::read(path).map_err(|e| unreadable(&e))?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            Error::input("Y001", format!("{name} is not UTF-8 text: byte {at} begins no character"))
-        })?;
+        let text = text(std::fs::read(path).map_err(|e| unreadable(&e))?, &name)?;
         let file = path.canonicalize().map_err(|e| unreadable(&e))?;
         Self::parse(&Source::new(name.clone(), text), Some(file), style)
     }
 
     fn parse(source: &Source, file: Option<PathBuf>, style: Style) -> Result<Self> {
         let parsed = labfile::parse(source).map_err(|problems| {
-            let mut report: String =
-                problems.iter().map(|problem| problem.render(source, style) + "\n").collect();
+            let shown = problems.iter().take(PROBLEMS_SHOWN_MAX);
+            let mut report: String = shown.map(|problem| problem.render(source, style) + "\n").collect();
             let count = problems.len();
-            report.push_str(&format!(
-                "{count} problem{} in {}",
-                if count == 1 { "" } else { "s" },
-                source.name
-            ));
-            let mut error = Error::input("", format!("{count} problems in {}", source.name));
+            let noun = if count == 1 { "problem" } else { "problems" };
+            report.push_str(&format!("{count} {noun} in {}", source.name));
+            if count > PROBLEMS_SHOWN_MAX {
+                report.push_str(&format!("; {} more than are shown", count - PROBLEMS_SHOWN_MAX));
+            }
+            let mut error = Error::input("", format!("{count} {noun} in {}", source.name));
             error.kind = ErrorKind::Input;
             error.code = problems.first().map_or_else(String::new, |problem| problem.code.to_string());
             error.report = Some(report);
             error
         })?;
-        let warnings = parsed.warnings.iter().map(|warning| warning.render(source, style)).collect();
+        let count = parsed.warnings.len();
+        let shown = parsed.warnings.iter().take(PROBLEMS_SHOWN_MAX);
+        let mut warnings: Vec<String> = shown.map(|warning| warning.render(source, style)).collect();
+        if count > PROBLEMS_SHOWN_MAX {
+            warnings.push(format!("{} more warnings than are shown", count - PROBLEMS_SHOWN_MAX));
+        }
         let mut lab = Self::from_definition(parsed.lab);
         if let Some(folder) = file.as_deref().and_then(Path::parent) {
             lab.folder = folder.to_owned();
@@ -157,6 +158,18 @@ impl Lab {
             fail_at: self.fail_at,
         }
     }
+}
+
+/// Most problems of a file that are shown; whoever has more has made one mistake many times.
+const PROBLEMS_SHOWN_MAX: usize = 50;
+
+fn text(bytes: Vec<u8>, name: &str) -> Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let looks_like = labfile::foreign_encoding(error.as_bytes());
+        Error::input("Y001", format!("{name} is not UTF-8 text: byte {at} begins no character"))
+            .help(format!("this looks like {looks_like}; save the file as UTF-8"))
+    })
 }
 
 impl fmt::Display for Lab {

@@ -50,29 +50,27 @@ struct PortForward<'a> {
     incoming: &'a IfName,
     /// One condition for each public address; where none is known, "any address of this node".
     destinations: Vec<Match>,
-    port: u16,
+    ports: Ports,
     to: SocketAddr,
     hairpin: &'a [IpNet],
 }
 
 impl<'a> PortForward<'a> {
     fn of(nat: &'a Nat) -> Option<Self> {
-        let Nat::PortForward { protocol, incoming, addresses, port, to, hairpin } = nat else { return None };
+        let Nat::PortForward { protocol, incoming, addresses, ports, to, hairpin } = nat else { return None };
         let public = addresses.iter().filter(|address| address.is_ipv4() == to.is_ipv4());
         let mut destinations: Vec<Match> =
             public.map(|address| Match::Destination(IpNet::from(*address))).collect();
         if destinations.is_empty() {
             destinations.push(Match::DestinationLocal);
         }
-        Some(Self { protocol: *protocol, incoming, destinations, port: *port, to: *to, hairpin })
+        Some(Self { protocol: *protocol, incoming, destinations, ports: *ports, to: *to, hairpin })
     }
 
-    /// From outside, and from the prefixes that may use the public address from inside.
+    /// From outside; with a hairpin from every interface, as whoever asks for a public address means what is there.
     fn prerouting(&self) -> Vec<Rule> {
-        let inside = self.hairpin_sources().map(Match::Source);
-        let sources: Vec<Match> =
-            std::iter::once(Match::InterfaceIn(self.incoming.clone())).chain(inside).collect();
-        sources.into_iter().flat_map(|source| self.dnat(Some(source))).collect()
+        let from_outside = Match::InterfaceIn(self.incoming.clone());
+        self.dnat(self.hairpin.is_empty().then_some(from_outside))
     }
 
     /// From the node itself, so that it reaches its own public port as others do.
@@ -81,12 +79,35 @@ impl<'a> PortForward<'a> {
     }
 
     fn dnat(&self, source: Option<Match>) -> Vec<Rule> {
-        let rule_for = |destination: &Match| {
-            let port = Match::DestinationPort(self.protocol, self.port.into());
-            let matches = source.iter().cloned().chain([destination.clone(), port]).collect();
-            rule(matches, Action::Dnat(self.to))
-        };
-        self.destinations.iter().map(rule_for).collect()
+        let mut rules = Vec::new();
+        for destination in &self.destinations {
+            for (ports, to) in self.translations() {
+                let port = Match::DestinationPort(self.protocol, ports);
+                let matches = source.iter().cloned().chain([destination.clone(), port]).collect();
+                rules.push(rule(matches, Action::Dnat(to)));
+            }
+        }
+        rules
+    }
+
+    /// Public ports and their targets. Several ports stay as they are with one rule; those that become others take
+    /// one each, because the kernel chooses any port of a range (net/netfilter/nf_nat_core.c `nf_nat_l4proto_unique_tuple`).
+    fn translations(&self) -> Vec<(Ports, SocketAddr)> {
+        let to = |port| SocketAddr::new(self.to.ip(), port);
+        if self.ports.count() == 1 {
+            return vec![(self.ports, self.to)];
+        }
+        if self.to.port() == self.ports.first {
+            return vec![(self.ports, to(0))];
+        }
+        let targets = self.to.port()..=u16::MAX;
+        (self.ports.first..=self.ports.last).zip(targets).map(|(port, target)| (port.into(), to(target))).collect()
+    }
+
+    /// The ports of the target.
+    fn target_ports(&self) -> Ports {
+        let last = u32::from(self.to.port()) + self.ports.count() - 1;
+        Ports { first: self.to.port(), last: u16::try_from(last).unwrap_or(u16::MAX) }
     }
 
     /// Answers to a client of the target's own network would go to it directly, from an address that it never asked.
@@ -95,7 +116,7 @@ impl<'a> PortForward<'a> {
             let matches = vec![
                 Match::Source(source),
                 Match::Destination(IpNet::from(self.to.ip())),
-                Match::DestinationPort(self.protocol, self.to.port().into()),
+                Match::DestinationPort(self.protocol, self.target_ports()),
                 Match::CtStatusDnat,
             ];
             rule(matches, Action::Masquerade)
@@ -170,7 +191,7 @@ fn answers() -> Rule {
 }
 
 fn allow(allow: &Allow) -> Vec<Rule> {
-    let Allow { incoming, out, from, to, protocol, ports } = allow;
+    let Allow { incoming, out, from, to, protocol, icmp_type, ports } = allow;
     if let (Some(from), Some(to)) = (from, to)
         && from.addr().is_ipv4() != to.addr().is_ipv4()
     {
@@ -184,7 +205,8 @@ fn allow(allow: &Allow) -> Vec<Rule> {
     matches.extend(to.map(|prefix| Match::Destination(prefix.trunc())));
     let with = |last: Option<Match>| rule(matches.iter().cloned().chain(last).collect(), Action::Accept);
     if ports.is_empty() {
-        return vec![with(protocol.map(Match::Protocol))];
+        let kind = protocol.zip(*icmp_type).map(|(protocol, number)| Match::IcmpType(protocol, number));
+        return vec![with(kind.or(protocol.map(Match::Protocol)))];
     }
     let protocols = match protocol {
         Some(protocol) => vec![*protocol],

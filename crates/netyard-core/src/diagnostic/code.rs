@@ -79,6 +79,7 @@ codes! {
     Error BadEnvironmentName = "N018", "not the name of an environment variable";
     Error GroupsTooLarge = "N019", "groups have too many members";
     Error NodesTooLarge = "N020", "the nodes together hold too much";
+    Error BadProgramName = "N021", "not the name of a program";
 
     Error BadAddress = "A001", "not an address";
     Error BadPrefix = "A002", "not a prefix";
@@ -94,6 +95,7 @@ codes! {
     Error DuplicateMac = "A012", "two interfaces have one Ethernet address";
     Error AddressForMany = "A013", "one address for many nodes";
     Warning AddressElsewhere = "A014", "an address with a length of its own is outside its network's prefix";
+    Error UnusablePrefix = "A015", "no network can have this prefix";
 
     Error UnknownNetwork = "L001", "unknown network";
     Error NodeTwiceOnNetwork = "L002", "a node is twice on one network";
@@ -111,6 +113,7 @@ codes! {
     Error ShapingIncomplete = "L015", "the shaping contradicts itself";
     Error NotForThisKind = "L016", "the network's kind has no such setting";
     Error TooManyInterfaces = "L018", "too many interfaces";
+    Warning BridgeLoop = "L019", "bridges without spanning tree form a loop";
     Warning OverlappingPrefixes = "L017", "two networks of one node have overlapping prefixes";
 
     Error GatewayUnreachable = "R001", "the gateway is on none of the node's networks";
@@ -136,6 +139,7 @@ codes! {
     Warning TranslationWithoutForwarding = "F009", "a node translates but does not forward";
     Warning AllowHasNoEffect = "F010", "`allow` has no effect with policy accept";
     Error TooManyRules = "F011", "too many rules";
+    Warning Ipv6NotForwarded = "F012", "translation makes a node forward IPv4 only";
 
     Error NotOneProbe = "E001", "an expectation does one thing";
     Error KeyNotForProbe = "E003", "the probe has no such key";
@@ -145,6 +149,8 @@ codes! {
     Error PathEndsElsewhere = "E007", "a path ends at another node";
     Error EmptyGroup = "E008", "nobody is in this group";
     Error TooManyExpectations = "E009", "too many expectations";
+    Error ContradictoryExpectation = "E010", "an expectation contradicts itself";
+    Warning NobodyAnswersDns = "E011", "nobody answers a DNS query";
 
     Error KernelRefused = "K001", "the kernel refused";
     Error KernelLacksFeature = "K002", "the kernel lacks a feature";

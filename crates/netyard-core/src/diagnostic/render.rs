@@ -1,6 +1,6 @@
 //! A problem as text: the line it is in, carets under the place, what to do.
 
-use super::{Diagnostic, Severity, Source, Span};
+use super::{Diagnostic, Severity, Source, Span, line_start};
 use std::fmt::Write as _;
 use unicode_width::UnicodeWidthChar;
 
@@ -106,9 +106,9 @@ fn line_at(text: &str, offset: usize) -> (usize, &str) {
     while !text.is_char_boundary(offset) {
         offset -= 1;
     }
-    let start = text[..offset].rfind('\n').map_or(0, |at| at + 1);
-    let end = text[offset..].find('\n').map_or(text.len(), |at| offset + at);
-    (start, text[start..end].trim_end_matches('\r'))
+    let start = line_start(text, offset);
+    let end = text[start..].find(['\n', '\r']).map_or(text.len(), |at| start + at);
+    (start, &text[start..end])
 }
 
 struct Mark<'a> {
@@ -153,7 +153,8 @@ impl Window {
     fn around(line: &str, at: usize) -> Self {
         let total = columns_of(line);
         if total <= COLUMNS_MAX {
-            return Self { shown: printable(line), skipped: 0, columns: total };
+            let shown = line.chars().map(printable_char).collect();
+            return Self { shown, skipped: 0, columns: total };
         }
         let centre = columns_of(cut(line, at));
         let first = centre.saturating_sub(COLUMNS_MAX / 2);
@@ -212,8 +213,22 @@ fn printable_char(c: char) -> String {
     }
 }
 
+/// Longest words beside a place, in characters, and how many of longer ones are shown at their end.
+const WORDS_MAX: usize = 240;
+const WORDS_END: usize = 60;
+
+/// A text without what could do something to a terminal; the middle of a very long one is left out.
 fn printable(text: &str) -> String {
-    text.chars().map(printable_char).collect()
+    let len = text.chars().count();
+    let is_shown = |at: usize| len <= WORDS_MAX || at < WORDS_MAX - WORDS_END || at >= len - WORDS_END;
+    let mut out = String::new();
+    for (at, c) in text.chars().enumerate().filter(|(at, _)| is_shown(*at)) {
+        if len > WORDS_MAX && at == len - WORDS_END {
+            out.push('…');
+        }
+        out.push_str(&printable_char(c));
+    }
+    out
 }
 
 fn printable_lines(text: &str) -> String {
@@ -271,6 +286,24 @@ mod tests {
         let place = lines[2].chars().collect::<Vec<_>>().windows(4).position(|w| w == ['H', 'E', 'R', 'E']);
         let carets = lines[3].chars().position(|c| c == '^');
         assert_eq!(place, carets, "{report}");
+    }
+
+    #[test]
+    fn a_very_long_key_is_shortened_everywhere() {
+        let text = "k".repeat(20_000);
+        let label = format!("no key `{text}` belongs here");
+        let problem = Diagnostic::new(Code::UnknownKey, Span::new(0, text.len())).label(label).help(&text);
+        let report = problem.render(&Source::new("f", &text), Style::Plain);
+        assert!(report.lines().all(|line| line.chars().count() < 400), "{report}");
+        assert!(report.contains("…") && report.contains("k` belongs here"), "{report}");
+    }
+
+    #[test]
+    fn lines_may_end_with_cr_alone() {
+        let text = "lab: a\rnodez: ~\rnetworks: ~\r";
+        let problem = Diagnostic::new(Code::UnknownKey, Span::new(7, 12)).label("x");
+        let report = problem.render(&Source::new("f", text), Style::Plain);
+        assert!(report.contains("f:2:1\n2 │ nodez: ~\n  │ ^^^^^ x"), "{report}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(super) enum Detail {
 
 impl Detail {
     /// All levels, the fullest first.
+    #[cfg(test)]
     pub const ALL: [Self; 4] = [Self::Full, Self::NoRoutes, Self::NoAddresses, Self::Names];
 
     /// Whether notes of this kind are told.

@@ -4,7 +4,7 @@ use super::model::{Block, Note, NoteKind, Picture, Port, Role};
 use crate::lab::{
     self, Firewall, FirewallChain, Interface, Lab, Nat, Network, NetworkKind, Node, NodeKind, Uplink,
 };
-use crate::nft::Policy;
+use crate::nft::{Policy, Protocol};
 use crate::shaping::Shaping;
 use crate::state::{Route, RouteTarget};
 use std::collections::BTreeMap;
@@ -129,8 +129,10 @@ fn nat_words(node: &Node, nat: &Nat) -> String {
         Nat::Snat { from, out, to } => {
             format!("⇄ SNAT {} → {to} on {}", sources(from), network(out.as_str()))
         }
-        Nat::PortForward { protocol, incoming, port, to, .. } => {
-            format!("⇄ {} {protocol} {port} → {to}", network(incoming.as_str()))
+        Nat::PortForward { protocol, incoming, ports, to, .. } => {
+            let more = u32::from(to.port()) + ports.count() - 1;
+            let last = if ports.count() > 1 { format!("-{more}") } else { String::new() };
+            format!("⇄ {} {protocol} {ports} → {to}{last}", network(incoming.as_str()))
         }
     }
 }
@@ -149,7 +151,12 @@ fn chain_words(chain: &FirewallChain) -> String {
         Policy::Drop => "drop",
     };
     let one = |allow: &lab::Allow| {
-        let mut parts: Vec<String> = allow.protocol.iter().map(ToString::to_string).collect();
+        let words = |protocol: &Protocol| match allow.icmp_type {
+            Some(_) if allow.icmp_type == protocol.echo_request() => "ping".to_owned(),
+            Some(number) => format!("{protocol} type {number}"),
+            None => protocol.to_string(),
+        };
+        let mut parts: Vec<String> = allow.protocol.iter().map(words).collect();
         parts.extend(allow.ports.iter().map(ToString::to_string));
         parts.extend(allow.incoming.iter().map(|i| format!("in {i}")));
         parts.extend(allow.out.iter().map(|o| format!("out {o}")));

@@ -79,10 +79,10 @@ impl std::fmt::Debug for Style<'_> {
 
 /// The picture in box-drawing characters, no line wider than `width` columns (20 and more).
 ///
-/// Tried in this order: columns from left to right with everything, without routes and remarks, without addresses
-/// too; then hosts on the left of all other boxes below each other; then all boxes below each other; then a list per
-/// network. Identical leaves of a picture of more than 30 boxes
-/// are shown as one.
+/// Tried in this order: columns from left to right, hosts on the left of all other boxes below each other, all boxes
+/// below each other, each with everything and without routes and remarks; then columns without addresses too, and all
+/// boxes below each other so, or with their names only; then a list per network. So a wider picture never lacks the
+/// addresses that a narrower one has. Identical leaves of a picture of more than 30 boxes are shown as one.
 #[must_use]
 pub fn unicode(picture: &Picture, width: usize, style: Style<'_>) -> String {
     written(&drawing(picture, width, Charset::Unicode), style)
@@ -109,15 +109,17 @@ pub fn drawing(picture: &Picture, width: usize, charset: Charset) -> Vec<Line> {
 const WIRE_WIDTHS: [usize; 3] = [9, 5, 3];
 
 fn boxes(picture: &Picture, width_max: usize, glyphs: &Glyphs) -> Option<Vec<Line>> {
-    for arrangement in [Arrangement::Columns, Arrangement::Spine, Arrangement::Stack] {
+    // Boxes below each other with what they do say more than boxes side by side with their names only.
+    const ATTEMPTS: [(Arrangement, &[Detail]); 5] = [
+        (Arrangement::Columns, &[Detail::Full, Detail::NoRoutes]),
+        (Arrangement::Spine, &[Detail::Full, Detail::NoRoutes]),
+        (Arrangement::Stack, &[Detail::Full, Detail::NoRoutes]),
+        (Arrangement::Columns, &[Detail::NoAddresses]),
+        (Arrangement::Stack, &[Detail::NoAddresses, Detail::Names]),
+    ];
+    for (arrangement, details) in ATTEMPTS {
         let order = layout::order(picture, arrangement);
-        // Boxes below each other with what they do say more than boxes side by side with their names only.
-        let details = Detail::ALL.into_iter().filter(|detail| match arrangement {
-            Arrangement::Columns => *detail < Detail::Names,
-            Arrangement::Spine => *detail < Detail::NoAddresses,
-            Arrangement::Stack => true,
-        });
-        for (detail, wire_width) in details.flat_map(|detail| WIRE_WIDTHS.map(|width| (detail, width))) {
+        for (detail, wire_width) in details.iter().flat_map(|detail| WIRE_WIDTHS.map(|width| (*detail, width))) {
             let setting = Setting { detail, glyphs, wire_width, width_max };
             if let Some(layout) = layout::lay(picture, &order, &setting) {
                 return Some(canvas::draw(picture, &layout, glyphs));

@@ -10,6 +10,7 @@ use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::lab::{Arp, Profile};
 use crate::name::LabName;
 use crate::state::Stp;
+use ipnet::IpNet;
 
 /// Decodes the whole file; every problem is reported, and what is readable is kept.
 pub(crate) fn file(tree: &Tree, problems: &mut Problems) -> FileDecl {
@@ -137,6 +138,11 @@ fn prefixes(tree: &Tree, decl: &mut NetworkDecl, problems: &mut Problems) {
             decl.is_partial = true;
             continue;
         };
+        if let Some(why) = unusable_prefix(prefix) {
+            problems.push(Diagnostic::new(Code::UnusablePrefix, item.span).label(why));
+            decl.is_partial = true;
+            continue;
+        }
         let is_ipv6 = prefix.addr().is_ipv6();
         match decl.prefixes.iter().find(|other| other.value.addr().is_ipv6() == is_ipv6) {
             None => decl.prefixes.push(At::new(prefix, item.span)),
@@ -148,6 +154,31 @@ fn prefixes(tree: &Tree, decl: &mut NetworkDecl, problems: &mut Problems) {
             }
         }
     }
+}
+
+/// Prefixes that overlap with those of a network cannot be given to interfaces, and why (RFC 6890).
+const RESERVED: [(&str, &str); 9] = [
+    ("127.0.0.0/8", "127.0.0.0/8 is the loopback, which every node has"),
+    ("0.0.0.0/8", "0.0.0.0/8 stands for no address"),
+    ("224.0.0.0/4", "224.0.0.0/4 names multicast groups"),
+    ("240.0.0.0/4", "240.0.0.0/4 is reserved"),
+    ("::1/128", "::1 is the loopback, which every node has"),
+    ("::/128", ":: stands for no address"),
+    ("::ffff:0:0/96", "::ffff:0:0/96 is IPv4 written as IPv6; no packet carries it"),
+    ("fe80::/10", "fe80::/10 is link-local: the kernel gives every interface such an address itself"),
+    ("ff00::/8", "ff00::/8 names multicast groups"),
+];
+
+/// Why no network can have a prefix.
+fn unusable_prefix(prefix: IpNet) -> Option<&'static str> {
+    if prefix.prefix_len() == 0 {
+        return Some("a length of 0 means every address");
+    }
+    let overlaps = |reserved: &str| {
+        let reserved: IpNet = reserved.parse().expect("a constant that is a prefix");
+        reserved.contains(&prefix) || prefix.contains(&reserved)
+    };
+    RESERVED.iter().find(|(reserved, _)| overlaps(reserved)).map(|(_, why)| *why)
 }
 
 fn network_map(tree: &Tree, decl: &mut NetworkDecl, problems: &mut Problems) {

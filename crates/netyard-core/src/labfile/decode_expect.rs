@@ -8,6 +8,7 @@ use super::syntax::{At, ExpectDecl, PingDecl, ProbeDecl, TargetDecl, Via};
 use super::tree::{Entry, Tree, Value};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::expect::Outcome;
+use ipnet::IpNet;
 
 const PROBES: [&str; 9] = ["ping", "tcp", "udp", "http", "dns", "route", "neighbour", "path", "throughput"];
 const TARGET: &str = "a node, an address or a list of them";
@@ -26,7 +27,10 @@ pub(crate) fn list(tree: &Tree, problems: &mut Problems) -> Vec<ExpectDecl> {
 fn expectation(tree: &Tree, problems: &mut Problems) -> Option<ExpectDecl> {
     let mut fields = problems.fields(tree, "a map such as `{ from: pc, ping: printer }`")?;
     let from = match fields.get("from") {
-        Some(tree) => problems.words(tree, "a node, a group or `all`"),
+        Some(tree) => {
+            refuse_empty(tree, problems);
+            problems.words(tree, "a node, a group or `all`")
+        }
         None => {
             fields.missing("from", tree.span, "say which node does it, for example `from: pc`");
             Vec::new()
@@ -41,7 +45,8 @@ fn expectation(tree: &Tree, problems: &mut Problems) -> Option<ExpectDecl> {
         ("too-big", Outcome::TooBig),
         ("ttl-exceeded", Outcome::TtlExceeded),
     ];
-    let outcome = fields.get("outcome").and_then(|t| problems.choice(t, &outcomes)).unwrap_or_default();
+    let outcome_tree = fields.get("outcome");
+    let outcome = outcome_tree.and_then(|t| problems.choice(t, &outcomes)).unwrap_or_default();
     let within = fields.get("within").and_then(|t| problems.time_us(t)).unwrap_or(0);
     let entry = probe_entry(&mut fields, problems)?;
     let has_sender_address = matches!(entry.key.as_str(), "ping" | "tcp" | "udp" | "http");
@@ -50,6 +55,10 @@ fn expectation(tree: &Tree, problems: &mut Problems) -> Option<ExpectDecl> {
     } else {
         None
     };
+    refuse_empty(&entry.value, problems);
+    if let Some(tree) = outcome_tree.filter(|_| outcome != Outcome::Ok) {
+        refuse_contradiction(entry, outcome, tree.span, &fields, problems);
+    }
     let probe = probe(entry, &mut fields, problems);
     finish(fields, entry, problems);
     let (span, within_ms) = (entry.key_span, within.div_ceil(1000));
@@ -62,6 +71,51 @@ fn expectation(tree: &Tree, problems: &mut Problems) -> Option<ExpectDecl> {
         seen_as,
         within_ms,
     })
+}
+
+/// An empty list of senders or targets would pass without anything being tried.
+fn refuse_empty(tree: &Tree, problems: &mut Problems) {
+    if matches!(&tree.value, Value::List(items) if items.is_empty()) {
+        let problem = Diagnostic::new(Code::EmptyGroup, tree.span).title("nobody is in this list");
+        problems.push(problem.label("this would test nothing"));
+    }
+}
+
+/// What needs an answer contradicts an outcome without one, and not every outcome can come of every probe.
+fn refuse_contradiction(
+    probe: &Entry,
+    outcome: Outcome,
+    span: Span,
+    fields: &Fields<'_>,
+    problems: &mut Problems,
+) {
+    let name = probe.key.as_str();
+    let (about_answers, impossible): (&[&str], &[Outcome]) = match name {
+        "ping" => (&["answer-ttl", "hops", "rtt"], &[]),
+        "udp" => (&["answer"], &[]),
+        "http" => (&["status", "contains"], &[]),
+        "dns" => (&["address"], &[]),
+        "route" => (&["via", "dev"], &[Outcome::Refused, Outcome::TooBig, Outcome::TtlExceeded]),
+        "neighbour" => (
+            &["mac", "state"],
+            &[Outcome::Refused, Outcome::NoRoute, Outcome::Timeout, Outcome::TooBig, Outcome::TtlExceeded],
+        ),
+        "throughput" => (&["rate"], &[]),
+        _ => (&[], &[]),
+    };
+    let contradiction = |label: String| Diagnostic::new(Code::ContradictoryExpectation, span).label(label);
+    if impossible.contains(&outcome) {
+        let help = match name {
+            "route" => "a look-up ends with `ok`, `no-route`, `unreachable` or `timeout` (a blackhole route)",
+            _ => "there is an entry (`ok`) or none (`unreachable`)",
+        };
+        return problems.push(contradiction(format!("`{name}` never ends so")).help(help));
+    }
+    let given = about_answers.iter().find_map(|key| fields.peek(key).map(|tree| (key, tree)));
+    if let Some((key, tree)) = given {
+        let problem = contradiction(format!("with this outcome there is no answer that `{key}` could judge"));
+        problems.push(problem.related(tree.span, format!("`{key}`")).help("leave one of them out"));
+    }
 }
 
 /// The one key that says what is done.
@@ -179,6 +233,12 @@ fn targets(tree: &Tree, problems: &mut Problems) -> Option<Vec<TargetDecl>> {
 /// `server`, `server:80`, `server:eth1`, `server:eth1:80`, an address, `10.0.0.1:80` or `[fd00::1]:80`.
 fn target(tree: &Tree, problems: &mut Problems) -> Option<TargetDecl> {
     let text = problems.text(tree, TARGET)?;
+    if let Ok(net) = text.parse::<IpNet>() {
+        let first = net.hosts().nth(usize::from(net.addr().is_ipv6())).unwrap_or(net.addr());
+        let problem = Diagnostic::new(Code::BadAddress, tree.span).label("this is a prefix");
+        problems.push(problem.help(format!("name one address of it, for example `{first}`")));
+        return None;
+    }
     let (host, port) = split_port(text);
     let port = match port {
         None => None,
@@ -222,7 +282,7 @@ fn ping(fields: &mut Fields<'_>, problems: &mut Problems) -> PingDecl {
         hops: fields.get("hops").and_then(|t| problems.number(t, 0, 254)),
         rtt_us_max,
         rtt_us_min,
-        source: fields.get("source").and_then(|t| problems.address(t)),
+        source: fields.get("source").and_then(|t| problems.address(t).map(|a| At::new(a, t.span))),
     }
 }
 

@@ -4,7 +4,7 @@ use super::decode_route::via;
 use super::read::{Problems, as_switch, one_or_many};
 use super::suggest::nearest;
 use super::syntax::{
-    AllowDecl, At, ChainDecl, FirewallDecl, MasqueradeDecl, NatDecl, PortForwardDecl, Via, Word,
+    AllowDecl, At, ChainDecl, FirewallDecl, MasqueradeDecl, NatDecl, PortForwardDecl, Traffic, Via, Word,
 };
 use super::tree::{Entry, Tree, Value};
 use crate::diagnostic::{Code, Diagnostic, Span};
@@ -31,8 +31,8 @@ fn masquerade(tree: &Tree, problems: &mut Problems) -> Option<MasqueradeDecl> {
         _ => {}
     }
     let mut fields = problems.fields(tree, "`true` or a map such as `{ from: lan, out: isp }`")?;
-    decl.from = fields.get("from").map(|t| problems.words(t, SOURCE)).unwrap_or_default();
-    decl.out = fields.get("out").map(|t| problems.words(t, OUT)).unwrap_or_default();
+    decl.from = fields.get("from").map(|t| problems.some_words(t, SOURCE)).unwrap_or_default();
+    decl.out = fields.get("out").map(|t| problems.some_words(t, OUT)).unwrap_or_default();
     fields.finish(problems);
     Some(decl)
 }
@@ -54,6 +54,12 @@ pub(crate) fn list(tree: &Tree, problems: &mut Problems) -> Vec<NatDecl> {
                     let forwards = one_or_many(&entry.value).iter();
                     all.extend(forwards.filter_map(|tree| port_forward(tree, problems)));
                 }
+                other @ ("dnat" | "redirect" | "forwards" | "port-forwards" | "publish") => {
+                    let label = format!("no key `{other}` belongs here");
+                    let problem = Diagnostic::new(Code::UnknownKey, entry.key_span).label(label);
+                    let help = "destinations are translated by `port-forward: { port: 80, in: isp, to: web }`";
+                    problems.push(problem.help(help));
+                }
                 other => {
                     problems.unknown_key(other, entry.key_span, &["masquerade", "snat", "port-forward"]);
                 }
@@ -72,8 +78,8 @@ pub(crate) fn list(tree: &Tree, problems: &mut Problems) -> Vec<NatDecl> {
 
 fn snat(tree: &Tree, problems: &mut Problems) -> Option<NatDecl> {
     let mut fields = problems.fields(tree, "a map such as `{ from: lan, out: isp, to: 10.138.0.3 }`")?;
-    let from = fields.get("from").map(|t| problems.words(t, SOURCE)).unwrap_or_default();
-    let out = fields.get("out").map(|t| problems.words(t, OUT)).unwrap_or_default();
+    let from = fields.get("from").map(|t| problems.some_words(t, SOURCE)).unwrap_or_default();
+    let out = fields.get("out").map(|t| problems.some_words(t, OUT)).unwrap_or_default();
     let to_tree = fields.get("to");
     let to = to_tree.and_then(|t| problems.address(t).map(|a| At::new(a, t.span)));
     if to_tree.is_none() {
@@ -100,8 +106,8 @@ fn port_forward(tree: &Tree, problems: &mut Problems) -> Option<NatDecl> {
     }
     let hairpin = fields.get("hairpin").and_then(|t| problems.switch(t)).unwrap_or(false);
     fields.finish(problems);
-    let (to, to_port) = to?;
-    let decl = PortForwardDecl { span: tree.span, ports, protocols, incoming, to, to_port, hairpin };
+    let (to, to_ports) = to?;
+    let decl = PortForwardDecl { span: tree.span, ports, protocols, incoming, to, to_ports, hairpin };
     (!decl.ports.is_empty() && !decl.protocols.is_empty()).then_some(NatDecl::PortForward(decl))
 }
 
@@ -118,24 +124,24 @@ fn transport(tree: &Tree, problems: &mut Problems) -> Vec<Protocol> {
     all
 }
 
-/// `web`, `web:8080`, `10.0.0.5`, `10.0.0.5:8080` or `[fd00::5]:8080`.
-fn target(tree: &Tree, problems: &mut Problems) -> Option<(At<Via>, Option<u16>)> {
+/// `web`, `web:8080`, `web:8080-8090`, `10.0.0.5`, `10.0.0.5:8080` or `[fd00::5]:8080`.
+fn target(tree: &Tree, problems: &mut Problems) -> Option<(At<Via>, Option<Ports>)> {
     let text = problems.text(tree, "a node or address, with a port behind a colon where it differs")?;
-    let (host, port) = split_port(text);
-    let port = match port {
-        Some(port) => match port.parse().ok().filter(|port| *port > 0) {
-            Some(port) => Some(port),
+    let (host, ports) = split_port(text);
+    let ports = match ports {
+        Some(ports) => match parse_ports(ports) {
+            Some(ports) => Some(ports),
             None => {
-                problems.push(bad_port(port, tree.span));
+                problems.push(bad_ports(ports, tree.span));
                 return None;
             }
         },
         None => None,
     };
-    Some((via(host, tree.span), port))
+    Some((via(host, tree.span), ports))
 }
 
-/// A host and the digits behind its last colon; an IPv6 address has a port only in brackets.
+/// A host and the digits behind its last colon, or two numbers with `-`; an IPv6 address has a port only in brackets.
 pub(crate) fn split_port(text: &str) -> (&str, Option<&str>) {
     if let Some(rest) = text.strip_prefix('[')
         && let Some((host, after)) = rest.split_once(']')
@@ -145,12 +151,19 @@ pub(crate) fn split_port(text: &str) -> (&str, Option<&str>) {
     if text.parse::<IpAddr>().is_ok() {
         return (text, None);
     }
+    let is_port = |text: &str| {
+        text.starts_with(|c: char| c.is_ascii_digit())
+            && text.bytes().all(|b| b.is_ascii_digit() || b == b'-')
+    };
     match text.rsplit_once(':') {
-        Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
-            (host, Some(port))
-        }
+        Some((host, port)) if is_port(port) => (host, Some(port)),
         _ => (text, None),
     }
+}
+
+fn bad_ports(text: &str, span: Span) -> Diagnostic {
+    let label = format!("`{text}` is neither a port from 1 to 65535 nor a range such as `80-90`");
+    Diagnostic::new(Code::BadPort, span).label(label)
 }
 
 pub(crate) fn bad_port(text: &str, span: Span) -> Diagnostic {
@@ -166,10 +179,7 @@ fn ports(tree: &Tree, problems: &mut Problems) -> Vec<At<Ports>> {
         };
         match parse_ports(text) {
             Some(ports) => all.push(At::new(ports, item.span)),
-            None => {
-                let label = format!("`{text}` is neither a port from 1 to 65535 nor a range such as `80-90`");
-                problems.push(Diagnostic::new(Code::BadPort, item.span).label(label));
-            }
+            None => problems.push(bad_ports(text, item.span)),
         }
     }
     all
@@ -233,34 +243,34 @@ fn allowed(tree: &Tree, problems: &mut Problems) -> Option<AllowDecl> {
         to: Vec::new(),
         incoming: Vec::new(),
         out: Vec::new(),
-        protocols: Vec::new(),
+        traffic: Vec::new(),
     };
     if let Value::Scalar { text, .. } = &tree.value {
-        allow.protocols = protocols_named(text, tree.span, problems)?;
+        allow.traffic = traffic_named(text, tree.span, problems)?;
         return Some(allow);
     }
     let mut fields = problems.fields(tree, "an entry such as `ping` or `{ from: lan, tcp: 80 }`")?;
-    allow.from = fields.get("from").map(|t| problems.words(t, SOURCE)).unwrap_or_default();
-    allow.to = fields.get("to").map(|t| problems.words(t, SOURCE)).unwrap_or_default();
-    allow.incoming = fields.get("in").map(|t| problems.words(t, OUT)).unwrap_or_default();
-    allow.out = fields.get("out").map(|t| problems.words(t, OUT)).unwrap_or_default();
+    allow.from = fields.get("from").map(|t| problems.some_words(t, SOURCE)).unwrap_or_default();
+    allow.to = fields.get("to").map(|t| problems.some_words(t, SOURCE)).unwrap_or_default();
+    allow.incoming = fields.get("in").map(|t| problems.some_words(t, OUT)).unwrap_or_default();
+    allow.out = fields.get("out").map(|t| problems.some_words(t, OUT)).unwrap_or_default();
     let mut is_readable = true;
     for (key, protocol) in [("tcp", Protocol::Tcp), ("udp", Protocol::Udp)] {
         let Some(entry) = fields.entry(key) else { continue };
         let ports = ports_or_all(entry, problems);
         is_readable &= ports.is_some();
-        allow.protocols.extend(ports.map(|ports| (protocol, ports)));
+        allow.traffic.extend(ports.map(|ports| Traffic { ports, ..protocol.into() }));
     }
     for key in ["icmp", "ping"] {
         let Some(entry) = fields.entry(key) else { continue };
         let is_on = entry.value.value == Value::Null || problems.switch(&entry.value).unwrap_or(false);
         if is_on {
-            allow.protocols.extend([(Protocol::Icmp, Vec::new()), (Protocol::Icmpv6, Vec::new())]);
+            allow.traffic.extend(traffic_named(key, entry.key_span, problems)?);
         }
     }
     if let Some(tree) = fields.either("protocol", "protocols", problems) {
         for word in problems.words(tree, "a protocol") {
-            allow.protocols.extend(protocols_named(&word.value, word.span, problems)?);
+            allow.traffic.extend(traffic_named(&word.value, word.span, problems)?);
         }
     }
     fields.finish(problems);
@@ -280,9 +290,10 @@ fn ports_or_all(entry: &Entry, problems: &mut Problems) -> Option<Vec<Ports>> {
     (!ports.is_empty()).then(|| ports.into_iter().map(|port| port.value).collect())
 }
 
-fn protocols_named(text: &str, span: Span, problems: &mut Problems) -> Option<Vec<(Protocol, Vec<Ports>)>> {
+fn traffic_named(text: &str, span: Span, problems: &mut Problems) -> Option<Vec<Traffic>> {
     let protocols: &[Protocol] = match text {
-        "ping" | "icmp" => &[Protocol::Icmp, Protocol::Icmpv6],
+        "ping" => return Some([Protocol::Icmp, Protocol::Icmpv6].map(Traffic::pings).to_vec()),
+        "icmp" => &[Protocol::Icmp, Protocol::Icmpv6],
         "icmpv6" => &[Protocol::Icmpv6],
         "tcp" => &[Protocol::Tcp],
         "udp" => &[Protocol::Udp],
@@ -300,7 +311,7 @@ fn protocols_named(text: &str, span: Span, problems: &mut Problems) -> Option<Ve
             return None;
         }
     };
-    Some(protocols.iter().map(|protocol| (*protocol, Vec::new())).collect())
+    Some(protocols.iter().copied().map(Traffic::from).collect())
 }
 
 /// The host part of a target as a word.

@@ -158,6 +158,9 @@ fn table(tree: &Tree, problems: &mut Problems) -> Option<u32> {
     }
 }
 
+/// The routes that lead to no next hop, in the words of ip-route(8).
+pub(crate) const KINDS_WITHOUT_HOP: [&str; 3] = ["unreachable", "blackhole", "prohibit"];
+
 fn kind_of(text: &str) -> Option<RouteKind> {
     match text {
         "unreachable" => Some(RouteKind::Unreachable),

@@ -16,6 +16,7 @@ mod decode_expect;
 mod decode_nat;
 mod decode_node;
 mod decode_route;
+mod encoding;
 mod expand;
 mod fuzz;
 mod inherit;
@@ -44,6 +45,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::lab::Lab;
 
 pub use crate::diagnostic::Source;
+pub use encoding::foreign_encoding;
 pub use fuzz::fuzz;
 pub use suggest::nearest;
 

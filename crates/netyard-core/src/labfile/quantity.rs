@@ -2,6 +2,25 @@
 
 /// A rate in bits per second: `10mbit`, `1.5gbit`, `500kbit`, and tc's bytes per second `1mbps`.
 pub(crate) fn rate_bit_per_s(text: &str) -> Option<u64> {
+    whole(any_rate(text)?, RATE_BIT_PER_S_MIN, RATE_BIT_PER_S_MAX)
+}
+
+/// Why a rate with its unit is none that a link can have.
+pub(crate) fn flaw_of_rate(text: &str) -> Option<&'static str> {
+    let rate = any_rate(text)?;
+    match rate_bit_per_s(text) {
+        Some(_) => None,
+        None if rate < 8.0 => Some("too small: the least is `8bit`"),
+        None => Some("too large: the most is `1000tbit`"),
+    }
+}
+
+/// The slowest link: the kernel counts whole bytes per second (linux/pkt_sched.h `tc_ratespec`).
+const RATE_BIT_PER_S_MIN: u64 = 8;
+const RATE_BIT_PER_S_MAX: u64 = 1_000_000_000_000_000;
+
+/// A rate of any size.
+fn any_rate(text: &str) -> Option<f64> {
     let (number, unit) = split(text)?;
     let unit = unit.to_ascii_lowercase();
     let unit = unit.strip_suffix("/s").unwrap_or(&unit);
@@ -20,7 +39,7 @@ pub(crate) fn rate_bit_per_s(text: &str) -> Option<u64> {
         "gbps" => 8e9,
         _ => return None,
     };
-    whole(number * factor, 8, 1 << 50)
+    Some(number * factor)
 }
 
 /// A time in microseconds: `10ms`, `200us`, `1s`; `0` needs no unit.
@@ -84,6 +103,9 @@ mod tests {
         assert_eq!(rate_bit_per_s("10MBps"), Some(80_000_000));
         assert_eq!(rate_bit_per_s("ten"), None);
         assert_eq!(rate_bit_per_s("0mbit"), None);
+        assert!(flaw_of_rate("1bit").is_some_and(|flaw| flaw.starts_with("too small")));
+        assert!(flaw_of_rate("9999tbit").is_some_and(|flaw| flaw.starts_with("too large")));
+        assert_eq!((flaw_of_rate("8bit"), flaw_of_rate("ten")), (None, None));
         assert_eq!(time_us("10ms"), Some(10_000));
         assert_eq!(time_us("0"), Some(0));
         assert_eq!(time_us("10"), None);

@@ -6,7 +6,7 @@ use super::syntax::{At, Word};
 use super::tree::{Entry, Tree, Value};
 use crate::diagnostic::{Code, Diagnostic, Severity, Span};
 use crate::mac::Mac;
-use crate::name::{IfName, NameError};
+use crate::name::{IFNAME_LEN_MAX, IfName, NameError};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
@@ -139,7 +139,14 @@ impl Problems {
 
     pub(crate) fn wrong_type(&mut self, tree: &Tree, wanted: &str) {
         let label = format!("this is {}; {wanted} is needed", tree.kind());
-        self.push(Diagnostic::new(Code::WrongType, tree.span).label(label));
+        let problem = Diagnostic::new(Code::WrongType, tree.span).label(label);
+        let is_map_wanted = wanted.contains("a map");
+        self.push(match &tree.value {
+            Value::Scalar { text, is_quoted: false } if is_map_wanted && lacks_space(text) => {
+                problem.help(SPACE_AFTER_COLON)
+            }
+            _ => problem,
+        });
     }
 
     /// A map.
@@ -186,6 +193,15 @@ impl Problems {
     /// One scalar or a list of them.
     pub(crate) fn words(&mut self, tree: &Tree, wanted: &str) -> Vec<Word> {
         one_or_many(tree).iter().filter_map(|item| self.word(item, wanted)).collect()
+    }
+
+    /// One scalar or a list of them, but not an empty one: that would not mean nobody, but everybody.
+    pub(crate) fn some_words(&mut self, tree: &Tree, wanted: &str) -> Vec<Word> {
+        if matches!(&tree.value, Value::List(items) if items.is_empty()) {
+            let label = format!("this list is empty; {wanted} is needed");
+            self.push(Diagnostic::new(Code::WrongType, tree.span).label(label));
+        }
+        self.words(tree, wanted)
     }
 
     /// One of some words.
@@ -238,7 +254,18 @@ impl Problems {
         value
     }
 
+    /// Reports a quantity that is one, but not in range.
+    fn out_of_range(&mut self, tree: &Tree, label: &str) {
+        self.push(Diagnostic::new(Code::BadQuantity, tree.span).label(label));
+    }
+
     pub(crate) fn rate(&mut self, tree: &Tree) -> Option<u64> {
+        if let Value::Scalar { text, .. } = &tree.value
+            && let Some(flaw) = quantity::flaw_of_rate(text)
+        {
+            self.out_of_range(tree, flaw);
+            return None;
+        }
         self.quantity(tree, quantity::rate_bit_per_s, "a rate such as `10mbit`, `500kbit` or `1gbit`")
     }
 
@@ -321,15 +348,36 @@ impl Problems {
         };
         self.push(match error {
             NameError::TooLong { len, max } => {
-                let short: String = text.chars().filter(char::is_ascii).take(10).collect();
+                let help = match short_ifname(text) {
+                    Some(short) => format!("use a shorter name, for example `{short}`"),
+                    None => "use a shorter name".to_owned(),
+                };
                 Diagnostic::new(Code::InterfaceNameTooLong, span)
                     .label(format!("{len} bytes; the kernel allows {max} (IFNAMSIZ)"))
-                    .help(format!("use a shorter name, for example `{short}`"))
+                    .help(help)
             }
             error => Diagnostic::new(Code::BadInterfaceName, span).label(error.to_string()),
         });
         None
     }
+}
+
+/// The beginning of a text as an interface name: its ASCII characters, else as many characters as fit.
+fn short_ifname(text: &str) -> Option<IfName> {
+    let ascii: String = text.chars().filter(char::is_ascii_graphic).take(10).collect();
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+    let end = ends.take_while(|end| *end <= IFNAME_LEN_MAX).last().unwrap_or(0);
+    IfName::new(&ascii).or_else(|_| IfName::new(&text[..end])).ok()
+}
+
+/// What to do about `lab:x`, which is one word in YAML.
+pub(crate) const SPACE_AFTER_COLON: &str = "a space is needed after the colon of a key";
+
+/// Whether a text begins as `key:value` does.
+pub(crate) fn lacks_space(text: &str) -> bool {
+    let Some((key, rest)) = text.trim_start().split_once(':') else { return false };
+    let is_key = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    is_key && rest.starts_with(|c: char| !c.is_whitespace() && c != '/' && c != ':')
 }
 
 /// A switch in any of the spellings of YAML.

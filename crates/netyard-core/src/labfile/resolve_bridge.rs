@@ -6,8 +6,9 @@ use super::resolve::Draft;
 use super::suggest::nearest;
 use super::syntax::{BridgeDecl, Word};
 use crate::diagnostic::{Code, Diagnostic, Span};
-use crate::lab::{NodeBridge, Role};
+use crate::lab::{NetworkKind, NodeBridge, Role};
 use crate::mac::Mac;
+use crate::name::IfName;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -34,6 +35,35 @@ pub(crate) fn add_bridges(draft: &mut Draft, problems: &mut Problems) {
     }
     for at in 0..draft.networks.len() {
         draft.networks[at].segment = root(&mut joined, at);
+    }
+    warn_of_loop(draft, problems);
+}
+
+/// Warns of the first bridge that closes a loop in which nobody runs a spanning tree: frames would circle for ever.
+fn warn_of_loop(draft: &Draft, problems: &mut Problems) {
+    let mut joined: Vec<usize> = (0..draft.networks.len()).collect();
+    let has_stp = |network: &NetworkKind| matches!(network, NetworkKind::Bridge { stp: Some(_), .. });
+    for owner in &draft.nodes {
+        for bridge in owner.node.bridges.iter().filter(|bridge| bridge.stp.is_none()) {
+            let is_port = |name: &IfName| bridge.ports.contains(name);
+            let ports = owner.node.interfaces.iter().zip(&owner.links);
+            let networks = ports.filter(|(interface, _)| is_port(&interface.name)).map(|(_, link)| link.network);
+            let mut first: Option<usize> = None;
+            for network in networks.filter(|at| !has_stp(&draft.networks[*at].network.kind)) {
+                let own = root(&mut joined, network);
+                let Some(other) = first.map(|first| root(&mut joined, first)) else {
+                    first = Some(own);
+                    continue;
+                };
+                if other == own {
+                    let name = &draft.networks[network].network.name;
+                    let label = format!("`{}` of `{}` closes it at `{name}`", bridge.name, owner.node.name);
+                    let problem = Diagnostic::new(Code::BridgeLoop, owner.span).label(label);
+                    return problems.push(problem.help("frames circle for ever; write `stp: on` at its bridges"));
+                }
+                joined[own.max(other)] = own.min(other);
+            }
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use super::expand::names;
 use super::read::Problems;
 use super::resolve::Draft;
 use super::syntax::{At, ExpectDecl, FileDecl, PingDecl, ProbeDecl, TargetDecl, Via, Word};
-use crate::diagnostic::{Code, Diagnostic, Source, Span};
-use crate::expect::{Expectation, Ping, Probe, Target};
+use crate::diagnostic::{Code, Diagnostic, Source, Span, line_ends};
+use crate::expect::{Expectation, Outcome, Ping, Probe, Target};
 use crate::lab::Role;
 use crate::name::IfName;
 use std::net::IpAddr;
@@ -25,6 +25,7 @@ pub(crate) fn expand(
     for decl in &file.expect {
         let writer = Writer { draft, decl, line: lines.of(decl.span.start) };
         let Some(senders) = writer.senders(problems) else { continue };
+        let count = all.len();
         for (probe, seen_as, senders) in writer.probes(&senders, problems) {
             if all.len() + senders.len() > EXPECTATIONS_MAX {
                 let label = format!("more than {EXPECTATIONS_MAX} expectations with these");
@@ -37,6 +38,10 @@ pub(crate) fn expand(
                 let from = draft.nodes[from].node.name.clone();
                 all.push(Expectation { line, from, probe: probe.clone(), outcome, seen_as, within_ms });
             }
+        }
+        if all.len() == count && problems.errors() == 0 {
+            let problem = Diagnostic::new(Code::EmptyGroup, decl.span).title("an expectation is about nobody");
+            problems.push(problem.label("this would test nothing: nobody sends to itself"));
         }
     }
     all
@@ -55,8 +60,8 @@ impl Lines<'_> {
         if offset < self.at {
             (self.at, self.line) = (0, 1);
         }
-        let passed = self.source.text.as_bytes().get(self.at..offset).unwrap_or_default();
-        self.line += u32::try_from(passed.iter().filter(|byte| **byte == b'\n').count()).unwrap_or(0);
+        let passed = line_ends(&self.source.text, self.at..offset);
+        self.line += u32::try_from(passed).unwrap_or(0);
         self.at = offset;
         self.line
     }
@@ -126,6 +131,9 @@ impl Writer<'_> {
     fn probes(&self, senders: &[usize], problems: &mut Problems) -> Vec<Sent> {
         match &self.decl.probe {
             ProbeDecl::Ping { to, ping } => {
+                if let Some(source) = &ping.source {
+                    self.check_source(source, to, senders, problems);
+                }
                 self.each(to, senders, problems, |to, _| Some(Probe::Ping(ping_of(ping, to))))
             }
             ProbeDecl::Tcp { to } => {
@@ -150,6 +158,37 @@ impl Writer<'_> {
             ProbeDecl::Path { to, nodes } => self.path(to.as_ref(), nodes, senders, problems),
             ProbeDecl::Throughput { to, rate_bit_per_s, tolerance_percent } => {
                 self.throughput(to, *rate_bit_per_s, *tolerance_percent, senders, problems)
+            }
+        }
+    }
+
+    /// The source of a ping is an address of each sender, of a family in which the target can be reached.
+    fn check_source(&self, source: &At<IpAddr>, to: &[TargetDecl], senders: &[usize], problems: &mut Problems) {
+        for sender in senders.iter().map(|sender| &self.draft.nodes[*sender]) {
+            let has_it = sender.node.addresses().any(|own| own.addr() == source.value);
+            // A node that stands for the internet has every address.
+            if !has_it && !sender.is_partial && sender.node.role != Role::Internet {
+                let label = format!("`{}` does not have it", sender.node.name);
+                return problems.push(Diagnostic::new(Code::SourceNotOwn, source.span).label(label));
+            }
+        }
+        let is_ipv6 = source.value.is_ipv6();
+        for host in to.iter().map(|target| &target.host) {
+            let lacks_family = match host.value.parse::<IpAddr>() {
+                Ok(address) => address.is_ipv6() != is_ipv6,
+                Err(_) => self.draft.node_index.get(&host.value).is_some_and(|at| {
+                    let target = &self.draft.nodes[*at];
+                    !target.is_partial && target.node.address(Some(is_ipv6)).is_none()
+                }),
+            };
+            if lacks_family {
+                let family = |is_ipv6: bool| if is_ipv6 { "IPv6" } else { "IPv4" };
+                let label = match host.value.parse::<IpAddr>() {
+                    Ok(_) => format!("{} cannot be reached from {}", family(!is_ipv6), family(is_ipv6)),
+                    Err(_) => format!("`{}` has no {} address", host.value, family(is_ipv6)),
+                };
+                let problem = Diagnostic::new(Code::FamiliesMixed, host.span).label(label);
+                return problems.push(problem.related(source.span, "the source"));
             }
         }
     }
@@ -333,6 +372,12 @@ impl Writer<'_> {
                 None => return Vec::new(),
             },
         };
+        let has_internet = || self.draft.nodes.iter().any(|node| node.node.role == Role::Internet);
+        if server.is_none() && self.decl.outcome == Outcome::Ok && !has_internet() {
+            let problem = Diagnostic::new(Code::NobodyAnswersDns, self.decl.span);
+            let problem = problem.label("no `server`, and no node of role `internet` that would answer");
+            problems.push(problem.help("say whom to ask, for example `server: ns`"));
+        }
         let probe = Probe::Dns { name: name.to_owned(), server, is_ipv6, address };
         vec![(probe, None, senders.to_vec())]
     }
@@ -424,7 +469,7 @@ fn ping_of(decl: &PingDecl, to: Target) -> Ping {
         hops: decl.hops,
         rtt_us_max: decl.rtt_us_max,
         rtt_us_min: decl.rtt_us_min,
-        source: decl.source,
+        source: decl.source.map(|source| source.value),
         ..plain
     }
 }

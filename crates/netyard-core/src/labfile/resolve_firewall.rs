@@ -3,11 +3,11 @@
 use super::read::Problems;
 use super::resolve::Draft;
 use super::resolve_nat::{RULES_MAX, refuse_source, too_many_rules};
-use super::syntax::{AllowDecl, ChainDecl, Word};
+use super::syntax::{AllowDecl, ChainDecl, Traffic, Word};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::lab::{Allow, Firewall, FirewallChain};
 use crate::name::IfName;
-use crate::nft::{Ports, Protocol};
+use crate::nft::Protocol;
 use ipnet::IpNet;
 use std::rc::Rc;
 
@@ -78,10 +78,8 @@ fn allowed(
         problems.push(Diagnostic::new(Code::AllowMixesFamilies, decl.out[0].span).label(label));
         return Vec::new();
     }
-    let any = [(None, Vec::new())];
-    let given: Vec<(Option<Protocol>, Vec<Ports>)> =
-        decl.protocols.iter().map(|(protocol, ports)| (Some(*protocol), ports.clone())).collect();
-    let protocols = if given.is_empty() { &any[..] } else { &given[..] };
+    let given: Vec<Option<&Traffic>> = decl.traffic.iter().map(Some).collect();
+    let traffic = if given.is_empty() { &[None][..] } else { &given[..] };
     let mut all = Vec::new();
     // What is left of the limit is spent at most; the caller sees that nothing is left.
     for from in &from {
@@ -91,9 +89,7 @@ fn allowed(
         for to in &to {
             for incoming in &incoming {
                 for out in &out {
-                    for (protocol, ports) in protocols {
-                        all.extend(rule(from, to, incoming, out, *protocol, ports));
-                    }
+                    all.extend(traffic.iter().filter_map(|kind| rule(from, to, incoming, out, *kind)));
                 }
             }
         }
@@ -112,14 +108,14 @@ fn rule(
     to: &Side,
     incoming: &Option<IfName>,
     out: &Option<IfName>,
-    protocol: Option<Protocol>,
-    ports: &[Ports],
+    traffic: Option<&Traffic>,
 ) -> Option<Allow> {
     let mut allow = Allow {
         incoming: incoming.clone(),
         out: out.clone(),
-        protocol,
-        ports: ports.to_vec(),
+        protocol: traffic.map(|traffic| traffic.protocol),
+        icmp_type: traffic.and_then(|traffic| traffic.icmp_type),
+        ports: traffic.map(|traffic| traffic.ports.clone()).unwrap_or_default(),
         ..Allow::default()
     };
     match from {
@@ -135,7 +131,7 @@ fn rule(
         Side::Prefix(net) => allow.to = Some(*net),
     }
     let family = |net: &IpNet| net.addr().is_ipv6();
-    let wanted = match protocol {
+    let wanted = match allow.protocol {
         Some(Protocol::Icmp) => Some(false),
         Some(Protocol::Icmpv6) => Some(true),
         _ => None,

@@ -127,13 +127,17 @@ fn interface_names(links: &[LinkDraft], written: &[LinkDecl], problems: &mut Pro
 /// No Ethernet address twice on a network.
 fn check_macs(draft: &Draft, problems: &mut Problems) {
     for network in &draft.networks {
-        let mut seen: HashMap<Mac, (usize, Span)> = HashMap::new();
+        let mut seen: HashMap<Mac, (usize, Span, bool)> = HashMap::new();
         for (node, interface) in &network.ends {
             let owner = &draft.nodes[*node];
             let mac = owner.node.interfaces[*interface].mac;
             let link = &owner.decl.links.as_deref().unwrap_or_default()[owner.links[*interface].decl];
             let span = link.mac.map_or(link.network.span, |mac| mac.span);
-            if let Some((first, first_span)) = seen.insert(mac, (*node, span)) {
+            let is_written = link.mac.is_some();
+            // Where neither is written, both follow from one name, which is reported as such.
+            if let Some((first, first_span, first_is_written)) = seen.insert(mac, (*node, span, is_written))
+                && (is_written || first_is_written)
+            {
                 let other = &draft.nodes[first].node.name;
                 let label = format!("`{}` and `{other}` both have {mac}", owner.node.name);
                 let problem = Diagnostic::new(Code::DuplicateMac, span).label(label);

@@ -7,10 +7,10 @@ use super::syntax::{At, MasqueradeDecl, NatDecl, PortForwardDecl, Via, Word};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::lab::Nat;
 use crate::name::IfName;
-use crate::nft::Protocol;
+use crate::nft::{Ports, Protocol};
 use crate::state::RouteTarget;
 use ipnet::{IpNet, Ipv4Net};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
@@ -25,7 +25,7 @@ pub(crate) fn add_translations(draft: &mut Draft, problems: &mut Problems) {
         let errors_before = problems.errors();
         let writer = Writer { draft, at };
         let mut nats = Vec::new();
-        let mut ports = HashMap::new();
+        let mut ports = Taken::default();
         for masquerade in decl.masquerade.iter().flatten() {
             nats.extend(writer.masquerade(masquerade, problems));
         }
@@ -43,6 +43,7 @@ pub(crate) fn add_translations(draft: &mut Draft, problems: &mut Problems) {
             }
         }
         writer.warn_without_forwarding(&nats, problems);
+        writer.warn_of_ipv6(&nats, problems);
         count += nats.len();
         if count > RULES_MAX {
             return problems.push(too_many_rules(draft.nodes[at].span));
@@ -70,8 +71,12 @@ impl Writer<'_> {
     }
 
     fn masquerade(&self, decl: &MasqueradeDecl, problems: &mut Problems) -> Vec<Nat> {
-        let Some(from) = self.sources(&decl.from, problems) else { return Vec::new() };
-        let outs = self.outs(&decl.out, &from, decl.span, problems);
+        let from = self.sources(&decl.from, problems);
+        // What is wrong with `out` is said beside what is wrong with `from`; only guessing needs `from`.
+        let has_outs = from.is_some() || !decl.out.is_empty();
+        let known = from.as_deref().unwrap_or_default();
+        let outs = if has_outs { self.outs(&decl.out, known, decl.span, problems) } else { Vec::new() };
+        let Some(from) = from else { return Vec::new() };
         let translate = |out: IfName| {
             let has_ipv6 =
                 self.endpoint(&out).is_some_and(|e| e.addresses.iter().any(|a| a.addr().is_ipv6()));
@@ -91,7 +96,11 @@ impl Writer<'_> {
         to: At<IpAddr>,
         problems: &mut Problems,
     ) -> Vec<Nat> {
-        let Some(mut sources) = self.sources(from, problems) else { return Vec::new() };
+        let sources = self.sources(from, problems);
+        if sources.is_none() && !out.is_empty() {
+            self.outs(out, &[], span, problems);
+        }
+        let Some(mut sources) = sources else { return Vec::new() };
         let had_sources = !sources.is_empty();
         sources.retain(|net| net.addr().is_ipv6() == to.value.is_ipv6());
         if had_sources && sources.is_empty() {
@@ -180,11 +189,12 @@ impl Writer<'_> {
     fn port_forward(
         &self,
         decl: &PortForwardDecl,
-        seen: &mut HashMap<(Protocol, u16, IpAddr), Span>,
+        seen: &mut Taken,
         problems: &mut Problems,
     ) -> Vec<Nat> {
-        let Some(incoming) = self.incoming(decl, problems) else { return Vec::new() };
-        let Some(target) = self.target(decl, &incoming, problems) else { return Vec::new() };
+        let incoming = self.incoming(decl, problems);
+        let target = self.target(decl, incoming.as_ref(), problems);
+        let (Some(incoming), Some(target)) = (incoming, target) else { return Vec::new() };
         let own = self.endpoint(&incoming).map(|e| e.addresses.as_slice()).unwrap_or_default();
         let addresses: Vec<IpAddr> =
             own.iter().map(IpNet::addr).filter(|address| address.is_ipv6() == target.is_ipv6()).collect();
@@ -199,9 +209,10 @@ impl Writer<'_> {
         }
         let hairpin = if decl.hairpin { self.networks_of(target) } else { Vec::new() };
         let mut nats = Vec::new();
-        for (port, to_port, span) in ports(decl, problems) {
+        for (ports, to_port, span) in ports(decl, problems) {
             for protocol in &decl.protocols {
-                if let Some(first) = addresses.iter().find_map(|a| seen.insert((*protocol, port, *a), span)) {
+                let taken = addresses.iter().find_map(|a| seen.take((*protocol, *a), ports, span));
+                if let Some((port, first)) = taken {
                     let label = format!("{protocol} port {port} of `{incoming}` again");
                     let problem = Diagnostic::new(Code::PortForwardedTwice, span).label(label);
                     problems.push(if first == span { problem } else { problem.related(first, "first here") });
@@ -211,7 +222,7 @@ impl Writer<'_> {
                     protocol: *protocol,
                     incoming: incoming.clone(),
                     addresses: addresses.clone(),
-                    port,
+                    ports,
                     to: SocketAddr::new(target, to_port),
                     hairpin: hairpin.clone(),
                 });
@@ -235,7 +246,12 @@ impl Writer<'_> {
     }
 
     /// The address that connections are passed on to: of a node, one that this node has a link to.
-    fn target(&self, decl: &PortForwardDecl, incoming: &IfName, problems: &mut Problems) -> Option<IpAddr> {
+    fn target(
+        &self,
+        decl: &PortForwardDecl,
+        incoming: Option<&IfName>,
+        problems: &mut Problems,
+    ) -> Option<IpAddr> {
         let name = match &decl.to.value {
             Via::Address(address) => return Some(*address),
             Via::Node(name) => name,
@@ -247,7 +263,8 @@ impl Writer<'_> {
             problems.push(Diagnostic::new(Code::BadForwardTarget, decl.to.span).label(label));
             return None;
         }
-        let public = self.endpoint(incoming).map(|e| e.addresses.as_slice()).unwrap_or_default();
+        let public = incoming.and_then(|dev| self.endpoint(dev)).map(|e| e.addresses.as_slice());
+        let public = public.unwrap_or_default();
         let has_ipv4 = public.iter().any(|net| net.addr().is_ipv4());
         let addresses: Vec<IpAddr> = other.node.addresses().map(|net| net.addr()).collect();
         let near =
@@ -269,7 +286,26 @@ impl Writer<'_> {
         let of_owner =
             all.flat_map(|(node, endpoint)| &self.draft.nodes[*node].endpoints[*endpoint].addresses);
         let own = self.owner().endpoints.iter().flat_map(|endpoint| &endpoint.addresses);
-        of_owner.chain(own).find(|net| net.contains(&address)).map(IpNet::trunc).into_iter().collect()
+        let found = of_owner.chain(own).find(|net| net.contains(&address)).map(IpNet::trunc);
+        // Whatever its network is, the target itself is on it.
+        vec![found.unwrap_or(IpNet::from(address))]
+    }
+
+    /// In a lab with both families a translation of IPv4 leaves the IPv6 of those behind it without a way out.
+    fn warn_of_ipv6(&self, nats: &[Nat], problems: &mut Problems) {
+        let NodeDraft { node, decl, .. } = self.owner();
+        let masquerades = nats.iter().any(|nat| matches!(nat, Nat::Masquerade { .. }));
+        if !masquerades || decl.forward.is_some() || !node.forwards_ipv4 || node.forwards_ipv6 {
+            return;
+        }
+        let has_ipv6 = |endpoint: &&Endpoint| endpoint.addresses.iter().any(|a| a.addr().is_ipv6());
+        if self.owner().endpoints.iter().filter(has_ipv6).count() > 1 {
+            let written = decl.masquerade.iter().flatten().map(|masquerade| masquerade.span).next();
+            let label = format!("`{}` forwards no IPv6: those behind it get no IPv6 route", node.name);
+            let problem = Diagnostic::new(Code::Ipv6NotForwarded, written.unwrap_or(self.owner().span));
+            let help = "write `forward: on` for both families, or `forward: ipv4` if this is meant";
+            problems.push(problem.label(label).help(help));
+        }
     }
 
     fn warn_without_forwarding(&self, nats: &[Nat], problems: &mut Problems) {
@@ -288,28 +324,57 @@ fn covers(net: &IpNet, endpoint: &Endpoint) -> bool {
     endpoint.addresses.iter().any(|own| net.contains(&own.addr()))
 }
 
-/// Most ports that one entry may forward: each is a rule.
-const PORTS_MAX: usize = 1024;
+/// The ports that a node forwards already.
+#[derive(Default)]
+struct Taken(HashMap<(Protocol, IpAddr), BTreeMap<u16, (u16, Span)>>);
 
-/// Public port, target port and place of each forwarded port.
-fn ports(decl: &PortForwardDecl, problems: &mut Problems) -> Vec<(u16, u16, Span)> {
+impl Taken {
+    /// Takes ports; if one of them is taken already, it and the place where that was said.
+    fn take(&mut self, of: (Protocol, IpAddr), ports: Ports, span: Span) -> Option<(u16, Span)> {
+        let ranges = self.0.entry(of).or_default();
+        // Ranges do not overlap each other, so only the last that begins before the end can overlap this one.
+        if let Some((first, (last, place))) = ranges.range(..=ports.last).next_back()
+            && *last >= ports.first
+        {
+            return Some(((*first).max(ports.first), *place));
+        }
+        ranges.insert(ports.first, (ports.last, span));
+        None
+    }
+}
+
+/// Most ports that one entry may shift to other numbers: each is a rule.
+const SHIFTED_PORTS_MAX: u32 = 1024;
+
+/// Public ports, the first target port of each, and their place.
+fn ports(decl: &PortForwardDecl, problems: &mut Problems) -> Vec<(Ports, u16, Span)> {
+    let count: u32 = decl.ports.iter().map(|ports| ports.value.count()).sum();
+    let mut refuse = |label: String| {
+        problems.push(Diagnostic::new(Code::BadPort, decl.to.span).label(label));
+        Vec::new()
+    };
+    let Some(to) = decl.to_ports else {
+        return decl.ports.iter().map(|ports| (ports.value, ports.value.first, ports.span)).collect();
+    };
+    if to.count() > 1 && to.count() != count {
+        return refuse(format!("{} ports for {count} public ones", to.count()));
+    }
     let mut all = Vec::new();
-    let mut target = decl.to_port;
+    let mut target = u32::from(to.first);
+    let mut shifted = 0;
     for ports in &decl.ports {
-        for port in ports.value.first..=ports.value.last {
-            let Some(to_port) = target.or(Some(port)).filter(|port| *port > 0) else { continue };
-            all.push((port, to_port, ports.span));
-            target = match target {
-                None => None,
-                Some(u16::MAX) => Some(0),
-                Some(port) => Some(port + 1),
-            };
+        let Some(first) = u16::try_from(target).ok().filter(|_| target + ports.value.count() <= 1 << 16) else {
+            return refuse(format!("{count} ports from {} on end above 65535", to.first));
+        };
+        if first != ports.value.first && ports.value.count() > 1 {
+            shifted += ports.value.count();
         }
-        if all.len() > PORTS_MAX || target == Some(0) && decl.ports.len() > 1 {
-            let label = format!("more than {PORTS_MAX} ports in one entry");
-            problems.push(Diagnostic::new(Code::BadPort, ports.span).label(label));
-            return Vec::new();
-        }
+        all.push((ports.value, first, ports.span));
+        target += ports.value.count();
+    }
+    if shifted > SHIFTED_PORTS_MAX {
+        let label = format!("{shifted} ports become others; at most {SHIFTED_PORTS_MAX} can, each is a rule");
+        return refuse(label);
     }
     all
 }

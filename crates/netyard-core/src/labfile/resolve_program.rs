@@ -21,6 +21,9 @@ pub(crate) fn add_programs(draft: &mut Draft, problems: &mut Problems) {
 fn programs(run: &[ProgramDecl], problems: &mut Problems) -> Vec<Program> {
     let mut given = HashMap::new();
     for word in run.iter().filter_map(|decl| decl.name.as_ref()) {
+        if let Some(why) = flaw_of_name(&word.value) {
+            problems.push(Diagnostic::new(Code::BadProgramName, word.span).label(why));
+        }
         if let Some(first) = given.insert(word.value.as_str(), word.span) {
             let problem =
                 Diagnostic::new(Code::ProgramTwice, word.span).label(format!("`{}` again", word.value));
@@ -46,6 +49,19 @@ fn programs(run: &[ProgramDecl], problems: &mut Problems) -> Vec<Program> {
             env: decl.env.clone(),
         })
         .collect()
+}
+
+/// Why a program cannot be called so: its log is a file of this name.
+fn flaw_of_name(name: &str) -> Option<&'static str> {
+    match name {
+        "" => Some("an empty name"),
+        "." | ".." => Some("this is a folder"),
+        _ if name.contains('/') => Some("a `/` may not stand here: the program's log is a file of this name"),
+        _ if name.chars().any(char::is_control) => Some("a control character may not stand here"),
+        _ if name.starts_with('-') => Some("commands take a word that begins with `-` for an option"),
+        _ if name.len() > 100 => Some("more than 100 bytes"),
+        _ => None,
+    }
 }
 
 /// The file name of the program, or of the first word that the shell is given.

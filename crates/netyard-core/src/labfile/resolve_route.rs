@@ -1,8 +1,10 @@
 //! Routes, gateways and neighbours: those written, and the default routes that follow from who forwards where.
 
+use super::decode_route::KINDS_WITHOUT_HOP;
 use super::read::Problems;
 use super::resolve::Draft;
 use super::resolve_view::{View, exits, is_global};
+use super::suggest::nearest;
 use super::syntax::{
     At, Destination, GatewayDecl, HopDecl, NeighbourDecl, NodeDecl, RouteDecl, RouteKind, Via,
 };
@@ -233,6 +235,10 @@ impl View<'_> {
                 Some(NextHop { weight, onlink, dev: dev.unwrap_or(hop.dev), ..hop })
             }
             Via::Node(name) => {
+                if let Some(problem) = self.misspelt_kind(name, via.span) {
+                    problems.push(problem);
+                    return None;
+                }
                 let other = self.other(name, via.span, problems)?;
                 let (address, own_dev) = match self.hop_to_node(other, is_ipv6) {
                     Some(hop) => hop,
@@ -245,6 +251,18 @@ impl View<'_> {
                 Some(NextHop { via: Some(address), dev: dev.unwrap_or(own_dev), weight, onlink })
             }
         }
+    }
+
+    /// A word that is no node, but nearly a kind of route.
+    fn misspelt_kind(&self, name: &str, span: Span) -> Option<Diagnostic> {
+        if self.draft.node_index.contains_key(name) || self.draft.may_be_node(name) {
+            return None;
+        }
+        let nodes = self.draft.nodes.iter().map(|node| node.node.name.as_str());
+        let near = nearest(name, nodes.chain(KINDS_WITHOUT_HOP))?;
+        let is_kind = KINDS_WITHOUT_HOP.contains(&near);
+        let problem = Diagnostic::new(Code::UnknownMember, span).label(format!("`{name}` is not defined"));
+        is_kind.then(|| problem.help(format!("did you mean `{near}`?")))
     }
 
     fn neighbour(&self, decl: &NeighbourDecl, problems: &mut Problems) -> Option<Neighbour> {

@@ -216,7 +216,8 @@ pub(crate) struct PortForwardDecl {
     pub protocols: Vec<Protocol>,
     pub incoming: Option<Word>,
     pub to: At<Via>,
-    pub to_port: Option<u16>,
+    /// The target's ports: the first of them, or as many as there are public ones.
+    pub to_ports: Option<Ports>,
     pub hairpin: bool,
 }
 
@@ -239,7 +240,29 @@ pub(crate) struct AllowDecl {
     pub to: Vec<Word>,
     pub incoming: Vec<Word>,
     pub out: Vec<Word>,
-    pub protocols: Vec<(Protocol, Vec<Ports>)>,
+    pub traffic: Vec<Traffic>,
+}
+
+/// A protocol that passes, or a part of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Traffic {
+    pub protocol: Protocol,
+    /// Empty for all.
+    pub ports: Vec<Ports>,
+    pub icmp_type: Option<u8>,
+}
+
+impl From<Protocol> for Traffic {
+    fn from(protocol: Protocol) -> Self {
+        Self { protocol, ports: Vec::new(), icmp_type: None }
+    }
+}
+
+impl Traffic {
+    /// The echo requests of ICMP or ICMPv6.
+    pub(crate) fn pings(protocol: Protocol) -> Self {
+        Self { icmp_type: protocol.echo_request(), ..protocol.into() }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -297,5 +320,5 @@ pub(crate) struct PingDecl {
     pub hops: Option<u8>,
     pub rtt_us_max: Option<u32>,
     pub rtt_us_min: Option<u32>,
-    pub source: Option<IpAddr>,
+    pub source: Option<At<IpAddr>>,
 }

@@ -1,8 +1,9 @@
 //! What the YAML parser refuses, in words of a lab file, with what most often causes it.
 
 use super::offsets::Offsets;
+use super::read::{SPACE_AFTER_COLON, lacks_space};
 use super::tree::DEPTH_MAX;
-use crate::diagnostic::{Code, Diagnostic, Source, Span};
+use crate::diagnostic::{Code, Diagnostic, Source, Span, line_start};
 use saphyr_parser::ScanError;
 
 /// The problem of a refusal.
@@ -13,17 +14,21 @@ pub(crate) fn problem(error: &ScanError, source: &Source, offsets: &Offsets<'_>)
         let label = format!("deeper than {DEPTH_MAX} levels");
         return Diagnostic::new(Code::NestedTooDeeply, Span::new(at, at)).label(label);
     }
-    let line_start = source.text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    let line = source.text[line_start..].lines().next().unwrap_or("");
+    let line_start = line_start(&source.text, at);
+    let line = source.text[line_start..].split(['\n', '\r']).next().unwrap_or("");
     if let Some(tab) = line.find('\t').filter(|tab| line[..*tab].trim().is_empty()) {
         let start = line_start + tab;
         let problem = Diagnostic::new(Code::TabIndentation, Span::new(start, start + 1));
         return problem.label("this is a tab").help("indent with spaces; YAML does not take tabs there");
     }
-    let end = source.text[at..].chars().next().filter(|c| *c != '\n').map_or(at, |c| at + c.len_utf8());
+    let end = source.text[at..].chars().next().filter(|c| !matches!(c, '\n' | '\r')).map_or(at, |c| at + c.len_utf8());
     let open = open_bracket(&source.text[..at]);
     let (label, help) = in_words(words, open.is_some());
     let problem = Diagnostic::new(Code::YamlSyntax, Span::new(at, end)).label(label);
+    if let Some(key) = key_without_space(&source.text, at, open) {
+        let related = problem.related(key, "this is one word");
+        return related.help(SPACE_AFTER_COLON);
+    }
     if has_bare_range(line) && (open.is_some() || line.contains('{')) {
         return problem.help("inside { } and [ ] a range needs quotes, for example \"h[1-3]\"");
     }
@@ -72,6 +77,19 @@ fn in_words(words: &str, is_in_brackets: bool) -> (&str, Option<&'static str>) {
         return (words, Some("put texts that begin with a special character in quotes"));
     }
     (words, None)
+}
+
+/// The `key:value` that stands before a fault: on the line above one in a block, or in the same brackets.
+fn key_without_space(text: &str, at: usize, open: Option<usize>) -> Option<Span> {
+    let start = match open {
+        Some(open) => text[open..at].rfind([',', '{']).map_or(open, |at| open + at) + 1,
+        None => line_start(text, line_start(text, at).saturating_sub(1)),
+    };
+    let line = text[start..].split(['\n', '\r']).next()?;
+    let word = line.trim_start();
+    let start = start + line.len() - word.len();
+    let len = word.find([' ', ',', '}']).unwrap_or(word.len());
+    lacks_space(word).then(|| Span::new(start, start + len))
 }
 
 /// The innermost bracket that is still open at the end of a text; quotes and comments are passed over.

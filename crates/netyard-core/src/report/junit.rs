@@ -30,7 +30,7 @@ fn push_case(out: &mut String, lab: &str, result: &ExpectationResult) {
         out.push_str("/>\n");
         return;
     }
-    let kind = result.outcome.map_or_else(|| "impossible".to_owned(), |outcome| outcome.to_string());
+    let kind = escaped(&result.kind());
     let line = if result.line > 0 { format!("line {}: ", result.line) } else { String::new() };
     let reason = escaped(&result.reason());
     let _ = writeln!(out, ">");

@@ -28,6 +28,9 @@ pub struct ExpectationResult {
     pub expected: Outcome,
     /// The outcome that was seen last; none when the probe could not be made.
     pub outcome: Option<Outcome>,
+    /// What about the answer was not as expected, where something was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mismatch: Option<Mismatch>,
     /// What was seen, in words: the reason where it failed.
     pub detail: String,
     /// Time from the first attempt to the verdict, in milliseconds.
@@ -36,7 +39,42 @@ pub struct ExpectationResult {
     pub attempts: u32,
 }
 
+/// What about an answer was not as expected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mismatch {
+    /// What it is about, in the word of the lab file: `rtt`, `hops`, `seen-as`, `status`, ...
+    pub what: String,
+    /// What was expected of it.
+    pub expected: String,
+    /// What it was.
+    pub found: String,
+}
+
 impl ExpectationResult {
+    /// What went wrong in one word: the outcome, or, where that was as expected, what else was not.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        match (&self.outcome, &self.mismatch) {
+            (None, _) => "impossible".to_owned(),
+            (Some(outcome), Some(mismatch)) if *outcome == self.expected => mismatch.what.clone(),
+            (Some(outcome), _) => outcome.to_string(),
+        }
+    }
+
+    /// What was expected and what was found, of that which went wrong.
+    #[must_use]
+    pub fn expected_and_found(&self) -> (String, String) {
+        match (&self.outcome, &self.mismatch) {
+            (Some(outcome), Some(mismatch)) if *outcome == self.expected => {
+                (mismatch.expected.clone(), mismatch.found.clone())
+            }
+            (outcome, _) => {
+                let found = outcome.map_or_else(|| "none".to_owned(), |outcome| outcome.to_string());
+                (self.expected.to_string(), found)
+            }
+        }
+    }
+
     /// The result of an expectation that has been tried.
     #[must_use]
     pub fn new(index: usize, expectation: &Expectation) -> Self {
@@ -47,6 +85,7 @@ impl ExpectationResult {
             passed: false,
             expected: expectation.outcome,
             outcome: None,
+            mismatch: None,
             detail: String::new(),
             duration_ms: 0,
             attempts: 0,

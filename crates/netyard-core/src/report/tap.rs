@@ -15,8 +15,9 @@ pub fn tap(report: &TestReport) -> String {
         }
         // JSON strings are YAML strings.
         let quoted = |text: &str| serde_json::to_string(text).expect("a text is JSON");
-        let seen = result.outcome.map_or_else(|| "none".to_owned(), |outcome| outcome.to_string());
-        let _ = writeln!(out, "  ---\n  expected: {}\n  outcome: {seen}", result.expected);
+        let (expected, found) = result.expected_and_found();
+        let _ = writeln!(out, "  ---\n  wrong: {}", result.kind());
+        let _ = writeln!(out, "  expected: {}\n  found: {}", quoted(&expected), quoted(&found));
         let _ = writeln!(out, "  message: {}\n  line: {}", quoted(&result.detail), result.line);
         let _ = writeln!(out, "  duration_ms: {}\n  ...", result.duration_ms);
     }

@@ -52,6 +52,11 @@ fn report() -> TestReport {
         },
         ExpectationResult {
             outcome: Some(Outcome::Ok),
+            mismatch: Some(Mismatch {
+                what: "status".into(),
+                expected: "below 400".into(),
+                found: "500".into(),
+            }),
             detail: "status 500, not below 400".into(),
             ..result(2, &web)
         },
@@ -94,24 +99,27 @@ fn tap_escapes_directives() {
 ok 1 - pc pings printer
 not ok 2 - pc pings 1.1.1.1, seen as 10.138.0.3, within 5 s
   ---
-  expected: ok
-  outcome: timeout
+  wrong: timeout
+  expected: "ok"
+  found: "timeout"
   message: "no answer from 1.1.1.1 within 1.0 s"
   line: 3
   duration_ms: 5003
   ...
 not ok 3 - pc gets http://printer:631/?a&b\#<c>
   ---
-  expected: ok
-  outcome: ok
+  wrong: status
+  expected: "below 400"
+  found: "500"
   message: "status 500, not below 400"
   line: 3
   duration_ms: 1
   ...
 not ok 4 - pc cannot ping printer: refused
   ---
-  expected: refused
-  outcome: none
+  wrong: impossible
+  expected: "refused"
+  found: "none"
   message: "cannot open a Tcp4 socket in pc: too many open files"
   line: 0
   duration_ms: 1
@@ -132,7 +140,7 @@ fn junit_escapes_markup() {
       <failure type="timeout" message="timeout: no answer from 1.1.1.1 within 1.0 s">line 3: timeout: no answer from 1.1.1.1 within 1.0 s</failure>
     </testcase>
     <testcase classname="home" name="pc gets http://printer:631/?a&amp;b#&lt;c&gt;" time="0.001">
-      <failure type="ok" message="status 500, not below 400">line 3: status 500, not below 400</failure>
+      <failure type="status" message="status 500, not below 400">line 3: status 500, not below 400</failure>
     </testcase>
     <testcase classname="home" name="pc cannot ping printer: refused" time="0.001">
       <failure type="impossible" message="cannot open a Tcp4 socket in pc: too many open files">cannot open a Tcp4 socket in pc: too many open files</failure>

@@ -206,8 +206,8 @@ nodes:
 pub const TRANSLATIONS_IN_EVERY_FORM: &str = "\
 networks: { lan: [10.0.0.0/24, fd00::/64], isp: [10.138.0.0/24, fd01::/64] }
 nodes:
-  a: { links: [lan, isp], masquerade: true }
-  b: { links: [lan, isp], masquerade: isp }
+  a: { links: [lan, isp], masquerade: true, forward: ipv4 }
+  b: { links: [lan, isp], masquerade: isp, forward: ipv4 }
   c: { links: [lan, isp], masquerade: { from: fd00::/64, out: eth1 } }
   d:
     links: { lan: ~, isp: 10.138.0.200 }

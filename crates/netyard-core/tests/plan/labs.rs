@@ -111,7 +111,7 @@ pub fn port_forward(incoming: &str, address: &str, port: u16, to: &str, hairpin:
         protocol: Protocol::Tcp,
         incoming: incoming.parse().unwrap(),
         addresses: vec![address.parse().unwrap()],
-        port,
+        ports: port.into(),
         to: to.parse().unwrap(),
         hairpin: hairpin.iter().map(|prefix| prefix.parse().unwrap()).collect(),
     }

@@ -402,8 +402,7 @@ delete table inet netyard
 table inet netyard {
   chain prerouting {
     type nat hook prerouting priority dstnat; policy accept;
-    iifname "eth1" ip daddr 10.138.0.3 tcp dport 8080 dnat ip to 10.0.0.2:80
-    ip saddr 10.0.0.0/24 ip daddr 10.138.0.3 tcp dport 8080 dnat ip to 10.0.0.2:80
+    ip daddr 10.138.0.3 tcp dport 8080 dnat ip to 10.0.0.2:80
   }
   chain input {
     type filter hook input priority filter; policy drop;

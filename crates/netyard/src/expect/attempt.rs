@@ -9,6 +9,7 @@ use netyard_core::expect::{Expectation, Outcome, Ping, Probe, Target};
 use netyard_core::lab::Lab;
 use netyard_core::name::NodeName;
 use netyard_core::nft::Protocol;
+use netyard_core::report::Mismatch;
 use netyard_kernel::socket::Family;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -18,7 +19,7 @@ pub(super) struct Observed {
     /// What came of it; none when the probe could not be made.
     pub(super) outcome: Option<Outcome>,
     /// What about the answer is not as expected, where something is.
-    pub(super) mismatch: Option<String>,
+    pub(super) mismatch: Option<Wrong>,
     /// The answer, or the reason why there is none, in words.
     pub(super) detail: String,
 }
@@ -28,16 +29,35 @@ impl Observed {
     pub(super) fn words(self, expected: Outcome) -> String {
         match self.mismatch {
             None => self.detail,
-            Some(mismatch) if self.outcome == Some(expected) => mismatch,
-            Some(mismatch) => format!("{}; {mismatch}", self.detail),
+            Some(wrong) if self.outcome == Some(expected) => wrong.words,
+            Some(wrong) => format!("{}; {}", self.detail, wrong.words),
         }
+    }
+}
+
+/// What about an answer is not as expected, and that in words.
+#[derive(Clone)]
+pub(super) struct Wrong {
+    pub(super) mismatch: Mismatch,
+    words: String,
+}
+
+impl Wrong {
+    fn new(
+        what: &str,
+        expected: impl ToString,
+        found: impl ToString,
+        words: impl Into<String>,
+    ) -> Self {
+        let (expected, found) = (expected.to_string(), found.to_string());
+        Self { mismatch: Mismatch { what: what.to_owned(), expected, found }, words: words.into() }
     }
 }
 
 /// An answer in words, and what about it is not as expected.
 struct Answer {
     detail: String,
-    mismatch: Option<String>,
+    mismatch: Option<Wrong>,
 }
 
 impl Answer {
@@ -45,7 +65,7 @@ impl Answer {
         Self { detail: detail.into(), mismatch: None }
     }
 
-    fn but(self, mismatch: Option<String>) -> Self {
+    fn but(self, mismatch: Option<Wrong>) -> Self {
         Self { mismatch, ..self }
     }
 }
@@ -78,7 +98,7 @@ pub(super) fn attempt(
 /// Why there is no answer, and what the receiver saw of the probe nevertheless.
 struct Failed {
     miss: Miss,
-    mismatch: Option<String>,
+    mismatch: Option<Wrong>,
 }
 
 impl From<Miss> for Failed {
@@ -116,7 +136,7 @@ impl Attempt<'_> {
             Probe::Neighbour { to, mac, state } => {
                 let found = neighbour::look_up(self.sockets, self.from, self.address(to)?)?;
                 let state_found = found.state.to_owned();
-                let mismatch = differs("at", mac.as_ref(), found.mac.as_ref())
+                let mismatch = differs("mac", mac.as_ref(), found.mac.as_ref())
                     .or_else(|| differs("state", state.as_ref(), Some(&state_found)));
                 let mac = found.mac.map(|mac| format!(" at {mac}")).unwrap_or_default();
                 Ok(Answer::new(format!("{}{mac}, {}", found.to, found.state)).but(mismatch))
@@ -133,7 +153,15 @@ impl Attempt<'_> {
     }
 
     fn ping(&self, ping: &Ping) -> Result<Answer, Failed> {
-        let to = self.address(&ping.to)?;
+        let to = match (&ping.to, ping.source) {
+            // A node is reached in the family of the source that is asked for.
+            (Target::Node(name), Some(source)) => self
+                .lab
+                .node(name.as_str())
+                .and_then(|node| node.address(Some(source.is_ipv6())))
+                .ok_or_else(|| Miss::impossible(format!("{name} has no address of the family of {source}")))?,
+            _ => self.address(&ping.to)?,
+        };
         let echo = Echo { to, source: ping.source, size: ping.size, df: ping.df, ttl: ping.ttl };
         let witnesses = self.witnesses(to, Transport::Icmp)?;
         let mut pinger = Pinger::open(self.sockets, self.from, echo)?;
@@ -164,7 +192,10 @@ impl Attempt<'_> {
         let text = String::from_utf8_lossy(&found.payload);
         let mismatch = answer
             .filter(|wanted| !text.contains(wanted))
-            .map(|wanted| format!("answered {}, without {wanted:?}", excerpt(&text)));
+            .map(|wanted| {
+                let words = format!("answered {}, without {wanted:?}", excerpt(&text));
+                Wrong::new("answer", format!("containing {wanted:?}"), excerpt(&text), words)
+            });
         Ok(Answer::new(format!("answered {}", excerpt(&text))).but(seen.or(mismatch)))
     }
 
@@ -188,11 +219,16 @@ impl Attempt<'_> {
         let found = response.status;
         let text = String::from_utf8_lossy(&response.body);
         let mismatch = match status {
-            Some(wanted) if wanted != found => Some(format!("status {found}, not {wanted}")),
-            None if found >= 400 => Some(format!("status {found}, not below 400")),
-            _ => contains
-                .filter(|wanted| !text.contains(wanted))
-                .map(|wanted| format!("the body {} does not contain {wanted:?}", excerpt(&text))),
+            Some(wanted) if wanted != found => {
+                Some(Wrong::new("status", wanted, found, format!("status {found}, not {wanted}")))
+            }
+            None if found >= 400 => {
+                Some(Wrong::new("status", "below 400", found, format!("status {found}, not below 400")))
+            }
+            _ => contains.filter(|wanted| !text.contains(wanted)).map(|wanted| {
+                let words = format!("the body {} does not contain {wanted:?}", excerpt(&text));
+                Wrong::new("contains", format!("{wanted:?}"), excerpt(&text), words)
+            }),
         };
         let detail =
             format!("status {found} and {} bytes in {}", text.len(), milliseconds(response.duration));
@@ -223,12 +259,18 @@ impl Attempt<'_> {
             (Rcode::REFUSED, _) => {
                 return Err(Miss::new(Outcome::Refused, format!("{server} refuses to answer")).into());
             }
-            (Rcode::OK, _) if found.is_empty() => Some("the name has no address of that family".to_owned()),
+            (Rcode::OK, _) if found.is_empty() => {
+                let words = "the name has no address of that family";
+                Some(Wrong::new("address", any_or(address), "none", words))
+            }
             (Rcode::OK, Some(wanted)) if !found.contains(&wanted) => {
-                Some(format!("resolves to {words}, not {wanted}"))
+                Some(Wrong::new("address", wanted, &words, format!("resolves to {words}, not {wanted}")))
             }
             (Rcode::OK, _) => None,
-            (rcode, _) => Some(format!("{server} answered: {rcode}")),
+            (rcode, _) => {
+                let words = format!("{server} answered: {rcode}");
+                Some(Wrong::new("address", any_or(address), rcode, words))
+            }
         };
         Ok(Answer::new(format!("resolves to {words}")).but(seen.or(mismatch)))
     }
@@ -256,7 +298,11 @@ impl Attempt<'_> {
         let end = receivers.iter().find(|node| nodes.last() == Some(&node.name)).or(receivers.first());
         places.push(end.map_or_else(|| to.to_string(), |node| node.name.to_string()));
         let is_same = places.iter().map(String::as_str).eq(nodes.iter().map(|node| node.as_str()));
-        let mismatch = (!is_same).then(|| format!("the path is {}", places.join(", ")));
+        let mismatch = (!is_same).then(|| {
+            let wanted: Vec<&str> = nodes.iter().map(|node| node.as_str()).collect();
+            let found = places.join(", ");
+            Wrong::new("path", wanted.join(", "), &found, format!("the path is {found}"))
+        });
         Ok(Answer::new(places.join(", ")).but(mismatch))
     }
 
@@ -276,7 +322,10 @@ impl Attempt<'_> {
         // Rates are far below 2^53.
         let percent = (found.rate_bit_per_s as f64 / rate.max(1) as f64 - 1.0) * 100.0;
         let words = format!("{:.3} Mbit/s, {percent:+.1} %", found.rate_bit_per_s as f64 / 1e6);
-        let mismatch = (percent.abs() > tolerance_percent).then(|| words.clone());
+        let mismatch = (percent.abs() > tolerance_percent).then(|| {
+            let expected = format!("{:.3} Mbit/s +-{tolerance_percent} %", rate as f64 / 1e6);
+            Wrong::new("rate", &expected, &words, format!("{words}; expected {expected}"))
+        });
         Ok(Answer::new(words).but(mismatch))
     }
 
@@ -296,30 +345,40 @@ impl Attempt<'_> {
     }
 
     /// What the receiver saw, where it is not the address that was expected.
-    fn check_seen(&self, witnesses: &[Witness], sign: Sign<'_>) -> Option<String> {
+    fn check_seen(&self, witnesses: &[Witness], sign: Sign<'_>) -> Option<Wrong> {
         let wanted = self.seen_as?;
         match witnesses.iter().find_map(|witness| witness.source(sign)) {
             Some(source) if source == wanted => None,
-            Some(source) => Some(format!("seen as {source}, not {wanted}")),
-            None => Some(format!("nothing arrived that could be seen as {wanted}")),
+            Some(source) => {
+                Some(Wrong::new("seen-as", wanted, source, format!("seen as {source}, not {wanted}")))
+            }
+            None => {
+                let words = format!("nothing arrived that could be seen as {wanted}");
+                Some(Wrong::new("seen-as", wanted, "nothing", words))
+            }
         }
     }
 }
 
-fn reply_mismatch(ping: &Ping, reply: &Reply) -> Option<String> {
+fn reply_mismatch(ping: &Ping, reply: &Reply) -> Option<Wrong> {
     let rtt = milliseconds(reply.rtt);
     let at = |us: u32| Duration::from_micros(us.into());
     if let Some(ttl) = ping.answer_ttl.filter(|ttl| *ttl != reply.ttl) {
-        return Some(format!("answered with TTL {}, not {ttl}", reply.ttl));
+        let words = format!("answered with TTL {}, not {ttl}", reply.ttl);
+        return Some(Wrong::new("answer-ttl", ttl, reply.ttl, words));
     }
     if let Some(hops) = ping.hops.filter(|hops| *hops != reply.hops()) {
-        return Some(format!("{} routers away (TTL {}), not {hops}", reply.hops(), reply.ttl));
+        let noun = if reply.hops() == 1 { "router" } else { "routers" };
+        let words = format!("{} {noun} away (TTL {}), not {hops}", reply.hops(), reply.ttl);
+        return Some(Wrong::new("hops", hops, reply.hops(), words));
     }
     if let Some(most) = ping.rtt_us_max.map(at).filter(|most| reply.rtt > *most) {
-        return Some(format!("answered in {rtt}, not in at most {}", milliseconds(most)));
+        let most = format!("at most {}", milliseconds(most));
+        return Some(Wrong::new("rtt", &most, &rtt, format!("answered in {rtt}, not in {most}")));
     }
     let least = ping.rtt_us_min.map(at).filter(|least| reply.rtt < *least)?;
-    Some(format!("answered in {rtt}, not in at least {}", milliseconds(least)))
+    let least = format!("at least {}", milliseconds(least));
+    Some(Wrong::new("rtt", &least, &rtt, format!("answered in {rtt}, not in {least}")))
 }
 
 fn replies_words(replies: &[Reply]) -> String {
@@ -340,10 +399,15 @@ fn differs<T: PartialEq + std::fmt::Display>(
     word: &str,
     wanted: Option<&T>,
     found: Option<&T>,
-) -> Option<String> {
+) -> Option<Wrong> {
     let wanted = wanted.filter(|wanted| Some(*wanted) != found)?;
     let found = found.map_or_else(|| "none".to_owned(), T::to_string);
-    Some(format!("{word} {found}, not {wanted}"))
+    Some(Wrong::new(word, wanted, &found, format!("{word} {found}, not {wanted}")))
+}
+
+/// The address that an answer should hold.
+fn any_or(address: Option<IpAddr>) -> String {
+    address.map_or_else(|| "any".to_owned(), |address| address.to_string())
 }
 
 /// The beginning of a text, quoted.

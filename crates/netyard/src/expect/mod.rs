@@ -142,6 +142,7 @@ fn run_one(
         result.passed = observed.outcome == Some(expectation.outcome) && observed.mismatch.is_none();
         let was_limited = may_be_rate_limited(expectation, &observed, result.attempts);
         result.outcome = observed.outcome;
+        result.mismatch = observed.mismatch.as_ref().map(|wrong| wrong.mismatch.clone());
         result.detail = observed.words(expectation.outcome);
         let left = within.saturating_sub(start.elapsed());
         if result.passed || left.is_zero() && !was_limited {

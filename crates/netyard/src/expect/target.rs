@@ -84,9 +84,10 @@ pub(super) fn receivers(lab: &Lab, to: IpAddr) -> Vec<&Node> {
 pub(super) fn behind_port_forward(lab: &Lab, to: SocketAddr, protocol: Protocol) -> SocketAddr {
     let forwards = lab.node_with_address(to.ip()).into_iter().flat_map(|node| &node.nat);
     let mut found = forwards.filter_map(|nat| match nat {
-        Nat::PortForward { protocol: own, addresses, port, to: target, .. } => {
-            let matches = *own == protocol && *port == to.port() && addresses.contains(&to.ip());
-            matches.then_some(*target)
+        Nat::PortForward { protocol: own, addresses, ports, to: target, .. } => {
+            let matches = *own == protocol && ports.contains(to.port()) && addresses.contains(&to.ip());
+            let port = target.port().saturating_add(to.port().saturating_sub(ports.first));
+            matches.then(|| SocketAddr::new(target.ip(), port))
         }
         _ => None,
     });

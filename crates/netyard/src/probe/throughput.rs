@@ -84,10 +84,16 @@ pub fn measure(
     let listener = receiver(sockets, to, address, window.receive_buffer_len(Duration::ZERO))?;
     let impossible = |e: io::Error| Miss::impossible(format!("cannot receive in {to}: {e}"));
     let port = listener.local_addr().map_err(impossible)?.port();
-    let connection = tcp::connect(sockets, from, SocketAddr::new(address, port), patience)?;
+    // Whoever wonders why a firewall drops it should know which port it is.
+    let at_port = |miss: Miss| match miss {
+        Miss::Outcome { outcome, detail } => Miss::new(outcome, format!("{detail} (TCP port {port})")),
+        impossible => impossible,
+    };
+    let to = SocketAddr::new(address, port);
+    let connection = tcp::connect(sockets, from, to, patience).map_err(at_port)?;
     // The last packet of the handshake may be lost on the way; then there is nothing to accept yet.
     if ready(&listener, PollFlags::IN, &mut Deadline::start(patience)).map_err(impossible)?.is_none() {
-        return Err(Miss::silence(address, patience.silence));
+        return Err(at_port(Miss::silence(address, patience.silence)));
     }
     let (incoming, _) = listener.accept().map_err(impossible)?;
     if let Some(len) = window.receive_buffer_len(connection.handshake) {
