@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::running::RunningLab;
+use crate::sandbox;
 use netyard_core::name::NodeName;
 use netyard_kernel::process::{self, Doors, ExitStatus, Launch, LaunchError, Room};
 use std::collections::BTreeMap;
@@ -122,6 +123,7 @@ impl<'a> NodeCommand<'a> {
             cwd: cwd.map(|folder| text(folder.as_os_str())).transpose()?,
             stdio: self.stdio,
             dies_with_caller: self.dies_with_caller,
+            grants_setgroups: entrance.grants_setgroups,
             ..Launch::default()
         };
         let doors = Doors {
@@ -173,6 +175,9 @@ impl<'a> NodeCommand<'a> {
         match &self.node {
             Some(node) => drop(all.insert("NETYARD_NODE".into(), node.as_str().into())),
             None => drop(all.remove(OsStr::new("NETYARD_NODE"))),
+        }
+        if let Some(folder) = &entrance.stand_ins {
+            sandbox::add_to_environment(&mut all, folder);
         }
         for (name, value) in &self.env {
             match value {

@@ -98,6 +98,12 @@ impl RunningLab {
         self.pidfd.as_fd()
     }
 
+    /// Whether its holder has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        process::wait_gone(self.pidfd.as_fd(), std::time::Duration::ZERO).unwrap_or(true)
+    }
+
     pub(crate) fn ask(&self, request: &Request) -> Result<(Reply, Vec<OwnedFd>)> {
         self.locked().ask(request)
     }

@@ -35,13 +35,22 @@ pub fn run(args: &Exec, lab: Option<&str>) -> Result<ExitCode> {
 
 pub fn shell(args: &Shell, lab: Option<&str>) -> Result<ExitCode> {
     let lab = running(None, lab)?;
-    let shell =
-        std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
+    let shell = shell_of_user();
     let command = match &args.node {
         Some(node) => lab.node(node)?.command(&shell),
         None => lab.command(&shell),
     };
     in_foreground(prompting(command, &lab, args.node.as_deref(), &shell))
+}
+
+/// The shell that the user is used to.
+pub fn shell_of_user() -> OsString {
+    std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into())
+}
+
+/// Whether `PS1` from outside is what the shell shows.
+pub fn takes_prompt_from_environment(shell: &OsString) -> bool {
+    std::path::Path::new(shell).file_name().is_some_and(|name| name == "sh" || name == "dash")
 }
 
 /// Tells an interactive shell where it is, in shells that take their prompt from the environment.
@@ -53,7 +62,7 @@ fn prompting<'a>(
 ) -> NodeCommand<'a> {
     let place = node.map_or_else(|| lab.name().to_string(), |node| format!("{node}.{}", lab.name()));
     let command = command.env("debian_chroot", &place);
-    if std::path::Path::new(shell).file_name().is_some_and(|name| name == "sh" || name == "dash") {
+    if takes_prompt_from_environment(shell) {
         return command.env("PS1", format!("{place} # "));
     }
     command

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-const ROOT: &str = "/run/netyard";
+pub(super) const ROOT: &str = "/run/netyard";
 /// Where `ip netns` looks.
 pub(super) const NETNS: &str = "/run/netns";
 
@@ -166,11 +166,11 @@ pub(super) fn mounts_of_program(spec: &Spec, node: &Node) -> io::Result<Vec<Moun
     Ok(mounts)
 }
 
-fn bind(source: &Path, target: &Path) -> Mount {
+pub(super) fn bind(source: &Path, target: &Path) -> Mount {
     Mount::Bind { source: path_text(source), target: path_text(target) }
 }
 
-fn keep(source: &Path, target: &Path, is_read_only: bool) -> Mount {
+pub(super) fn keep(source: &Path, target: &Path, is_read_only: bool) -> Mount {
     Mount::Keep { source: path_text(source), target: path_text(target), is_read_only }
 }
 

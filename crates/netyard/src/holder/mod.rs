@@ -10,6 +10,7 @@ mod held;
 mod host;
 mod internet;
 mod programs;
+mod sandbox;
 mod uplink;
 
 use crate::error::{Error, Result};
@@ -65,7 +66,6 @@ fn run() -> io::Result<()> {
                 listener,
                 owner: Some(Client::new(owner)),
                 clients: Vec::new(),
-                is_committed: false,
             }
             .serve(&signals)
         }
@@ -102,7 +102,11 @@ fn prepare_mounts(spec: &Spec) -> Result<()> {
     // What is below /run is out of sight afterwards.
     let nameservers = files::nameservers_of_machine();
     mount::mount_tmpfs(Path::new("/run"), c"mode=0755,size=64m").map_err(|e| refused("mount /run", &e))?;
-    files::make_folders(&nameservers).map_err(|e| refused("make folders in /run", &e))
+    files::make_folders(&nameservers).map_err(|e| refused("make folders in /run", &e))?;
+    if spec.is_sandbox {
+        sandbox::make_stand_ins().map_err(|e| refused("make the folder of programs", &e))?;
+    }
+    Ok(())
 }
 
 struct Holder {
@@ -111,7 +115,6 @@ struct Holder {
     /// The process that started the lab; a private lab ends with it.
     owner: Option<Client>,
     clients: Vec<Client>,
-    is_committed: bool,
 }
 
 impl Holder {
@@ -167,11 +170,12 @@ impl Holder {
         let Some(mut owner) = self.owner.take() else { return true };
         let is_open = owner.receive() && {
             let lab = &mut self.lab;
-            let is_committed = &mut self.is_committed;
             owner.answer(|client, request| match request {
-                Request::Commit => {
-                    signal::outlive_caller();
-                    *is_committed = true;
+                Request::Commit { outlives_caller } => {
+                    if outlives_caller {
+                        signal::outlive_caller();
+                    }
+                    lab.outlives_caller = outlives_caller;
                     client.reply(&Reply::Done, &[])
                 }
                 request => client.serve(lab, request),
@@ -181,8 +185,7 @@ impl Holder {
             self.owner = Some(owner);
             return true;
         }
-        // A lab that others can find outlives the command that started it; any other ends here.
-        self.is_committed && self.listener.is_some()
+        self.lab.outlives_caller
     }
 
     fn answer_clients(&mut self, is_ready: &[bool]) {
