@@ -76,7 +76,8 @@ pub(crate) fn add_to_environment(env: &mut BTreeMap<OsString, OsString>, stand_i
 }
 
 fn path_with(path: &OsStr, stand_ins: &Path, prefers_stand_ins: bool) -> OsString {
-    let own = std::env::split_paths(path).filter(|folder| !folder.as_os_str().is_empty() && folder != stand_ins);
+    let own =
+        std::env::split_paths(path).filter(|folder| !folder.as_os_str().is_empty() && folder != stand_ins);
     let mut folders: Vec<PathBuf> = own.collect();
     for folder in SYSTEM_FOLDERS.map(PathBuf::from) {
         if !folders.contains(&folder) {
@@ -98,7 +99,10 @@ mod tests {
         let lab = lab(&"class".parse().unwrap());
         assert_eq!(lab.warnings, Vec::<String>::new());
         assert_eq!(lab.definition().name.as_str(), "class");
-        assert_eq!(lab.definition().node(MACHINE).unwrap().interfaces[0].mac.to_string(), "42:01:0a:8a:00:03");
+        assert_eq!(
+            lab.definition().node(MACHINE).unwrap().interfaces[0].mac.to_string(),
+            "42:01:0a:8a:00:03"
+        );
     }
 
     #[test]

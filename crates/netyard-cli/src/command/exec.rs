@@ -1,10 +1,11 @@
 //! `netyard exec` and `netyard shell`: programs in nodes.
 
 use super::running;
+use super::terminal::Terminal;
 use crate::args::{Exec, Shell};
 use crate::output::json;
 use netyard::command::NodeCommand;
-use netyard::{Error, Result, RunningLab};
+use netyard::{Error, ExitStatus, Result, RunningLab};
 use netyard_kernel::signal::{self, ChildChange};
 use serde::Serialize;
 use std::ffi::OsString;
@@ -72,19 +73,21 @@ fn prompting<'a>(
 pub fn in_foreground(command: NodeCommand<'_>) -> Result<ExitCode> {
     // What is typed reaches the whole foreground group. These two are for the program alone: we end when it does.
     let typed = [signal::SIGINT, signal::SIGQUIT];
+    let terminal = Terminal::before();
     let child = command.dies_with_caller().spawn()?;
     signal::ignore(&typed, true);
     let relay = signal::relay(&[signal::SIGTERM, signal::SIGHUP], child.id());
-    let code = loop {
+    let status = loop {
         match signal::wait_for_change(child.id()) {
-            Some(ChildChange::Ended(status)) => break status.shell_code(),
+            Some(ChildChange::Ended(status)) => break status,
             Some(ChildChange::Stopped(_)) => signal::stop_self(),
-            None => break 1,
+            None => break ExitStatus::Code(1),
         }
     };
     drop(relay);
+    terminal.take_back(matches!(status, ExitStatus::Signal(_)));
     signal::ignore(&typed, false);
-    Ok(exit_code(code))
+    Ok(exit_code(status.shell_code()))
 }
 
 /// Runs a program outside of the lab, with the lab's name in its environment.

@@ -13,6 +13,7 @@ mod plan;
 mod play;
 mod reference;
 mod show;
+mod terminal;
 mod test;
 mod up;
 

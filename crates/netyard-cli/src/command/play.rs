@@ -8,9 +8,14 @@ use netyard::store::Store;
 use netyard::{Error, Result};
 use netyard_core::name::LabName;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// The sandbox's name where none is given.
 const NAME: &str = "play";
+/// The exit code of a shell that was killed, as it is with its sandbox.
+const KILLED: u8 = 137;
+/// How long a sandbox that takes its shells along may take to end itself.
+const ENDING_TIME: Duration = Duration::from_secs(1);
 
 pub fn run(args: &Play, lab: Option<&str>) -> Result<ExitCode> {
     let text = args.keep.as_deref().or(lab).unwrap_or(NAME);
@@ -24,7 +29,9 @@ pub fn run(args: &Play, lab: Option<&str>) -> Result<ExitCode> {
     let done = play(args, &joined);
     if is_ours {
         netyard::up::down(&name, &store, false)?;
-    } else if joined.lab.has_ended() {
+    } else if done.as_ref().is_ok_and(|code| *code == ExitCode::from(KILLED))
+        && joined.lab.has_ended(ENDING_TIME)
+    {
         output::say(&format!("sandbox {name} has ended"));
     }
     done
@@ -48,7 +55,8 @@ fn play(args: &Play, joined: &Joined) -> Result<ExitCode> {
 /// Says where one is, and how to come and go.
 fn greet(args: &Play, joined: &Joined) {
     let name = joined.lab.name();
-    let join = if name.as_str() == NAME { "netyard play".to_owned() } else { format!("netyard play --lab {name}") };
+    let join =
+        if name.as_str() == NAME { "netyard play".to_owned() } else { format!("netyard play --lab {name}") };
     let end = match (joined.is_new, &args.keep) {
         (true, None) => "everything is gone when this shell ends".to_owned(),
         (_, Some(_)) => format!("it stays when this shell ends; `netyard down {name}` removes it"),

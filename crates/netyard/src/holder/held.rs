@@ -212,10 +212,10 @@ impl HeldLab {
         let (hostname, mounts) = match node {
             Some(name) => {
                 let node = self.node(name)?;
-                let failed =
-                    |e| Error::io(format!("cannot make the files of node `{name}`"), &e);
+                let failed = |e| Error::io(format!("cannot make the files of node `{name}`"), &e);
                 // What is below the holder's /run is reached before the node's own /run covers it.
-                let mut mounts = if self.spec.is_sandbox { sandbox::mounts().map_err(failed)? } else { Vec::new() };
+                let mut mounts =
+                    if self.spec.is_sandbox { sandbox::mounts().map_err(failed)? } else { Vec::new() };
                 mounts.extend(files::mounts_of_person(&self.spec.lab, node).map_err(failed)?);
                 (node.hostname().to_owned(), mounts)
             }

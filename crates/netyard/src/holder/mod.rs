@@ -61,13 +61,7 @@ fn run() -> io::Result<()> {
             wire::send(owner.as_fd(), &Reply::Done, &[])?;
             drop(inbox);
             limit::give_back_memory();
-            Holder {
-                lab,
-                listener,
-                owner: Some(Client::new(owner)),
-                clients: Vec::new(),
-            }
-            .serve(&signals)
+            Holder { lab, listener, owner: Some(Client::new(owner)), clients: Vec::new() }.serve(&signals)
         }
         Err(error) => {
             wire::send(owner.as_fd(), &Reply::Failed(Box::new(error)), &[])?;

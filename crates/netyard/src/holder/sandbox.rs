@@ -81,6 +81,9 @@ mod tests {
                     nobody:x:65534:65534:nobody:/:/bin/false\nann:x:1000:1000::/home/ann:/bin/bash\n";
         let changed = text.replace("x:105:111", "x:0:0");
         assert_eq!(daemons_are_root(text, &[2, 3]), changed);
-        assert_eq!(daemons_are_root("tcpdump:x:111:\nusers:x:1000:ann\n", &[2]), "tcpdump:x:0:\nusers:x:1000:ann\n");
+        assert_eq!(
+            daemons_are_root("tcpdump:x:111:\nusers:x:1000:ann\n", &[2]),
+            "tcpdump:x:0:\nusers:x:1000:ann\n"
+        );
     }
 }
