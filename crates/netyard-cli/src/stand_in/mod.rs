@@ -3,6 +3,7 @@
 
 mod brctl;
 mod curl;
+mod iptables;
 mod ping;
 
 use crate::output;
@@ -20,6 +21,7 @@ pub fn run() -> Option<ExitCode> {
     let code = match name {
         "brctl" => brctl::run(&typed),
         "curl" => curl::run(&typed),
+        "iptables" => iptables::run(&typed),
         "ping" => ping::run(&typed),
         _ => fail(name, "not part of this netyard", 1),
     };
