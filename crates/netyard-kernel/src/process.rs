@@ -282,6 +282,9 @@ pub struct Launch {
     pub no_new_privs: bool,
     /// Whether it gets a session of its own, without a terminal.
     pub new_session: bool,
+    /// Whether setgroups(2) succeeds for it and changes nothing, for programs that must give up root in a user
+    /// namespace that has given up setgroups(2).
+    pub grants_setgroups: bool,
 }
 
 /// The namespaces of a lab that a program is started in.
@@ -342,7 +345,7 @@ struct Report {
     pid: u32,
 }
 
-const STAGES: [&str; 8] = [
+const STAGES: [&str; 9] = [
     "enter the lab's namespaces",
     "start a process in the lab",
     "arrange the mounts",
@@ -351,6 +354,7 @@ const STAGES: [&str; 8] = [
     "set the host name",
     "execute the program",
     "arrange the standard streams",
+    "filter system calls",
 ];
 const STAGE_EXECUTE: i32 = 6;
 
@@ -572,6 +576,9 @@ impl Launch {
                 if libc::poll(&raw mut reader, 1, 0) > 0 {
                     libc::_exit(127);
                 }
+            }
+            if self.grants_setgroups && crate::seccomp::grant_setgroups() < 0 {
+                fail(report, 8);
             }
             // As execvp(3): a folder of PATH that may not be searched does not end the search, and is what is told
             // when nothing is found.

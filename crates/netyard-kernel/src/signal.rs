@@ -53,6 +53,8 @@ pub const SIGQUIT: i32 = libc::SIGQUIT;
 pub const SIGTERM: i32 = libc::SIGTERM;
 /// The number of `SIGHUP`.
 pub const SIGHUP: i32 = libc::SIGHUP;
+/// The number of `SIGTTOU`.
+pub const SIGTTOU: i32 = libc::SIGTTOU;
 /// The number of `SIGWINCH`.
 pub const SIGWINCH: i32 = libc::SIGWINCH;
 

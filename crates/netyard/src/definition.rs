@@ -33,6 +33,8 @@ pub struct Lab {
     pub warnings: Vec<String>,
     /// Whether nodes of kind `host`, which are this machine itself, are wanted.
     allows_host: bool,
+    /// Whether persons are to play in its nodes.
+    pub(crate) is_sandbox: bool,
     /// The change to the kernel that shall fail, for tests of what happens then.
     #[doc(hidden)]
     pub fail_at: Option<usize>,
@@ -101,7 +103,15 @@ impl Lab {
     #[must_use]
     pub fn from_definition(definition: netyard_core::lab::Lab) -> Self {
         let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-        Self { definition, file: None, folder, warnings: Vec::new(), allows_host: false, fail_at: None }
+        Self {
+            definition,
+            file: None,
+            folder,
+            warnings: Vec::new(),
+            allows_host: false,
+            is_sandbox: false,
+            fail_at: None,
+        }
     }
 
     /// Allows nodes of kind `host`, which are the machine itself (needs root).
@@ -154,6 +164,7 @@ impl Lab {
             folder: self.folder.clone(),
             home: std::env::var_os("HOME").map(PathBuf::from),
             allows_host: self.allows_host,
+            is_sandbox: self.is_sandbox,
             fail_at: self.fail_at,
         }
     }

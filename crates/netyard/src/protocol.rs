@@ -15,8 +15,11 @@ use std::path::PathBuf;
 pub enum Request {
     /// The first message of the process that started the holder: build this. Answered when the lab is ready.
     Build(Box<Spec>),
-    /// From the process that started the holder: the lab is known to others now and may outlive it.
-    Commit,
+    /// From the process that started the holder: the lab is known to others now.
+    Commit {
+        /// Whether the lab lives on when that process ends.
+        outlives_caller: bool,
+    },
     /// What the lab is.
     Describe,
     /// The namespaces for a program that a person starts: inner user namespace (where there is one), network, mount
@@ -94,6 +97,9 @@ pub struct Spec {
     pub home: Option<PathBuf>,
     /// Whether a node may be the machine itself.
     pub allows_host: bool,
+    /// Whether persons are to play in its nodes: they find small programs there in place of those that the machine
+    /// lacks, and daemons can give up root.
+    pub is_sandbox: bool,
     /// The change to the kernel that shall fail, for tests.
     pub fail_at: Option<usize>,
 }
@@ -107,6 +113,10 @@ pub struct Description {
     pub file: Option<PathBuf>,
     /// When it became ready, in seconds since 1970.
     pub up_since: u64,
+    /// Whether it is a sandbox.
+    pub is_sandbox: bool,
+    /// Whether it lives on when the process that started it ends.
+    pub outlives_caller: bool,
 }
 
 /// How a program gets into a node, besides the descriptors.
@@ -118,6 +128,10 @@ pub struct Entrance {
     pub env: Vec<(String, String)>,
     /// Whether an inner user namespace comes before the network namespace.
     pub has_user_namespace: bool,
+    /// The folder of programs in place of those that the machine lacks, where there is one.
+    pub stand_ins: Option<PathBuf>,
+    /// Whether setgroups(2) is to succeed although the user namespace has given it up.
+    pub grants_setgroups: bool,
 }
 
 /// A program of the lab.

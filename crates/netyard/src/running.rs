@@ -20,6 +20,7 @@ use netyard_kernel::{process, userns};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A lab that runs.
 ///
@@ -101,6 +102,12 @@ impl RunningLab {
     #[must_use]
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
+    }
+
+    /// Whether its holder has ended, or does within that time.
+    #[must_use]
+    pub fn has_ended(&self, within: Duration) -> bool {
+        process::wait_gone(self.pidfd.as_fd(), within).unwrap_or(true)
     }
 
     pub(crate) fn ask(&self, request: &Request) -> Result<(Reply, Vec<OwnedFd>)> {

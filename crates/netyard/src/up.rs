@@ -50,8 +50,28 @@ pub fn up(spec: Spec, store: &Store, on_step: OnStep<'_>) -> Result<Upped> {
         let changes = lab.apply(spec, on_step)?;
         return Ok(Upped { lab, changes: Some(changes) });
     }
-    let lab = start(spec, Some(claim), on_step)?;
+    let lab = start(spec, Some(claim), true, on_step)?;
     Ok(Upped { lab, changes: None })
+}
+
+/// The lab of that name, and whether it was made now: one that runs already is taken as it is.
+///
+/// With `outlives_caller` a new lab stays; otherwise it ends with this process.
+///
+/// # Errors
+/// What is wrong; nothing is left then.
+pub(crate) fn find_or_start(
+    spec: Spec,
+    store: &Store,
+    outlives_caller: bool,
+    on_step: OnStep<'_>,
+) -> Result<(RunningLab, bool)> {
+    let name = spec.lab.name.clone();
+    let claim = store.claim(&name)?;
+    match living(&name, store, RunningLab::found)? {
+        Some(lab) => Ok((lab, false)),
+        None => Ok((start(spec, Some(claim), outlives_caller, on_step)?, true)),
+    }
 }
 
 /// The lab of that name; the caller holds its lock. One that is dying still accepts connections for a moment, but
@@ -74,10 +94,10 @@ fn living<T>(name: &LabName, store: &Store, greet: impl Fn(Connection) -> Result
 /// # Errors
 /// What is wrong; nothing is left then.
 pub fn up_private(spec: Spec, on_step: OnStep<'_>) -> Result<RunningLab> {
-    start(spec, None, on_step)
+    start(spec, None, false, on_step)
 }
 
-fn start(spec: Spec, claim: Option<Claim>, on_step: OnStep<'_>) -> Result<RunningLab> {
+fn start(spec: Spec, claim: Option<Claim>, outlives_caller: bool, on_step: OnStep<'_>) -> Result<RunningLab> {
     let host = host_node(&spec)?;
     let needs = needs(&spec.lab);
     preflight::check(&needs)?;
@@ -106,7 +126,7 @@ fn start(spec: Spec, claim: Option<Claim>, on_step: OnStep<'_>) -> Result<Runnin
         if let Some(claim) = claim {
             claim.publish()?;
         }
-        match (answer, connection.ask(&Request::Commit)?) {
+        match (answer, connection.ask(&Request::Commit { outlives_caller })?) {
             ((Reply::Done, _), (Reply::Done, _)) => Ok(()),
             ((Reply::Done, _), (other, _)) | ((other, _), _) => Err(unexpected(&other)),
         }

@@ -1,10 +1,11 @@
 //! `netyard exec` and `netyard shell`: programs in nodes.
 
 use super::running;
+use super::terminal::Terminal;
 use crate::args::{Exec, Shell};
 use crate::output::json;
 use netyard::command::NodeCommand;
-use netyard::{Error, Result, RunningLab};
+use netyard::{Error, ExitStatus, Result, RunningLab};
 use netyard_kernel::signal::{self, ChildChange};
 use serde::Serialize;
 use std::ffi::OsString;
@@ -35,13 +36,22 @@ pub fn run(args: &Exec, lab: Option<&str>) -> Result<ExitCode> {
 
 pub fn shell(args: &Shell, lab: Option<&str>) -> Result<ExitCode> {
     let lab = running(None, lab)?;
-    let shell =
-        std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
+    let shell = shell_of_user();
     let command = match &args.node {
         Some(node) => lab.node(node)?.command(&shell),
         None => lab.command(&shell),
     };
     in_foreground(prompting(command, &lab, args.node.as_deref(), &shell))
+}
+
+/// The shell that the user is used to.
+pub fn shell_of_user() -> OsString {
+    std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into())
+}
+
+/// Whether `PS1` from outside is what the shell shows.
+pub fn takes_prompt_from_environment(shell: &OsString) -> bool {
+    std::path::Path::new(shell).file_name().is_some_and(|name| name == "sh" || name == "dash")
 }
 
 /// Tells an interactive shell where it is, in shells that take their prompt from the environment.
@@ -53,7 +63,7 @@ fn prompting<'a>(
 ) -> NodeCommand<'a> {
     let place = node.map_or_else(|| lab.name().to_string(), |node| format!("{node}.{}", lab.name()));
     let command = command.env("debian_chroot", &place);
-    if std::path::Path::new(shell).file_name().is_some_and(|name| name == "sh" || name == "dash") {
+    if takes_prompt_from_environment(shell) {
         return command.env("PS1", format!("{place} # "));
     }
     command
@@ -63,19 +73,21 @@ fn prompting<'a>(
 pub fn in_foreground(command: NodeCommand<'_>) -> Result<ExitCode> {
     // What is typed reaches the whole foreground group. These two are for the program alone: we end when it does.
     let typed = [signal::SIGINT, signal::SIGQUIT];
+    let terminal = Terminal::before();
     let child = command.dies_with_caller().spawn()?;
     signal::ignore(&typed, true);
     let relay = signal::relay(&[signal::SIGTERM, signal::SIGHUP], child.id());
-    let code = loop {
+    let status = loop {
         match signal::wait_for_change(child.id()) {
-            Some(ChildChange::Ended(status)) => break status.shell_code(),
+            Some(ChildChange::Ended(status)) => break status,
             Some(ChildChange::Stopped(_)) => signal::stop_self(),
-            None => break 1,
+            None => break ExitStatus::Code(1),
         }
     };
     drop(relay);
+    terminal.take_back(matches!(status, ExitStatus::Signal(_)));
     signal::ignore(&typed, false);
-    Ok(exit_code(code))
+    Ok(exit_code(status.shell_code()))
 }
 
 /// Runs a program outside of the lab, with the lab's name in its environment.

@@ -75,7 +75,9 @@ impl Client {
         let stream = self.stream.as_fd();
         let mut on_step = |done, all| drop(wire::send(stream, &Reply::Progress(done, all), &[]));
         let reply = match request {
-            Request::Build(_) | Request::Commit => Err(Error::input("K010", "the lab is built already")),
+            Request::Build(_) | Request::Commit { .. } => {
+                Err(Error::input("K010", "the lab is built already"))
+            }
             Request::Describe => Ok(Reply::Description(Box::new(lab.description()))),
             Request::Enter { node } => lab.enter(node.as_ref()).map(|(entrance, doors)| {
                 fds = doors;

@@ -15,7 +15,7 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-const ROOT: &str = "/run/netyard";
+pub(super) const ROOT: &str = "/run/netyard";
 /// Where `ip netns` looks.
 pub(super) const NETNS: &str = "/run/netns";
 
@@ -190,11 +190,11 @@ fn closed_on_the_way(folder: &Path) -> Option<&Path> {
     way.into_iter().find(|above| access(*above, Access::EXEC_OK) == Err(rustix::io::Errno::ACCESS))
 }
 
-fn bind(source: &Path, target: &Path) -> Mount {
+pub(super) fn bind(source: &Path, target: &Path) -> Mount {
     Mount::Bind { source: path_text(source), target: path_text(target) }
 }
 
-fn keep(source: &Path, target: &Path, is_read_only: bool) -> Mount {
+pub(super) fn keep(source: &Path, target: &Path, is_read_only: bool) -> Mount {
     Mount::Keep { source: path_text(source), target: path_text(target), is_read_only }
 }
 

@@ -4,6 +4,7 @@ use super::files;
 use super::host;
 use super::internet::InternetServers;
 use super::programs::Programs;
+use super::sandbox;
 use super::uplink::{self, Pasta};
 use crate::apply::ApplyError;
 use crate::error::{Error, Result};
@@ -41,6 +42,8 @@ pub(super) struct HeldLab {
     /// What programs of persons live in, by node; none for the lab as a whole.
     rooms: BTreeMap<Option<NodeName>, Room>,
     up_since: u64,
+    /// Whether it lives on without the process that started it.
+    pub(super) outlives_caller: bool,
 }
 
 impl HeldLab {
@@ -60,6 +63,7 @@ impl HeldLab {
             internet: InternetServers::default(),
             rooms: BTreeMap::new(),
             up_since: 0,
+            outlives_caller: false,
             spec,
         };
         let desired = desired::state(&lab.spec.lab);
@@ -153,7 +157,13 @@ impl HeldLab {
 
     /// What the lab is.
     pub(super) fn description(&self) -> Description {
-        Description { lab: self.spec.lab.clone(), file: self.spec.file.clone(), up_since: self.up_since }
+        Description {
+            lab: self.spec.lab.clone(),
+            file: self.spec.file.clone(),
+            up_since: self.up_since,
+            is_sandbox: self.spec.is_sandbox,
+            outlives_caller: self.outlives_caller,
+        }
     }
 
     /// The doors of a node, or of the fabric with `ip netns` knowing every node.
@@ -180,7 +190,15 @@ impl HeldLab {
         }
         fds.extend([net, mounts, uts]);
         let lab = self.spec.lab.name.clone();
-        Ok((Entrance { lab, env, has_user_namespace: self.user.is_some() }, fds))
+        let is_sandbox = self.spec.is_sandbox;
+        let entrance = Entrance {
+            lab,
+            env,
+            has_user_namespace: self.user.is_some(),
+            stand_ins: (is_sandbox && node.is_some()).then(|| sandbox::SHOWN.into()),
+            grants_setgroups: is_sandbox && sandbox::has_one_id(),
+        };
+        Ok((entrance, fds))
     }
 
     /// The mounts and the host name for what a person starts in a node, or among all nodes: arranged for the first
@@ -194,8 +212,11 @@ impl HeldLab {
         let (hostname, mounts) = match node {
             Some(name) => {
                 let node = self.node(name)?;
-                let mounts = files::mounts_of_person(&self.spec.lab, node)
-                    .map_err(|e| Error::io(format!("cannot make the files of node `{name}`"), &e))?;
+                let failed = |e| Error::io(format!("cannot make the files of node `{name}`"), &e);
+                // What is below the holder's /run is reached before the node's own /run covers it.
+                let mut mounts =
+                    if self.spec.is_sandbox { sandbox::mounts().map_err(failed)? } else { Vec::new() };
+                mounts.extend(files::mounts_of_person(&self.spec.lab, node).map_err(failed)?);
                 (node.hostname().to_owned(), mounts)
             }
             None => (self.spec.lab.name.to_string(), Vec::new()),

@@ -10,6 +10,7 @@ mod held;
 mod host;
 mod internet;
 mod programs;
+mod sandbox;
 mod uplink;
 
 use crate::error::{Error, Result};
@@ -60,14 +61,7 @@ fn run() -> io::Result<()> {
             wire::send(owner.as_fd(), &Reply::Done, &[])?;
             drop(inbox);
             limit::give_back_memory();
-            Holder {
-                lab,
-                listener,
-                owner: Some(Client::new(owner)),
-                clients: Vec::new(),
-                is_committed: false,
-            }
-            .serve(&signals)
+            Holder { lab, listener, owner: Some(Client::new(owner)), clients: Vec::new() }.serve(&signals)
         }
         Err(error) => {
             wire::send(owner.as_fd(), &Reply::Failed(Box::new(error)), &[])?;
@@ -105,6 +99,9 @@ fn prepare_mounts(spec: &Spec, folder: Option<&OwnedFd>) -> Result<()> {
     let nameservers = files::nameservers_of_machine();
     mount::mount_tmpfs(Path::new("/run"), c"mode=0755,size=64m").map_err(|e| refused("mount /run", &e))?;
     files::make_folders(&nameservers).map_err(|e| refused("make folders in /run", &e))?;
+    if spec.is_sandbox {
+        sandbox::make_stand_ins().map_err(|e| refused("make the folder of programs", &e))?;
+    }
     match folder {
         Some(folder) => files::keep_folder(folder.as_fd()).map_err(|e| refused("show the lab's folder", &e)),
         None => Ok(()),
@@ -117,7 +114,6 @@ struct Holder {
     /// The process that started the lab; a private lab ends with it.
     owner: Option<Client>,
     clients: Vec<Client>,
-    is_committed: bool,
 }
 
 impl Holder {
@@ -173,11 +169,12 @@ impl Holder {
         let Some(mut owner) = self.owner.take() else { return true };
         let is_open = owner.receive() && {
             let lab = &mut self.lab;
-            let is_committed = &mut self.is_committed;
             owner.answer(|client, request| match request {
-                Request::Commit => {
-                    signal::outlive_caller();
-                    *is_committed = true;
+                Request::Commit { outlives_caller } => {
+                    if outlives_caller {
+                        signal::outlive_caller();
+                    }
+                    lab.outlives_caller = outlives_caller;
                     client.reply(&Reply::Done, &[])
                 }
                 request => client.serve(lab, request),
@@ -187,8 +184,7 @@ impl Holder {
             self.owner = Some(owner);
             return true;
         }
-        // A lab that others can find outlives the command that started it; any other ends here.
-        self.is_committed && self.listener.is_some()
+        self.lab.outlives_caller
     }
 
     fn answer_clients(&mut self, is_ready: &[bool]) {
