@@ -24,6 +24,8 @@ netyard: small networks of real Linux kernel parts, from one file
 ";
 
 fn main() -> ExitCode {
+    // Whoever started us may ignore the end of children, which we wait for.
+    netyard_kernel::signal::ignore(&[netyard_kernel::signal::SIGCHLD], false);
     if let Some(code) = stand_in::run() {
         return code;
     }

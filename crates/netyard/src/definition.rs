@@ -7,6 +7,7 @@ use crate::store::Store;
 use crate::up::{self, OnStep, Upped};
 use netyard_core::diagnostic::{Source, Style};
 use netyard_core::labfile;
+use netyard_kernel::account;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -96,6 +97,14 @@ impl Lab {
         }
         lab.file = file;
         lab.warnings = warnings;
+        let has_programs = lab.definition.nodes.iter().any(|node| !node.programs.is_empty());
+        if has_programs && lab.spec().shown_folder().is_none() {
+            lab.warnings.push(format!(
+                "warning: the programs of lab {lab} do not see {}, where a home folder is shown\n  \
+                 = help: put the lab file into a folder of its own",
+                lab.folder.display()
+            ));
+        }
         Ok(lab)
     }
 
@@ -152,7 +161,15 @@ impl Lab {
     /// # Errors
     /// What is wrong; a running lab stays as it was then.
     pub fn up_named(&self, store: &Store, on_step: OnStep<'_>) -> Result<Upped> {
-        up::up(self.spec(), store, on_step)
+        up::up(self.spec(), store, true, on_step)
+    }
+
+    /// As [`Lab::up_named`], but a new lab ends with this process, however that ends.
+    ///
+    /// # Errors
+    /// As [`Lab::up_named`].
+    pub fn up_named_for_now(&self, store: &Store, on_step: OnStep<'_>) -> Result<Upped> {
+        up::up(self.spec(), store, false, on_step)
     }
 
     /// What the holder is told.
@@ -162,12 +179,22 @@ impl Lab {
             lab: self.definition.clone(),
             file: self.file.clone(),
             folder: self.folder.clone(),
-            home: std::env::var_os("HOME").map(PathBuf::from),
+            homes: homes(),
             allows_host: self.allows_host,
             is_sandbox: self.is_sandbox,
             fail_at: self.fail_at,
         }
     }
+}
+
+/// The caller's home folders: of the environment, and of the account.
+fn homes() -> Vec<PathBuf> {
+    let of_environment = std::env::var_os("HOME").map(PathBuf::from);
+    let mut homes: Vec<PathBuf> = of_environment.into_iter().chain(account::home()).collect();
+    homes.retain(|home| home.is_absolute() && home.parent().is_some());
+    homes.sort();
+    homes.dedup();
+    homes
 }
 
 impl fmt::Display for Lab {

@@ -3,14 +3,13 @@
 use crate::connection::{Connection, gone, unexpected};
 use crate::error::{Error, ErrorKind, Result};
 use crate::preflight;
-use crate::protocol::{Reply, Request, Spec};
+use crate::protocol::{Changes, Reply, Request, Spec};
 use crate::running::RunningLab;
 use crate::store::{Claim, Store};
 use netyard_core::feature::needs;
 use netyard_core::lab::{Node, NodeKind};
 use netyard_core::name::LabName;
 use netyard_core::state::Route;
-use netyard_core::step::Step;
 use netyard_kernel::feature;
 use netyard_kernel::process::{self, HolderOptions, HolderProcess};
 use netyard_kernel::userns::{self, IdMap};
@@ -34,23 +33,30 @@ pub type OnStep<'a> = &'a mut dyn FnMut(usize, usize);
 pub struct Upped {
     /// The lab, ready.
     pub lab: RunningLab,
-    /// The steps that changed a lab which was running already; none for a new one.
-    pub changes: Option<Vec<Step>>,
+    /// What was changed of a lab that was running already; none for a new one.
+    pub changes: Option<Changes>,
 }
 
 /// Makes the lab run under its name: builds it, or changes the one that runs to what differs.
 ///
+/// With `outlives_caller` a new lab stays; otherwise it ends with this process, however that ends.
+///
 /// # Errors
 /// What is wrong; the lab is then as it was before.
-pub fn up(spec: Spec, store: &Store, on_step: OnStep<'_>) -> Result<Upped> {
+pub fn up(spec: Spec, store: &Store, outlives_caller: bool, on_step: OnStep<'_>) -> Result<Upped> {
     let name = spec.lab.name.clone();
     let claim = store.claim(&name)?;
     if let Some(mut lab) = living(&name, store, RunningLab::found)? {
         lab.refuse_other_file(&spec)?;
+        if !lab.description()?.outlives_caller {
+            let title = format!("lab `{name}` is up and ends with the command that started it");
+            return Err(Error::input("U002", title)
+                .help("wait until that is done, or give this one another name with `lab:`"));
+        }
         let changes = lab.apply(spec, on_step)?;
         return Ok(Upped { lab, changes: Some(changes) });
     }
-    let lab = start(spec, Some(claim), true, on_step)?;
+    let lab = start(spec, Some(claim), outlives_caller, on_step)?;
     Ok(Upped { lab, changes: None })
 }
 

@@ -6,6 +6,7 @@ use crate::args::{Exec, Shell};
 use crate::output::json;
 use netyard::command::NodeCommand;
 use netyard::{Error, ExitStatus, Result, RunningLab};
+use netyard_kernel::process;
 use netyard_kernel::signal::{self, ChildChange};
 use serde::Serialize;
 use std::ffi::OsString;
@@ -71,42 +72,35 @@ fn prompting<'a>(
 
 /// Runs a program with our terminal: it gets what is typed, stops us when it stops, and we end as it ends.
 pub fn in_foreground(command: NodeCommand<'_>) -> Result<ExitCode> {
-    // What is typed reaches the whole foreground group. These two are for the program alone: we end when it does.
-    let typed = [signal::SIGINT, signal::SIGQUIT];
     let terminal = Terminal::before();
     let child = command.dies_with_caller().spawn()?;
-    signal::ignore(&typed, true);
-    let relay = signal::relay(&[signal::SIGTERM, signal::SIGHUP], child.id());
-    let status = loop {
-        match signal::wait_for_change(child.id()) {
-            Some(ChildChange::Ended(status)) => break status,
-            Some(ChildChange::Stopped(_)) => signal::stop_self(),
-            None => break ExitStatus::Code(1),
-        }
-    };
-    drop(relay);
+    let status = accompany(child.id());
     terminal.take_back(matches!(status, ExitStatus::Signal(_)));
-    signal::ignore(&typed, false);
     Ok(exit_code(status.shell_code()))
 }
 
 /// Runs a program outside of the lab, with the lab's name in its environment.
 pub fn outside(program: &OsString, args: &[OsString], lab: &RunningLab) -> Result<ExitCode> {
-    let typed = [signal::SIGINT, signal::SIGQUIT];
-    let child =
-        std::process::Command::new(program).args(args).env("NETYARD_LAB", lab.name().as_str()).spawn();
-    let mut child = child.map_err(|error| {
+    let mut command = std::process::Command::new(program);
+    command.args(args).env("NETYARD_LAB", lab.name().as_str());
+    process::dies_with_caller(&mut command);
+    let child = command.spawn().map_err(|error| {
         Error::input("U006", format!("cannot execute `{}`: {error}", program.display()))
             .help("is it installed, and is it in PATH?")
     })?;
-    signal::ignore(&typed, true);
-    let status = child.wait();
-    signal::ignore(&typed, false);
-    let status =
-        status.map_err(|error| Error::io(format!("cannot wait for `{}`", program.display()), &error))?;
-    let code =
-        status.code().or_else(|| std::os::unix::process::ExitStatusExt::signal(&status).map(|n| 128 + n));
-    Ok(exit_code(code.unwrap_or(1)))
+    Ok(exit_code(accompany(child.id()).shell_code()))
+}
+
+/// Waits for the end of a child of ours. Meanwhile it gets the signals that are sent to us, and we stop when it stops.
+fn accompany(child: u32) -> ExitStatus {
+    let _relay = signal::relay(child);
+    loop {
+        match signal::wait_for_change(child) {
+            Some(ChildChange::Ended(status)) => return status,
+            Some(ChildChange::Stopped(_)) => signal::stop_self(),
+            None => return ExitStatus::Code(1),
+        }
+    }
 }
 
 fn exit_code(code: i32) -> ExitCode {
