@@ -39,6 +39,8 @@ pub enum Verb {
     Exec(Exec),
     /// A shell in a node; without a node: one that has all nodes in `ip netns`
     Shell(Shell),
+    /// A shell on a machine of your own, to type ip, brctl, iptables ... for real
+    Play(Play),
     /// Check the expectations of a lab: of a private copy of FILE, or of a lab as it runs
     Test(Test),
     /// Ping from a node, or between all nodes
@@ -187,6 +189,31 @@ pub struct Shell {
     /// The node
     #[arg(add = Names::new(completion::nodes))]
     pub node: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+The machine is called vm. It has one interface, ens4, with 10.138.0.3/32, a gateway 10.138.0.1, and an internet that \
+answers every address: ping 1.1.1.1, curl -I 1.1.1.1. You are root there: ip netns add, ip link, brctl, iptables, \
+sysctl, tcpdump do what they say, there only. Your own files are as they are; /run is the machine's own.
+
+What the real machine lacks of ping, brctl, curl, tcpdump and iptables, netyard stands in for.
+
+`netyard play` once more, in another terminal, joins the same machine. It ends with the terminal that started it, and \
+everything made there goes with it. --lab NAME plays in another sandbox; one that --keep has left running is joined by \
+--lab NAME and removed by `netyard down NAME`.
+
+  netyard play
+  ip netns add pc
+  ip link add name veth1-pc type veth peer name veth1-br
+  ip link set veth1-pc netns pc")]
+pub struct Play {
+    /// Leave it running as a lab of this name
+    #[arg(long, value_name = "NAME")]
+    pub keep: Option<String>,
+    /// Run this there instead of a shell
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<OsString>,
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]

@@ -7,7 +7,7 @@ mod story;
 use std::fs::Permissions;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use story::{Story, end_of, lives, pids_of, signal, text, until};
 
 const LAB: &str = "
@@ -35,7 +35,7 @@ ls /proc/1/status >/dev/null || echo "pid 1: gone"
 /// What only programs of the lab file must not do: those of `exec` have the caller's files.
 const SCRIPT_OF_RUN: &str = r#"
 [ -z "$(ls -A HOME 2>/dev/null)" ] || echo "home: shown"
-for folder in /usr /etc /var /var/tmp /dev/shm FOLDER/lab; do
+for folder in /usr /etc /var /var/tmp FOLDER/lab; do
     (: > "$folder/netyard-was-here") 2>/dev/null && echo "$folder: written" && rm -f "$folder/netyard-was-here"
 done
 for folder in /tmp /run; do (: > "$folder/file") || echo "$folder: not written"; done
@@ -71,6 +71,132 @@ fn a_program_of_the_lab_file_does_not_get_out_and_sees_no_home() {
     });
     let lines: Vec<_> = said.lines().filter(|line| !line.ends_with("finished")).collect();
     assert!(lines.is_empty(), "{lines:#?}");
+}
+
+/// Tries what belongs to a process that somebody has started in a node of the lab.
+const SPY: &str = r#"
+echo watching
+while :; do
+    for process in /proc/[0-9]*; do
+        case $(tr '\0' ' ' < $process/cmdline 2>/dev/null) in
+            "sleep SECONDS "*) ;;
+            *) continue ;;
+        esac
+        ls $process/root/ >/dev/null 2>&1 && echo "root: open"
+        cat $process/environ >/dev/null 2>&1 && echo "environ: open"
+        readlink $process/cwd >/dev/null 2>&1 && echo "cwd: open"
+        nsenter --target ${process#/proc/} --mount true 2>/dev/null && echo "mounts: entered"
+        kill -9 ${process#/proc/} 2>/dev/null
+        echo finished
+    done
+    sleep 0.05
+done
+"#;
+
+#[test]
+fn a_program_of_the_lab_file_does_not_reach_into_what_a_person_has_started() {
+    let story = contained();
+    let seconds = unique_seconds(5);
+    std::fs::write(story.folder.join("lab/inside.sh"), SPY.replace("SECONDS", &seconds)).unwrap();
+    story.up();
+    let child = story.start(&["exec", "pc", "--", "sleep", &seconds]);
+    let mut said = String::new();
+    until("the program has tried", || {
+        said = story.says(&["logs", "server"]);
+        said.contains("finished")
+    });
+    let lines: Vec<_> =
+        said.lines().filter(|line| !line.ends_with("finished") && !line.ends_with("watching")).collect();
+    assert!(lines.is_empty(), "{lines:#?}");
+    signal("KILL", child.id());
+    end_of(child);
+}
+
+/// Asks the lab's holder for the way into a node, as `exec` does.
+const ASK: &str = r#"
+import json, socket, struct, sys
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(5)
+try:
+    s.connect(sys.argv[1])
+    body = b'{"enter":{"node":"pc"}}'
+    s.sendall(struct.pack("<I", len(body)) + body)
+    print("answered" if s.recv(4096) else "refused", flush=True)
+except OSError as error:
+    print("refused", error, flush=True)
+"#;
+
+#[test]
+fn the_holder_answers_persons_and_not_the_programs_of_the_lab() {
+    let story = contained();
+    let lab = story.folder.join("lab");
+    std::fs::write(lab.join("ask.py"), ASK).unwrap();
+    // Outside of /tmp and /run, of which a node has its own.
+    let shown = PathBuf::from("/var/tmp").join(&story.lab);
+    std::fs::create_dir_all(&shown).unwrap();
+    std::fs::set_permissions(&shown, Permissions::from_mode(0o700)).unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    let folder = if is_root { PathBuf::from("/run/netyard") } else { shown.join("netyard") };
+    let socket = folder.join(&story.lab);
+    let ask = format!("while sleep 0.1; do python3 ask.py {} ; done", socket.display());
+    std::fs::write(lab.join("inside.sh"), ask).unwrap();
+    let run = |words: &[&str]| {
+        let output = story.netyard(words).env("XDG_RUNTIME_DIR", &shown).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    run(&["up", "-q", "lab.yaml"]);
+    let mut said = String::new();
+    until("the program has asked", || {
+        said = run(&["logs", "server"]);
+        said.contains("refused") || said.contains("answered")
+    });
+    assert!(!said.contains("answered"), "{said}");
+    if !is_root {
+        let ask = format!("python3 ask.py {}", socket.display());
+        assert_eq!(run(&["exec", "pc", "--", "sh", "-c", &ask]), "answered\n");
+    }
+    run(&["down", &story.lab]);
+    std::fs::remove_dir_all(&shown).unwrap();
+}
+
+#[test]
+fn a_home_folder_is_hidden_also_where_the_lab_file_lies_in_it() {
+    let story = contained();
+    let home = story.folder.join("home");
+    let words = format!("ls -A {}; pwd; echo finished; sleep 1000", home.display());
+    let lab = format!(
+        "lab: {}\nnetworks: {{ lan: 10.0.0.0/24 }}\nnodes:\n  a: {{ links: [lan], run: [\"{words}\"] }}\n",
+        story.lab
+    );
+    std::fs::write(home.join("lab.yaml"), lab).unwrap();
+    let output = story.netyard(&["up", "-q", "lab.yaml"]).current_dir(&home).output().unwrap();
+    let warned = text(&output.stderr);
+    assert!(
+        output.status.success() && warned.contains("put the lab file into a folder of its own"),
+        "{warned}"
+    );
+    let mut said = String::new();
+    until("the program has looked", || {
+        said = story.says(&["logs", "a"]);
+        said.contains("finished")
+    });
+    assert!(!said.contains("secret"), "{said}");
+}
+
+#[test]
+fn a_node_that_fills_its_own_files_leaves_others_room() {
+    let story = contained();
+    std::fs::write(
+        story.folder.join("lab/inside.sh"),
+        "dd if=/dev/zero of=/tmp/all bs=1M count=200 2>/dev/null; dd if=/dev/zero of=/run/all bs=1M count=200 \
+         2>/dev/null; echo finished; sleep 1000",
+    )
+    .unwrap();
+    story.up();
+    until("everything is full", || story.says(&["logs", "server"]).contains("finished"));
+    assert_eq!(story.says(&["exec", "pc", "--", "sh", "-c", "echo x > /run/x; cat /run/x"]), "x\n");
+    story.says(&["exec", "server", "--", "true"]);
 }
 
 #[test]

@@ -106,9 +106,9 @@ nodes: {{ a: {{ links: {{ wire: {{ up: {{ {delay} }} }} }} }}, b: {{ links: [wir
     match running.apply(late.spec(), &mut |_, _| {}) {
         Ok(steps) => {
             assert!(has_netem());
-            let commands: Vec<String> = steps.iter().flat_map(|step| step.commands()).collect();
+            let commands: Vec<String> = steps.steps.iter().flat_map(|step| step.commands()).collect();
             assert_eq!(commands, ["tc -n a qdisc replace dev eth0 root netem limit 1833 delay 10000us"]);
-            assert_eq!(running.plan(late.spec()).unwrap(), [], "it reads back as it was asked for");
+            assert_eq!(running.plan(late.spec()).unwrap().steps, [], "it reads back as it was asked for");
         }
         Err(error) => {
             assert!(!has_netem(), "{error}");

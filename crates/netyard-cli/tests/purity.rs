@@ -2,14 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod host_facts;
 mod story;
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::process::Command;
-use std::time::{Duration, Instant};
+use host_facts::{host, is_as};
 use story::Story;
 
 const LAB: &str = "
@@ -19,9 +15,6 @@ nodes:
   router: { links: { lan: 10.0.0.254, isp: 198.51.100.2 }, masquerade: { from: lan, out: isp } }
   internet: { role: internet, links: { isp: 198.51.100.1 } }
 ";
-/// Values that change by themselves.
-const RESTLESS: [&str; 2] = ["nf_conntrack_count", "inode-nr"];
-
 #[test]
 fn a_lab_adds_nothing_to_the_host_and_changes_nothing() {
     let story = Story::new(LAB);
@@ -32,74 +25,4 @@ fn a_lab_adds_nothing_to_the_host_and_changes_nothing() {
     is_as(&before, "with the lab up");
     story.says(&["down", &story.lab]);
     is_as(&before, "after the lab");
-}
-
-/// Compares; other tests on the machine may touch it for a moment.
-#[track_caller]
-fn is_as(before: &BTreeMap<String, String>, when: &str) {
-    let begun = Instant::now();
-    loop {
-        let now = host();
-        let names = before.keys().chain(now.keys());
-        let differing: Vec<_> = names.filter(|name| before.get(*name) != now.get(*name)).collect();
-        if differing.is_empty() {
-            return;
-        }
-        let shown: Vec<_> = differing.iter().map(|name| (name, before.get(*name), now.get(*name))).collect();
-        assert!(begun.elapsed() < Duration::from_secs(3), "{when}: {shown:#?}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-/// Everything of the host that a careless lab would touch.
-fn host() -> BTreeMap<String, String> {
-    let mut facts = BTreeMap::new();
-    for words in [
-        "ip -o link",
-        "ip -o address",
-        "ip route show table all",
-        "ip -6 route show table all",
-        "ip rule",
-        "ip -6 rule",
-        "ip netns",
-        "nft list ruleset",
-    ] {
-        let (program, rest) = words.split_once(' ').unwrap();
-        let output = Command::new(program).args(rest.split(' ')).output();
-        let output = output.unwrap_or_else(|error| panic!("{words}: {error}"));
-        facts.insert(words.to_owned(), without_lifetimes(&story::text(&output.stdout)));
-    }
-    facts.insert("mounts".to_owned(), fs::read_to_string("/proc/self/mountinfo").unwrap());
-    sysctls(Path::new("/proc/sys/net"), &mut facts);
-    listing(Path::new("/etc"), &mut facts);
-    facts
-}
-
-/// Seconds that run down.
-fn without_lifetimes(text: &str) -> String {
-    let words = text.split(' ').filter(|word| !word.ends_with("sec") && !word.ends_with("sec\n"));
-    words.collect::<Vec<_>>().join(" ")
-}
-
-fn sysctls(folder: &Path, facts: &mut BTreeMap<String, String>) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            sysctls(&path, facts);
-        } else if !RESTLESS.iter().any(|name| path.ends_with(name)) {
-            let value = fs::read_to_string(&path).unwrap_or_default();
-            facts.insert(path.display().to_string(), value);
-        }
-    }
-}
-
-fn listing(folder: &Path, facts: &mut BTreeMap<String, String>) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let (path, Ok(metadata)) = (entry.path(), entry.metadata()) else { continue };
-        let fact = (metadata.mode(), metadata.uid(), metadata.size(), metadata.mtime(), metadata.ctime());
-        facts.insert(path.display().to_string(), format!("{fact:?}"));
-        if metadata.is_dir() {
-            listing(&path, facts);
-        }
-    }
 }

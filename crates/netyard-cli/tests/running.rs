@@ -100,6 +100,40 @@ fn misspelt_names_are_answered_with_the_nearest() {
 }
 
 #[test]
+fn followers_that_do_not_read_or_are_killed_hold_nobody_up() {
+    use std::process::Stdio;
+    let floods = "
+networks: { lan: 10.0.0.0/24 }
+nodes:
+  a: { links: [lan], run: [\"yes\", \"while :; do echo tick; sleep 0.001; done\"] }
+  b: { links: [lan] }
+";
+    let yard = Yard::with_lab("follow", floods);
+    // Its pipe fills, and nobody empties it.
+    let mut full = yard.command(PROGRAM).args(["logs", "-f"]).stdout(Stdio::piped()).spawn().unwrap();
+    for _ in 0..10 {
+        let start = || yard.command(PROGRAM).args(["logs", "-f"]).stdout(Stdio::null()).spawn().unwrap();
+        let mut followers = [start(), start(), start()];
+        let idle = yard.command(PROGRAM).args(["exec", "b", "--", "sleep", "0.3"]).spawn().unwrap();
+        for follower in &mut followers {
+            follower.kill().unwrap();
+            follower.wait().unwrap();
+        }
+        let begun = std::time::Instant::now();
+        yard.prints(&["show", "--json"]);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(3), "{:?}", begun.elapsed());
+        assert!(finished_child(idle));
+    }
+    assert!(full.try_wait().unwrap().is_none(), "it is told of what it missed when it reads again");
+    full.kill().unwrap();
+    full.wait().unwrap();
+}
+
+fn finished_child(mut child: std::process::Child) -> bool {
+    child.wait().unwrap().success()
+}
+
+#[test]
 fn list_has_the_lab_until_it_is_down() {
     let yard = Yard::with_lab("list", HOME);
     let listed = || {

@@ -87,6 +87,14 @@ pub struct Namespace {
     pub tables: BTreeSet<Table>,
 }
 
+impl Namespace {
+    /// Whether IPv6 addresses pass duplicate address detection here before they can be used (RFC 4862 5.4).
+    #[must_use]
+    pub fn detects_duplicates(&self) -> bool {
+        self.sysctls.get("net.ipv6.conf.default.accept_dad").is_some_and(|value| value != "0")
+    }
+}
+
 /// One link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {

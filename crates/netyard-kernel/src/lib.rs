@@ -3,6 +3,7 @@
 //! All system calls and all `unsafe` of the workspace are here. Of netyard-core it uses the kernel's own nouns only:
 //! this crate does not know what a lab is.
 
+pub mod account;
 pub mod entry;
 pub mod fds;
 pub mod feature;
@@ -12,7 +13,9 @@ pub mod lock;
 pub mod mount;
 pub mod netlink;
 pub mod netns;
+pub mod peer;
 pub mod process;
+mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod sysctl;

@@ -36,6 +36,14 @@ pub fn mount_tmpfs(target: &Path, options: &CStr) -> io::Result<()> {
     Ok(mount("tmpfs", target, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(options))?)
 }
 
+/// Takes a file system out of sight; who has files of it open keeps them. Same as `umount --lazy TARGET`.
+///
+/// # Errors
+/// Those of umount2(2).
+pub fn unmount(target: &Path) -> io::Result<()> {
+    Ok(rustix::mount::unmount(target, rustix::mount::UnmountFlags::DETACH)?)
+}
+
 /// Shows a file or folder at a second place. Same as `mount --bind SOURCE TARGET`.
 ///
 /// # Errors

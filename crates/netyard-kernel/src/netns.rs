@@ -16,6 +16,27 @@ pub struct NewNamespace {
     pub route: Socket,
 }
 
+/// Why namespaces could not be made.
+#[derive(Debug)]
+pub struct CreateError {
+    /// The namespace and the sysctl of it that could not be written; none where something else failed.
+    pub at: Option<(usize, usize)>,
+    /// What the kernel said.
+    pub error: io::Error,
+}
+
+impl From<io::Error> for CreateError {
+    fn from(error: io::Error) -> Self {
+        Self { at: None, error }
+    }
+}
+
+impl From<CreateError> for io::Error {
+    fn from(error: CreateError) -> Self {
+        error.error
+    }
+}
+
 /// A sysctl to write: path below `/proc/sys` as `net/ipv4/ip_forward`, and value.
 pub type Sysctl = (String, String);
 
@@ -29,14 +50,17 @@ pub type Sysctl = (String, String);
 /// # Errors
 /// Those of fork(2), setns(2) and unshare(2) (`ENOSPC`: `/proc/sys/user/max_net_namespaces` is reached), open(2) and
 /// write(2) of the sysctl files (`ENOENT` for a key that the kernel lacks). No namespace is left then.
-pub fn create(owner: Option<BorrowedFd<'_>>, sysctls: &[Vec<Sysctl>]) -> io::Result<Vec<NewNamespace>> {
+pub fn create(
+    owner: Option<BorrowedFd<'_>>,
+    sysctls: &[Vec<Sysctl>],
+) -> Result<Vec<NewNamespace>, CreateError> {
     let writes = prepared(sysctls);
     let trees = trees(sysctls)?;
     let (ours, theirs) = pair()?;
     // SAFETY: the child makes system calls only, on memory prepared above, and ends with `_exit`.
     let child = unsafe { libc::fork() };
     match child {
-        -1 => Err(io::Error::last_os_error()),
+        -1 => Err(io::Error::last_os_error().into()),
         0 => {
             // SAFETY: see above; a factory whose maker dies must not outlive it.
             unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
@@ -49,9 +73,12 @@ pub fn create(owner: Option<BorrowedFd<'_>>, sysctls: &[Vec<Sysctl>]) -> io::Res
             let made = receive(ours.as_fd(), sysctls.len());
             drop(ours);
             let status = wait(pid)?;
-            match status {
-                0 => made,
-                errno => Err(io::Error::from_raw_os_error(errno)),
+            match (status, made) {
+                (0, made) => Ok(made?),
+                (errno, made) => {
+                    let at = made.err().and_then(|failure| failure.at);
+                    Err(CreateError { at, error: io::Error::from_raw_os_error(errno) })
+                }
             }
         }
     }
@@ -173,9 +200,12 @@ fn factory(owner: Option<RawFd>, sysctls: &[Vec<Write>], trees: &[Tree], out: Ra
             if libc::unshare(libc::CLONE_NEWNET) < 0 {
                 return errno();
             }
-            for write in writes {
+            for (number, write) in writes.iter().enumerate() {
                 let done = write_sysctl(tree, write);
                 if done != 0 {
+                    // A message without descriptors says which one.
+                    let place = [at, number];
+                    libc::send(out, place.as_ptr().cast(), size_of_val(&place), libc::MSG_NOSIGNAL);
                     return done;
                 }
             }
@@ -263,13 +293,17 @@ fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
 }
 
-fn receive(from: BorrowedFd<'_>, wanted: usize) -> io::Result<Vec<NewNamespace>> {
+fn receive(from: BorrowedFd<'_>, wanted: usize) -> Result<Vec<NewNamespace>, CreateError> {
+    const WORD: usize = size_of::<usize>();
     let mut made = Vec::with_capacity(wanted);
     while made.len() < wanted {
-        let (_, fds) = crate::fds::receive(from, &mut [0; 1])?;
+        let mut place = [0; 2 * WORD];
+        let (length, fds) = crate::fds::receive(from, &mut place)?;
         if fds.is_empty() {
             // The child ended early; its exit status says why.
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            let word = |at: usize| usize::from_ne_bytes(place[at..at + WORD].try_into().unwrap_or_default());
+            let at = (length == place.len()).then(|| (word(0), word(WORD)));
+            return Err(CreateError { at, error: io::ErrorKind::UnexpectedEof.into() });
         }
         let mut fds = fds.into_iter();
         while let (Some(fd), Some(route)) = (fds.next(), fds.next()) {

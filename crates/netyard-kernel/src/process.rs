@@ -142,9 +142,7 @@ unsafe fn become_holder(
         libc::dup2(owner, HOLDER_OWNER_FD);
         let last = if listener >= 0 { libc::dup2(listener, HOLDER_LISTENER_FD) } else { HOLDER_OWNER_FD };
         libc::syscall(libc::SYS_close_range, last + 1, u32::MAX, 0);
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+        reset_signals();
         libc::execve(c"/proc/self/exe".as_ptr(), argv.as_ptr(), env.as_ptr());
         libc::_exit(1)
     }
@@ -170,6 +168,50 @@ pub(crate) unsafe fn become_root_of_namespace() {
 /// `ESRCH` when it has been reaped.
 pub fn kill(pidfd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL)?)
+}
+
+/// Makes a program be killed when the calling thread ends (prctl(2) `PR_SET_PDEATHSIG`).
+pub fn dies_with_caller(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    let caller = std::process::id().cast_signed();
+    // SAFETY: between fork and exec two system calls without pointers are made.
+    unsafe {
+        command.pre_exec(move || {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            // The caller may have died before that call.
+            if libc::getppid() == caller { Ok(()) } else { Err(io::ErrorKind::Interrupted.into()) }
+        });
+    }
+}
+
+/// Ends a process and all of its process group. Same as `kill -9 -- -PID`.
+///
+/// The process must be the group's leader and must not have been reaped.
+pub fn kill_group(leader: u32) {
+    // SAFETY: kill(2) takes no pointers. A number that is none is refused.
+    unsafe { libc::kill(-leader.cast_signed(), libc::SIGKILL) };
+}
+
+/// Ends every process whose network namespace is this one, as far as the caller's `/proc` shows them.
+///
+/// # Errors
+/// Those of reading `/proc`.
+pub fn kill_all_in(net: BorrowedFd<'_>) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let wanted = rustix::fs::fstat(net)?.st_ino;
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let Some(pid) = rustix::process::Pid::from_raw(pid) else { continue };
+        let is_in = || fs::metadata(entry.path().join("ns/net")).is_ok_and(|net| net.ino() == wanted);
+        if is_in()
+            && let Ok(pidfd) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+            // The number may have become another process's before the descriptor was open.
+            && is_in()
+        {
+            let _ = kill(pidfd.as_fd());
+        }
+    }
+    Ok(())
 }
 
 /// Waits until the process has ended, ours or not; `false` when `limit` is over first.
@@ -282,6 +324,9 @@ pub struct Launch {
     pub no_new_privs: bool,
     /// Whether it gets a session of its own, without a terminal.
     pub new_session: bool,
+    /// Whether setgroups(2) succeeds for it and changes nothing, for programs that must give up root in a user
+    /// namespace that has given up setgroups(2).
+    pub grants_setgroups: bool,
 }
 
 /// The namespaces of a lab that a program is started in.
@@ -342,7 +387,7 @@ struct Report {
     pid: u32,
 }
 
-const STAGES: [&str; 8] = [
+const STAGES: [&str; 9] = [
     "enter the lab's namespaces",
     "start a process in the lab",
     "arrange the mounts",
@@ -351,6 +396,7 @@ const STAGES: [&str; 8] = [
     "set the host name",
     "execute the program",
     "arrange the standard streams",
+    "filter system calls",
 ];
 const STAGE_EXECUTE: i32 = 6;
 
@@ -572,6 +618,9 @@ impl Launch {
                 if libc::poll(&raw mut reader, 1, 0) > 0 {
                     libc::_exit(127);
                 }
+            }
+            if self.grants_setgroups && crate::seccomp::grant_setgroups() < 0 {
+                fail(report, 8);
             }
             // As execvp(3): a folder of PATH that may not be searched does not end the search, and is what is told
             // when nothing is found.

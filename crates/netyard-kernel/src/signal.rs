@@ -53,6 +53,8 @@ pub const SIGQUIT: i32 = libc::SIGQUIT;
 pub const SIGTERM: i32 = libc::SIGTERM;
 /// The number of `SIGHUP`.
 pub const SIGHUP: i32 = libc::SIGHUP;
+/// The number of `SIGTTOU`.
+pub const SIGTTOU: i32 = libc::SIGTTOU;
 /// The number of `SIGWINCH`.
 pub const SIGWINCH: i32 = libc::SIGWINCH;
 
@@ -123,32 +125,56 @@ pub fn die_with_caller() {
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
 }
 
+/// Signals that a command passes on to the program that it runs.
+pub const RELAYED: [i32; 8] = [
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGTSTP,
+    libc::SIGTERM,
+    libc::SIGHUP,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGCONT,
+];
+
 /// Passes signals that reach this process on to another one while it lasts.
+///
+/// Those that a terminal makes of what is typed reach the program by themselves, as a member of the foreground process
+/// group; they are ignored here.
 #[derive(Debug)]
-pub struct Relay {
-    signals: Vec<i32>,
-}
+pub struct Relay(());
 
 static RELAY_TO: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(0);
 
-/// Passes these signals on to the process from now on.
+/// Passes [`RELAYED`] on to the process, a child that has not been reaped while the result lasts.
 #[must_use]
-pub fn relay(signals: &[i32], pid: u32) -> Relay {
+pub fn relay(pid: u32) -> Relay {
     use std::sync::atomic::Ordering;
-    extern "C" fn pass_on(signal: libc::c_int) {
-        // SAFETY: kill(2) is async-signal-safe; the process is a child that has not been reaped while this is set.
-        unsafe { libc::kill(RELAY_TO.load(Ordering::Relaxed), signal) };
+    extern "C" fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+        // SAFETY: the kernel hands over a valid `info` (SA_SIGINFO); kill(2) is async-signal-safe; the process is a
+        // child that has not been reaped while this is set.
+        unsafe {
+            // SI_KERNEL: of the terminal (sigaction(2)).
+            if (*info).si_code != libc::SI_KERNEL || signal == libc::SIGHUP {
+                libc::kill(RELAY_TO.load(Ordering::Relaxed), signal);
+            }
+        }
     }
     RELAY_TO.store(pid.cast_signed(), Ordering::Relaxed);
-    for signal in signals {
-        // SAFETY: the handler makes one async-signal-safe call.
-        unsafe { libc::signal(*signal, pass_on as *const () as libc::sighandler_t) };
+    for signal in RELAYED {
+        // SAFETY: an all-zero `sigaction` is valid; the handler makes one async-signal-safe call.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = pass_on as *const () as libc::sighandler_t;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+            libc::sigaction(signal, &raw const action, std::ptr::null_mut());
+        }
     }
-    Relay { signals: signals.to_vec() }
+    Relay(())
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        ignore(&self.signals, false);
+        ignore(&RELAYED, false);
     }
 }

@@ -91,6 +91,32 @@ pub fn of_process(pid: u32) -> io::Result<Option<OwnedFd>> {
     Ok((!is_ours).then(|| theirs.into()))
 }
 
+/// Whether a user namespace is another one or was made inside it, at any depth (ioctl_ns(2), `NS_GET_PARENT`).
+///
+/// # Errors
+/// Those of fstat(2).
+pub fn is_within(namespace: &OwnedFd, other: &OwnedFd) -> io::Result<bool> {
+    use std::os::fd::{AsRawFd, FromRawFd};
+    let id = |fd: &OwnedFd| rustix::fs::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
+    let wanted = id(other)?;
+    let mut at = namespace.try_clone()?;
+    loop {
+        if id(&at)? == wanted {
+            return Ok(true);
+        }
+        // linux/nsfs.h: _IO(0xb7, 2).
+        const NS_GET_PARENT: libc::Ioctl = 0xb702;
+        // SAFETY: an open descriptor; the answer is a fresh one, or -1 above the caller's own namespace.
+        at = unsafe {
+            let parent = libc::ioctl(at.as_raw_fd(), NS_GET_PARENT);
+            if parent < 0 {
+                return Ok(false);
+            }
+            OwnedFd::from_raw_fd(parent)
+        };
+    }
+}
+
 /// What the kernel said to [`enter_own`]: 0 for yes or not asked, else an errno.
 static OWN_REFUSED: AtomicI32 = AtomicI32::new(0);
 
@@ -126,52 +152,142 @@ pub fn own_refusal() -> Option<io::Error> {
     }
 }
 
-/// Makes a user namespace inside the caller's own and returns the descriptor that keeps it.
+/// Two user namespaces, the second inside the first, both inside the caller's own.
 ///
-/// The caller keeps all capabilities in it, as its parent; what is in it has none outside.
+/// A process of the first has all capabilities over what belongs to the second. One of the second has none over the
+/// first: the kernel keeps it from their memory, their files (`/proc/PID/root`) and their descriptors, though both have
+/// the same user id (ptrace(2), "Ptrace access mode checking"). The caller stands to the first as that to the second.
+#[derive(Debug)]
+pub struct Nested {
+    /// The first.
+    pub outer: OwnedFd,
+    /// The one inside it.
+    pub inner: OwnedFd,
+}
+
+/// Makes two nested user namespaces with the same ids. For processes with a single thread.
 ///
 /// # Errors
 /// Those of fork(2), unshare(2) (`ENOSPC`: `/proc/sys/user/max_user_namespaces` is reached) and [`IdMap::write`].
-pub fn create(map: &IdMap) -> io::Result<OwnedFd> {
-    let (mut told, tell) = io::pipe()?;
-    let (wait, mut go) = io::pipe()?;
-    // SAFETY: the child makes system calls only and ends with `_exit`.
-    let child = unsafe { libc::fork() };
-    match child {
-        -1 => Err(io::Error::last_os_error()),
-        0 => anchor(&tell, &wait, &go),
-        pid => {
-            drop((tell, wait));
-            let mut answer = [0; 4];
-            let made = told.read_exact(&mut answer).and_then(|()| match i32::from_ne_bytes(answer) {
-                0 => {
-                    map.write(pid.unsigned_abs())?;
-                    Ok(OwnedFd::from(fs::File::open(format!("/proc/{pid}/ns/user"))?))
-                }
-                errno => Err(io::Error::from_raw_os_error(errno)),
-            });
-            let _ = go.write_all(&[0]);
-            // SAFETY: waits for our own child; no status is asked for.
-            while unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) } < 0
-                && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
-            {}
-            made
+pub fn create_nested(map: &IdMap) -> io::Result<Nested> {
+    Anchor::held(
+        |outer| {
+            map.write(outer.pid)?;
+            let namespace = outer.namespace()?;
+            outer.go()?;
+            // The anchor makes the other one: only who is in its parent may write its map (user_namespaces(7)).
+            let inner = outer.answer()?;
+            Ok(Nested { outer: namespace, inner: namespace_of(inner)? })
+        },
+        |told| {
+            let made = Anchor::held(
+                |inner| {
+                    map.write(inner.pid)?;
+                    told.tell(inner.pid)?;
+                    told.wait_to_end();
+                    Ok(())
+                },
+                |_| {},
+            );
+            if let Err(error) = made {
+                let _ = told.fail(&error);
+            }
+        },
+    )
+}
+
+fn namespace_of(pid: u32) -> io::Result<OwnedFd> {
+    Ok(fs::File::open(format!("/proc/{pid}/ns/user"))?.into())
+}
+
+/// A child in a user namespace of its own, which holds that until it is told to end, or its maker is gone.
+struct Anchor {
+    pid: u32,
+    told: io::PipeReader,
+    go: io::PipeWriter,
+}
+
+/// The anchor's own end: what it tells its maker, and waits for.
+struct Told {
+    tell: io::PipeWriter,
+    wait: io::PipeReader,
+}
+
+impl Anchor {
+    /// Runs `work` while the anchor lives. The anchor itself runs `inside`, once it is told to go.
+    fn held<R>(work: impl FnOnce(&mut Self) -> io::Result<R>, inside: impl FnOnce(&Told)) -> io::Result<R> {
+        let (told, tell) = io::pipe()?;
+        let (wait, go) = io::pipe()?;
+        // SAFETY: the process has one thread, so that the child can do what it could; it ends with `_exit`.
+        match unsafe { libc::fork() } {
+            -1 => Err(io::Error::last_os_error()),
+            0 => {
+                drop((told, go));
+                Told { tell, wait }.serve(inside)
+            }
+            pid => {
+                drop((tell, wait));
+                let mut anchor = Self { pid: pid.unsigned_abs(), told, go };
+                let done = anchor.answer().and_then(|_| work(&mut anchor));
+                drop(anchor);
+                // SAFETY: waits for our own child; no status is asked for.
+                while unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) } < 0
+                    && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+                {}
+                done
+            }
+        }
+    }
+
+    fn namespace(&self) -> io::Result<OwnedFd> {
+        namespace_of(self.pid)
+    }
+
+    fn go(&mut self) -> io::Result<()> {
+        self.go.write_all(&[0])
+    }
+
+    /// A number that the anchor tells, or why there is none.
+    fn answer(&mut self) -> io::Result<u32> {
+        let mut answer = [0; 8];
+        self.told.read_exact(&mut answer)?;
+        let [errno, number] = [&answer[..4], &answer[4..]].map(|word| word.try_into().unwrap_or_default());
+        match i32::from_ne_bytes(errno) {
+            0 => Ok(u32::from_ne_bytes(number)),
+            errno => Err(io::Error::from_raw_os_error(errno)),
         }
     }
 }
 
-/// The child of [`create`]: holds the namespace until it is told to end, or its maker is gone.
-fn anchor(tell: &io::PipeWriter, wait: &io::PipeReader, go: &io::PipeWriter) -> ! {
-    use std::os::fd::AsRawFd;
-    // SAFETY: system calls on descriptors that are open here and on memory of this frame.
-    unsafe {
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-        libc::close(go.as_raw_fd());
-        let made = libc::unshare(libc::CLONE_NEWUSER);
-        let errno = if made < 0 { *libc::__errno_location() } else { 0 };
-        libc::write(tell.as_raw_fd(), (&raw const errno).cast(), size_of::<i32>());
-        let mut byte = 0u8;
-        libc::read(wait.as_raw_fd(), (&raw mut byte).cast(), 1);
-        libc::_exit(0)
+impl Told {
+    /// The anchor's life.
+    fn serve(self, inside: impl FnOnce(&Self)) -> ! {
+        // SAFETY: prctl(2) and unshare(2) take no pointers.
+        let made = unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            libc::unshare(libc::CLONE_NEWUSER)
+        };
+        let said = if made < 0 { self.fail(&io::Error::last_os_error()) } else { self.tell(0) };
+        if said.is_ok() && made == 0 && (&self.wait).read_exact(&mut [0]).is_ok() {
+            inside(&self);
+        }
+        // SAFETY: ends the child without running the parent's exit handlers.
+        unsafe { libc::_exit(0) }
+    }
+
+    fn tell(&self, number: u32) -> io::Result<()> {
+        let mut answer = [0; 8];
+        answer[4..].copy_from_slice(&number.to_ne_bytes());
+        (&self.tell).write_all(&answer)
+    }
+
+    fn fail(&self, error: &io::Error) -> io::Result<()> {
+        let mut answer = [0; 8];
+        answer[..4].copy_from_slice(&error.raw_os_error().unwrap_or(libc::EIO).to_ne_bytes());
+        (&self.tell).write_all(&answer)
+    }
+
+    fn wait_to_end(&self) {
+        let _ = (&self.wait).read(&mut [0]);
     }
 }

@@ -195,13 +195,13 @@ impl<'a, F: FnMut(usize)> Execution<'a, F> {
         let steps = &self.steps[index..index + count];
         if let Some(struck) = (0..count).find(|_| self.faults.strikes()) {
             if struck > 0 {
-                self.add_namespaces(&steps[..struck]).map_err(|failure| self.error(index, failure))?;
+                self.add_namespaces(index, &steps[..struck])?;
                 (index..index + struck).for_each(&mut self.on_step);
             }
             return Err(self.error(index + struck, injected()));
         }
         let done = match &steps[0] {
-            Step::AddNamespace { .. } => self.add_namespaces(steps),
+            Step::AddNamespace { .. } => return self.add_namespaces(index, steps),
             Step::DeleteNamespace { ns } => self.delete_namespace(ns),
             Step::SetChecksums { ns, name, fills } => self.set_checksums(ns, name, *fills),
             Step::SetSysctl { ns, key, value } => self.set_sysctl(ns, key, value),
@@ -222,20 +222,36 @@ impl<'a, F: FnMut(usize)> Execution<'a, F> {
         done.map_err(|failure| self.error(index, failure))
     }
 
-    fn add_namespaces(&mut self, steps: &[Step]) -> Result<(), Failure> {
+    /// Makes the namespaces of steps that follow each other from `index` on.
+    fn add_namespaces(&mut self, index: usize, steps: &[Step]) -> Result<(), ApplyError> {
         let mut names = Vec::new();
         let mut all_sysctls: Vec<Vec<netns::Sysctl>> = Vec::new();
-        for step in steps {
+        for (at, step) in steps.iter().enumerate() {
             let Step::AddNamespace { ns, sysctls } = step else { continue };
             if self.namespaces.open.contains_key(ns) || names.contains(&ns) {
-                return Err(Failure::new(Errno::EXIST, "there is a namespace of that name"));
+                let failure = Failure::new(Errno::EXIST, "there is a namespace of that name");
+                return Err(self.error(index + at, failure));
             }
             names.push(ns);
             let by_path = |(key, value): (&String, &String)| Ok((sysctl::path(key)?, value.clone()));
-            all_sysctls.push(sysctls.iter().map(by_path).collect::<io::Result<_>>()?);
+            let sysctls: io::Result<_> = sysctls.iter().map(by_path).collect();
+            all_sysctls.push(sysctls.map_err(|error| self.error(index + at, error.into()))?);
         }
         let userns = self.namespaces.userns.as_ref().map(AsFd::as_fd);
-        let made = netns::create(userns, &all_sysctls)?;
+        let made = netns::create(userns, &all_sysctls).map_err(|failure| match failure.at {
+            Some((at, number)) => {
+                let written = match steps.get(at) {
+                    Some(Step::AddNamespace { sysctls, .. }) => sysctls.iter().nth(number),
+                    _ => None,
+                };
+                let failure = match written {
+                    Some((key, value)) => sysctl_refused(key, value, &failure.error),
+                    None => failure.error.into(),
+                };
+                self.error(index + at, failure)
+            }
+            None => self.error(index, failure.error.into()),
+        })?;
         for (ns, new) in names.into_iter().zip(made) {
             self.namespaces.insert(ns.clone(), new.fd, Some(new.route));
         }
@@ -276,7 +292,8 @@ impl<'a, F: FnMut(usize)> Execution<'a, F> {
     fn set_sysctl(&mut self, ns: &Ns, key: &str, value: &str) -> Result<(), Failure> {
         let fd = self.namespaces.fd(ns).ok_or_else(|| request::no_namespace(ns))?;
         self.traveller.enter(fd)?;
-        Ok(self.traveller.sysctls()?.write(key, value)?)
+        let written = self.traveller.sysctls()?.write(key, value);
+        written.map_err(|error| sysctl_refused(key, value, &error))
     }
 
     fn netfilter(
@@ -300,6 +317,18 @@ impl<'a, F: FnMut(usize)> Execution<'a, F> {
     fn error(&self, index: usize, Failure { errno, message }: Failure) -> ApplyError {
         ApplyError { index, step: Box::new(self.steps[index].clone()), errno, message }
     }
+}
+
+/// Why a value below `/proc/sys` was not written.
+fn sysctl_refused(key: &str, value: &str, error: &io::Error) -> Failure {
+    let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
+    let words = match errno {
+        Errno::NOENT => format!("this kernel has no sysctl {key}"),
+        Errno::INVAL => format!("sysctl {key} does not take the value {value}"),
+        Errno::ACCESS | Errno::PERM => format!("sysctl {key} cannot be written in a namespace of a lab"),
+        _ => format!("sysctl {key}={value}"),
+    };
+    Failure::new(errno, words)
 }
 
 fn injected() -> Failure {

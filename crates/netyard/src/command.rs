@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::own_folders;
 use crate::running::RunningLab;
+use crate::sandbox;
 use crate::up::is_root_of_machine;
 use netyard_core::name::NodeName;
 use netyard_kernel::process::{self, Doors, ExitStatus, Launch, LaunchError, Room};
@@ -127,6 +128,7 @@ impl<'a> NodeCommand<'a> {
             folders: folders.transpose()?.unwrap_or_default(),
             stdio: self.stdio,
             dies_with_caller: self.dies_with_caller,
+            grants_setgroups: entrance.grants_setgroups,
             ..Launch::default()
         };
         let doors = Doors {
@@ -178,6 +180,9 @@ impl<'a> NodeCommand<'a> {
         match &self.node {
             Some(node) => drop(all.insert("NETYARD_NODE".into(), node.as_str().into())),
             None => drop(all.remove(OsStr::new("NETYARD_NODE"))),
+        }
+        if let Some(folder) = &entrance.stand_ins {
+            sandbox::add_to_environment(&mut all, folder);
         }
         for (name, value) in &self.env {
             match value {

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::protocol::{Reply, Request};
 use crate::wire::{self, Inbox};
-use rustix::net::sockopt;
+use netyard_kernel::peer::pid_of_peer;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -26,14 +26,16 @@ impl Connection {
     /// # Errors
     /// Those of getsockopt(2) and pidfd_open(2).
     pub fn holder(&self) -> io::Result<(u32, OwnedFd)> {
-        let credentials = sockopt::socket_peercred(&self.stream)?;
-        let pidfd = rustix::process::pidfd_open(credentials.pid, rustix::process::PidfdFlags::empty())?;
+        let unseen = || io::Error::other("it is outside of this pid namespace");
+        let pid = pid_of_peer(self.stream.as_fd())?.ok_or_else(unseen)?;
+        let raw = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).ok_or_else(unseen)?;
+        let pidfd = rustix::process::pidfd_open(raw, rustix::process::PidfdFlags::empty())?;
         // The holder was alive when it accepted us. If our connection is still open now, it was alive when the pid
         // fd was opened too, so that the fd cannot name a later process with the same number.
         if self.is_closed()? {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
-        Ok((credentials.pid.as_raw_nonzero().get().unsigned_abs(), pidfd))
+        Ok((pid, pidfd))
     }
 
     fn is_closed(&self) -> io::Result<bool> {

@@ -7,6 +7,7 @@ use crate::store::Store;
 use crate::up::{self, OnStep, Upped};
 use netyard_core::diagnostic::{Source, Style};
 use netyard_core::labfile;
+use netyard_kernel::account;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,8 @@ pub struct Lab {
     pub warnings: Vec<String>,
     /// Whether nodes of kind `host`, which are this machine itself, are wanted.
     allows_host: bool,
+    /// Whether persons are to play in its nodes.
+    pub(crate) is_sandbox: bool,
     /// The change to the kernel that shall fail, for tests of what happens then.
     #[doc(hidden)]
     pub fail_at: Option<usize>,
@@ -95,6 +98,14 @@ impl Lab {
         }
         lab.file = file;
         lab.warnings = warnings;
+        let has_programs = lab.definition.nodes.iter().any(|node| !node.programs.is_empty());
+        if has_programs && lab.spec().shown_folder().is_none() {
+            lab.warnings.push(format!(
+                "warning: the programs of lab {lab} do not see {}, where a home folder is shown\n  \
+                 = help: put the lab file into a folder of its own",
+                lab.folder.display()
+            ));
+        }
         Ok(lab)
     }
 
@@ -102,7 +113,15 @@ impl Lab {
     #[must_use]
     pub fn from_definition(definition: netyard_core::lab::Lab) -> Self {
         let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-        Self { definition, file: None, folder, warnings: Vec::new(), allows_host: false, fail_at: None }
+        Self {
+            definition,
+            file: None,
+            folder,
+            warnings: Vec::new(),
+            allows_host: false,
+            is_sandbox: false,
+            fail_at: None,
+        }
     }
 
     /// Allows nodes of kind `host`, which are the machine itself (needs root).
@@ -143,7 +162,15 @@ impl Lab {
     /// # Errors
     /// What is wrong; a running lab stays as it was then.
     pub fn up_named(&self, store: &Store, on_step: OnStep<'_>) -> Result<Upped> {
-        up::up(self.spec(), store, on_step)
+        up::up(self.spec(), store, true, on_step)
+    }
+
+    /// As [`Lab::up_named`], but a new lab ends with this process, however that ends.
+    ///
+    /// # Errors
+    /// As [`Lab::up_named`].
+    pub fn up_named_for_now(&self, store: &Store, on_step: OnStep<'_>) -> Result<Upped> {
+        up::up(self.spec(), store, false, on_step)
     }
 
     /// What the holder is told.
@@ -153,8 +180,9 @@ impl Lab {
             lab: self.definition.clone(),
             file: self.file.clone(),
             folder: self.folder.clone(),
-            home: std::env::var_os("HOME").map(PathBuf::from),
+            homes: homes(),
             allows_host: self.allows_host,
+            is_sandbox: self.is_sandbox,
             fail_at: self.fail_at,
         }
     }
@@ -170,6 +198,16 @@ fn text(bytes: Vec<u8>, name: &str) -> Result<String> {
         Error::input("Y001", format!("{name} is not UTF-8 text: byte {at} begins no character"))
             .help(format!("this looks like {looks_like}; save the file as UTF-8"))
     })
+}
+
+/// The caller's home folders: of the environment, and of the account.
+fn homes() -> Vec<PathBuf> {
+    let of_environment = std::env::var_os("HOME").map(PathBuf::from);
+    let mut homes: Vec<PathBuf> = of_environment.into_iter().chain(account::home()).collect();
+    homes.retain(|home| home.is_absolute() && home.parent().is_some());
+    homes.sort();
+    homes.dedup();
+    homes
 }
 
 impl fmt::Display for Lab {

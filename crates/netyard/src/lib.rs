@@ -53,6 +53,7 @@ pub mod protocol;
 mod ready;
 mod request;
 pub mod running;
+pub mod sandbox;
 pub mod show;
 pub mod store;
 pub mod up;

@@ -208,7 +208,10 @@ impl Raw {
 }
 
 /// The values of those keys that the kernel has, in the namespace that the thread is in.
-fn read_sysctls(traveller: &mut Traveller, keys: &[String]) -> io::Result<BTreeMap<String, String>> {
+pub(crate) fn read_sysctls(
+    traveller: &mut Traveller,
+    keys: &[String],
+) -> io::Result<BTreeMap<String, String>> {
     let mut values = BTreeMap::new();
     if keys.is_empty() {
         return Ok(values);

@@ -3,6 +3,7 @@
 use netyard_core::name::IfName;
 use netyard_core::state::Ns;
 use netyard_kernel::netlink::{Protocol, Socket, link};
+use netyard_kernel::netns;
 use netyard_kernel::traveller::Traveller;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -80,6 +81,19 @@ impl Namespaces {
         if self.is_adopted(ns) {
             self.adopted = None;
         }
+    }
+
+    /// What a new namespace has for these sysctls, as far as the kernel has them.
+    ///
+    /// # Errors
+    /// Those of making one.
+    pub(crate) fn fresh_values(&self, keys: &[String]) -> io::Result<BTreeMap<String, String>> {
+        let made = netns::create(self.userns.as_ref().map(AsFd::as_fd), &[Vec::new()])?;
+        let Some(fresh) = made.first() else { return Ok(BTreeMap::new()) };
+        Traveller::run(|traveller| {
+            traveller.enter(fresh.fd.as_fd())?;
+            crate::live::read_sysctls(traveller, keys)
+        })?
     }
 
     /// The descriptor of a namespace.

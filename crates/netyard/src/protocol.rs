@@ -7,7 +7,8 @@ use netyard_core::name::{IfName, LabName, NodeName};
 use netyard_core::state::State;
 use netyard_core::step::Step;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 /// One request. Each is answered by one [`Reply`], after any number of [`Reply::Progress`].
 #[derive(Debug, Serialize, Deserialize)]
@@ -15,8 +16,11 @@ use std::path::PathBuf;
 pub enum Request {
     /// The first message of the process that started the holder: build this. Answered when the lab is ready.
     Build(Box<Spec>),
-    /// From the process that started the holder: the lab is known to others now and may outlive it.
-    Commit,
+    /// From the process that started the holder: the lab is known to others now.
+    Commit {
+        /// Whether the lab lives on when that process ends.
+        outlives_caller: bool,
+    },
     /// What the lab is.
     Describe,
     /// The namespaces for a program that a person starts: inner user namespace (where there is one), network, mount
@@ -25,6 +29,8 @@ pub enum Request {
         /// The node; none for the fabric, with all nodes listed by `ip netns`.
         node: Option<NodeName>,
     },
+    /// One more connection to the holder, which travels with the answer: for a conversation of its own.
+    Connect,
     /// Sockets made inside nodes; they travel with the answer in this order. At most 250.
     Sockets(Vec<(NodeName, SocketKind)>),
     /// The network namespace of a node; it travels with the answer.
@@ -73,8 +79,8 @@ pub enum Reply {
     Entrance(Entrance),
     /// For [`Request::Live`].
     State(Box<State>),
-    /// For [`Request::Plan`] and [`Request::Apply`]: the steps taken, or to take.
-    Steps(Vec<Step>),
+    /// For [`Request::Plan`] and [`Request::Apply`].
+    Changes(Changes),
     /// For [`Request::Programs`].
     Programs(Vec<ProgramStatus>),
     /// For [`Request::Logs`].
@@ -90,12 +96,92 @@ pub struct Spec {
     pub file: Option<PathBuf>,
     /// The folder that the lab's programs see and start in.
     pub folder: PathBuf,
-    /// The caller's home folder, hidden from the lab's programs.
-    pub home: Option<PathBuf>,
+    /// The caller's home folders, hidden from the lab's programs.
+    pub homes: Vec<PathBuf>,
     /// Whether a node may be the machine itself.
     pub allows_host: bool,
+    /// Whether persons are to play in its nodes: they find small programs there in place of those that the machine
+    /// lacks, and daemons can give up root.
+    pub is_sandbox: bool,
     /// The change to the kernel that shall fail, for tests.
     pub fail_at: Option<usize>,
+}
+
+impl Spec {
+    /// The folder of the lab file as its programs see it: not at all where that would show a home folder.
+    #[must_use]
+    pub fn shown_folder(&self) -> Option<&Path> {
+        let shows_home = self.homes.iter().any(|home| home.starts_with(&self.folder));
+        (!shows_home).then_some(self.folder.as_path())
+    }
+}
+
+/// What it takes, or took, to make another lab of a running one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// To the kernel.
+    pub steps: Vec<Step>,
+    /// To what runs in the nodes.
+    pub services: Vec<ServiceChange>,
+}
+
+impl Changes {
+    /// Whether the lab is as it should be.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.services.is_empty()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.steps.len() + self.services.len()
+    }
+}
+
+/// A change to what runs in a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceChange {
+    /// A program that did not run.
+    StartProgram {
+        /// Its node.
+        node: NodeName,
+        /// Its name.
+        program: String,
+    },
+    /// A program that the file says other things of than before.
+    RestartProgram {
+        /// Its node.
+        node: NodeName,
+        /// Its name.
+        program: String,
+    },
+    /// A program that is no longer in the file.
+    StopProgram {
+        /// Its node.
+        node: NodeName,
+        /// Its name.
+        program: String,
+    },
+    /// Programs that are started from now on see this host name.
+    SetHostname {
+        /// The node.
+        node: NodeName,
+        /// Its new host name.
+        hostname: String,
+    },
+}
+
+impl fmt::Display for ServiceChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StartProgram { node, program } => write!(f, "start program {program} in {node}"),
+            Self::RestartProgram { node, program } => write!(f, "restart program {program} in {node}"),
+            Self::StopProgram { node, program } => write!(f, "stop program {program} in {node}"),
+            Self::SetHostname { node, hostname } => write!(f, "host name of {node} becomes {hostname}"),
+        }
+    }
 }
 
 /// A lab that runs.
@@ -107,6 +193,10 @@ pub struct Description {
     pub file: Option<PathBuf>,
     /// When it became ready, in seconds since 1970.
     pub up_since: u64,
+    /// Whether it is a sandbox.
+    pub is_sandbox: bool,
+    /// Whether it lives on when the process that started it ends.
+    pub outlives_caller: bool,
 }
 
 /// How a program gets into a node, besides the descriptors.
@@ -118,6 +208,10 @@ pub struct Entrance {
     pub env: Vec<(String, String)>,
     /// Whether an inner user namespace comes before the network namespace.
     pub has_user_namespace: bool,
+    /// The folder of programs in place of those that the machine lacks, where there is one.
+    pub stand_ins: Option<PathBuf>,
+    /// Whether setgroups(2) is to succeed although the user namespace has given it up.
+    pub grants_setgroups: bool,
 }
 
 /// A program of the lab.

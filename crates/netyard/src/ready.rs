@@ -5,14 +5,15 @@ use crate::namespaces::{Namespaces, Open};
 use netyard_core::name::IfName;
 use netyard_core::state::{Link, LinkKind, Namespace, Ns, State};
 use netyard_kernel::netlink::link::LOOPBACK;
-use netyard_kernel::netlink::ready::{Awaited, wait};
+use netyard_kernel::netlink::ready::{Awaited, wait, wait_for_addresses};
 use netyard_kernel::traveller::Traveller;
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
 impl Namespaces {
-    /// Waits until every link of `state` carries packets, and every bridge port forwards. Returns those that do not
+    /// Waits until every link of `state` carries packets, every bridge port forwards, and duplicate address detection
+    /// is done where it is on. Returns those that do not
     /// at the deadline; none is good.
     ///
     /// Not awaited are links that are down or whose peer is, bridges without a port that is awaited, the loopback, and
@@ -41,9 +42,15 @@ impl Namespaces {
                 places.push(ns.clone());
             }
             let unready = wait(traveller, &mut awaited, deadline)?;
-            Ok::<_, LiveError>(
-                unready.into_iter().map(|(at, index)| (places[at].clone(), index)).collect::<Vec<_>>(),
-            )
+            let mut unready: Vec<(Ns, u32)> =
+                unready.into_iter().map(|(at, index)| (places[at].clone(), index)).collect();
+            for (ns, one) in places.iter().zip(&mut awaited) {
+                if state.namespaces.get(ns).is_some_and(Namespace::detects_duplicates) {
+                    let undecided = wait_for_addresses(traveller, one.ns, one.socket, deadline)?;
+                    unready.extend(undecided.into_iter().map(|index| (ns.clone(), index)));
+                }
+            }
+            Ok::<_, LiveError>(unready)
         })??;
         Ok(unready.into_iter().filter_map(|(ns, index)| self.named(ns, index)).collect())
     }

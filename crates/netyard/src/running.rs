@@ -8,18 +8,18 @@ use crate::holder::unknown_node;
 use crate::node::{Link, Node};
 use crate::preflight;
 use crate::probe::{NodeSockets, SocketKind};
-use crate::protocol::{Description, LogChunk, ProgramStatus, Reply, Request, Spec};
+use crate::protocol::{Changes, Description, LogChunk, ProgramStatus, Reply, Request, Spec};
 use crate::up::{DYING_TIME, OnStep};
 use netyard_core::feature::needs;
 use netyard_core::lab::Lab;
 use netyard_core::name::{IfName, LabName, NodeName};
 use netyard_core::report::{self, Marks, TestReport};
 use netyard_core::state::State;
-use netyard_core::step::Step;
 use netyard_kernel::{process, userns};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A lab that runs.
 ///
@@ -101,6 +101,12 @@ impl RunningLab {
     #[must_use]
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
+    }
+
+    /// Whether its holder has ended, or does within that time.
+    #[must_use]
+    pub fn has_ended(&self, within: Duration) -> bool {
+        process::wait_gone(self.pidfd.as_fd(), within).unwrap_or(true)
     }
 
     pub(crate) fn ask(&self, request: &Request) -> Result<(Reply, Vec<OwnedFd>)> {
@@ -185,29 +191,30 @@ impl RunningLab {
         }
     }
 
-    /// The steps that would make `spec` of it.
+    /// What would make `spec` of it.
     ///
     /// # Errors
     /// What could not be read.
-    pub fn plan(&self, spec: Spec) -> Result<Vec<Step>> {
+    pub fn plan(&self, spec: Spec) -> Result<Changes> {
+        self.refuse_other_file(&spec)?;
         match self.ask(&Request::Plan(Box::new(spec)))? {
-            (Reply::Steps(steps), _) => Ok(steps),
+            (Reply::Changes(changes), _) => Ok(changes),
             (other, _) => Err(unexpected(&other)),
         }
     }
 
-    /// Makes `spec` of it; returns the steps that this took.
+    /// Makes `spec` of it; returns what that took.
     ///
     /// # Errors
     /// The step that failed; all others were undone.
-    pub fn apply(&mut self, spec: Spec, on_step: OnStep<'_>) -> Result<Vec<Step>> {
+    pub fn apply(&mut self, spec: Spec, on_step: OnStep<'_>) -> Result<Changes> {
         let needs = needs(&spec.lab);
         preflight::check(&needs)?;
         let answer = self.locked().ask_with(&Request::Apply(Box::new(spec)), &[], on_step);
         let answer = answer.map_err(|error| preflight::explained(error, &needs))?;
         *self.description.lock().unwrap_or_else(PoisonError::into_inner) = None;
         match answer {
-            (Reply::Steps(steps), _) => Ok(steps),
+            (Reply::Changes(changes), _) => Ok(changes),
             (other, _) => Err(unexpected(&other)),
         }
     }
@@ -258,7 +265,8 @@ impl RunningLab {
         mut each: impl FnMut(&LogChunk) -> bool,
     ) -> Result<()> {
         let request = Request::Logs { node: node.cloned(), program: program.map(str::to_owned), follow };
-        let mut connection = self.locked();
+        // A connection of its own: others may ask the lab meanwhile, and no late answer is in the way afterwards.
+        let mut connection = self.connect()?;
         let mut answer = connection.ask(&request)?;
         loop {
             match &answer.0 {
@@ -268,6 +276,12 @@ impl RunningLab {
             }
             answer = connection.next()?;
         }
+    }
+
+    /// One more connection to the holder.
+    fn connect(&self) -> Result<Connection> {
+        let (reply, mut fds) = self.ask(&Request::Connect)?;
+        fds.pop().map(Connection::new).ok_or_else(|| unexpected(&reply))
     }
 
     /// Remembers a program that was started in a node, and forgets those that have ended and were waited for.

@@ -3,14 +3,13 @@
 use crate::connection::{Connection, gone, unexpected};
 use crate::error::{Error, ErrorKind, Result};
 use crate::preflight;
-use crate::protocol::{Reply, Request, Spec};
+use crate::protocol::{Changes, Reply, Request, Spec};
 use crate::running::RunningLab;
 use crate::store::{Claim, Store};
 use netyard_core::feature::needs;
 use netyard_core::lab::{Node, NodeKind};
 use netyard_core::name::LabName;
 use netyard_core::state::Route;
-use netyard_core::step::Step;
 use netyard_kernel::feature;
 use netyard_kernel::process::{self, HolderOptions, HolderProcess};
 use netyard_kernel::userns::{self, IdMap};
@@ -34,24 +33,51 @@ pub type OnStep<'a> = &'a mut dyn FnMut(usize, usize);
 pub struct Upped {
     /// The lab, ready.
     pub lab: RunningLab,
-    /// The steps that changed a lab which was running already; none for a new one.
-    pub changes: Option<Vec<Step>>,
+    /// What was changed of a lab that was running already; none for a new one.
+    pub changes: Option<Changes>,
 }
 
 /// Makes the lab run under its name: builds it, or changes the one that runs to what differs.
 ///
+/// With `outlives_caller` a new lab stays; otherwise it ends with this process, however that ends.
+///
 /// # Errors
 /// What is wrong; the lab is then as it was before.
-pub fn up(spec: Spec, store: &Store, on_step: OnStep<'_>) -> Result<Upped> {
+pub fn up(spec: Spec, store: &Store, outlives_caller: bool, on_step: OnStep<'_>) -> Result<Upped> {
     let name = spec.lab.name.clone();
     let claim = store.claim(&name)?;
     if let Some(mut lab) = living(&name, store, RunningLab::found)? {
         lab.refuse_other_file(&spec)?;
+        if !lab.description()?.outlives_caller {
+            let title = format!("lab `{name}` is up and ends with the command that started it");
+            return Err(Error::input("U002", title)
+                .help("wait until that is done, or give this one another name with `lab:`"));
+        }
         let changes = lab.apply(spec, on_step)?;
         return Ok(Upped { lab, changes: Some(changes) });
     }
-    let lab = start(spec, Some(claim), on_step)?;
+    let lab = start(spec, Some(claim), outlives_caller, on_step)?;
     Ok(Upped { lab, changes: None })
+}
+
+/// The lab of that name, and whether it was made now: one that runs already is taken as it is.
+///
+/// With `outlives_caller` a new lab stays; otherwise it ends with this process.
+///
+/// # Errors
+/// What is wrong; nothing is left then.
+pub(crate) fn find_or_start(
+    spec: Spec,
+    store: &Store,
+    outlives_caller: bool,
+    on_step: OnStep<'_>,
+) -> Result<(RunningLab, bool)> {
+    let name = spec.lab.name.clone();
+    let claim = store.claim(&name)?;
+    match living(&name, store, RunningLab::found)? {
+        Some(lab) => Ok((lab, false)),
+        None => Ok((start(spec, Some(claim), outlives_caller, on_step)?, true)),
+    }
 }
 
 /// The lab of that name; the caller holds its lock. One that is dying still accepts connections for a moment, but
@@ -74,10 +100,10 @@ fn living<T>(name: &LabName, store: &Store, greet: impl Fn(Connection) -> Result
 /// # Errors
 /// What is wrong; nothing is left then.
 pub fn up_private(spec: Spec, on_step: OnStep<'_>) -> Result<RunningLab> {
-    start(spec, None, on_step)
+    start(spec, None, false, on_step)
 }
 
-fn start(spec: Spec, claim: Option<Claim>, on_step: OnStep<'_>) -> Result<RunningLab> {
+fn start(spec: Spec, claim: Option<Claim>, outlives_caller: bool, on_step: OnStep<'_>) -> Result<RunningLab> {
     let host = host_node(&spec)?;
     let needs = needs(&spec.lab);
     preflight::check(&needs)?;
@@ -106,7 +132,7 @@ fn start(spec: Spec, claim: Option<Claim>, on_step: OnStep<'_>) -> Result<Runnin
         if let Some(claim) = claim {
             claim.publish()?;
         }
-        match (answer, connection.ask(&Request::Commit)?) {
+        match (answer, connection.ask(&Request::Commit { outlives_caller })?) {
             ((Reply::Done, _), (Reply::Done, _)) => Ok(()),
             ((Reply::Done, _), (other, _)) | ((other, _), _) => Err(unexpected(&other)),
         }

@@ -19,15 +19,24 @@ const MESSAGE_LEN_MAX: usize = 64 << 20;
 /// # Errors
 /// Those of sendmsg(2).
 pub fn send(to: BorrowedFd<'_>, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let mut bytes = vec![0; 4];
-    serde_json::to_writer(&mut bytes, message)?;
-    let length = u32::try_from(bytes.len() - 4).map_err(|_| io::ErrorKind::InvalidInput)?;
-    bytes[..4].copy_from_slice(&length.to_le_bytes());
+    let bytes = encode(message)?;
     let mut sent = fds::send(to, &bytes, fds)?;
     while sent < bytes.len() {
         sent += fds::send(to, &bytes[sent..], &[])?;
     }
     Ok(())
+}
+
+/// A message as it travels.
+///
+/// # Errors
+/// `InvalidInput` when it is longer than 4 GiB.
+pub fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 4];
+    serde_json::to_writer(&mut bytes, message)?;
+    let length = u32::try_from(bytes.len() - 4).map_err(|_| io::ErrorKind::InvalidInput)?;
+    bytes[..4].copy_from_slice(&length.to_le_bytes());
+    Ok(bytes)
 }
 
 /// Bytes and descriptors that have arrived and are not yet a whole message.
@@ -56,7 +65,7 @@ impl Inbox {
     /// Takes the next whole message, with all descriptors received so far.
     ///
     /// # Errors
-    /// `InvalidData` when it is too long or not what was expected.
+    /// `InvalidData` when it is too long, `InvalidInput` when it is not what was expected; the next one may be.
     pub fn take<T: DeserializeOwned>(&mut self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
         let Some(length) = self.length() else { return Ok(None) };
         if length > MESSAGE_LEN_MAX {
@@ -65,10 +74,12 @@ impl Inbox {
         if self.bytes.len() < 4 + length {
             return Ok(None);
         }
-        let message = serde_json::from_slice(&self.bytes[4..4 + length])?;
+        let message = serde_json::from_slice(&self.bytes[4..4 + length]);
         self.bytes.drain(..4 + length);
         self.bytes.shrink_to(4096);
-        Ok(Some((message, std::mem::take(&mut self.fds))))
+        let fds = std::mem::take(&mut self.fds);
+        let message = message.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        Ok(Some((message, fds)))
     }
 
     fn length(&self) -> Option<usize> {

@@ -79,6 +79,25 @@ fn a_lab_is_put_together_in_rust() {
 }
 
 #[test]
+fn what_programs_print_is_followed_beside_other_questions() {
+    let lab = Lab::from_yaml(
+        "networks: { lan: 10.0.0.0/24 }
+nodes: { a: { links: [lan], run: [\"while :; do echo tick; sleep 0.01; done\"] } }",
+    );
+    let lab = lab.unwrap().up().unwrap();
+    let mut count = 0;
+    let mut each = |chunk: &netyard::protocol::LogChunk| {
+        count += chunk.text.lines().count();
+        // The lab answers meanwhile, also to whoever is being told.
+        lab.programs().unwrap();
+        count < 5
+    };
+    lab.logs(None, None, true, &mut each).unwrap();
+    assert!(count >= 5);
+    lab.node("a").unwrap();
+}
+
+#[test]
 fn labs_of_one_name_run_side_by_side_and_are_gone_when_dropped() {
     let lab = Lab::from_yaml(NAT).unwrap();
     let first = lab.up().unwrap();

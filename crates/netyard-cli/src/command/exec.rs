@@ -1,10 +1,12 @@
 //! `netyard exec` and `netyard shell`: programs in nodes.
 
 use super::running;
+use super::terminal::Terminal;
 use crate::args::{Exec, Shell};
 use crate::output::json;
 use netyard::command::NodeCommand;
-use netyard::{Error, Result, RunningLab};
+use netyard::{Error, ExitStatus, Result, RunningLab};
+use netyard_kernel::process;
 use netyard_kernel::signal::{self, ChildChange};
 use serde::Serialize;
 use std::ffi::OsString;
@@ -35,13 +37,22 @@ pub fn run(args: &Exec, lab: Option<&str>) -> Result<ExitCode> {
 
 pub fn shell(args: &Shell, lab: Option<&str>) -> Result<ExitCode> {
     let lab = running(None, lab)?;
-    let shell =
-        std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
+    let shell = shell_of_user();
     let command = match &args.node {
         Some(node) => lab.node(node)?.command(&shell),
         None => lab.command(&shell),
     };
     in_foreground(prompting(command, &lab, args.node.as_deref(), &shell))
+}
+
+/// The shell that the user is used to.
+pub fn shell_of_user() -> OsString {
+    std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into())
+}
+
+/// Whether `PS1` from outside is what the shell shows.
+pub fn takes_prompt_from_environment(shell: &OsString) -> bool {
+    std::path::Path::new(shell).file_name().is_some_and(|name| name == "sh" || name == "dash")
 }
 
 /// Tells an interactive shell where it is, in shells that take their prompt from the environment.
@@ -53,7 +64,7 @@ fn prompting<'a>(
 ) -> NodeCommand<'a> {
     let place = node.map_or_else(|| lab.name().to_string(), |node| format!("{node}.{}", lab.name()));
     let command = command.env("debian_chroot", &place);
-    if std::path::Path::new(shell).file_name().is_some_and(|name| name == "sh" || name == "dash") {
+    if takes_prompt_from_environment(shell) {
         return command.env("PS1", format!("{place} # "));
     }
     command
@@ -61,40 +72,35 @@ fn prompting<'a>(
 
 /// Runs a program with our terminal: it gets what is typed, stops us when it stops, and we end as it ends.
 pub fn in_foreground(command: NodeCommand<'_>) -> Result<ExitCode> {
-    // What is typed reaches the whole foreground group. These two are for the program alone: we end when it does.
-    let typed = [signal::SIGINT, signal::SIGQUIT];
+    let terminal = Terminal::before();
     let child = command.dies_with_caller().spawn()?;
-    signal::ignore(&typed, true);
-    let relay = signal::relay(&[signal::SIGTERM, signal::SIGHUP], child.id());
-    let code = loop {
-        match signal::wait_for_change(child.id()) {
-            Some(ChildChange::Ended(status)) => break status.shell_code(),
-            Some(ChildChange::Stopped(_)) => signal::stop_self(),
-            None => break 1,
-        }
-    };
-    drop(relay);
-    signal::ignore(&typed, false);
-    Ok(exit_code(code))
+    let status = accompany(child.id());
+    terminal.take_back(matches!(status, ExitStatus::Signal(_)));
+    Ok(exit_code(status.shell_code()))
 }
 
 /// Runs a program outside of the lab, with the lab's name in its environment.
 pub fn outside(program: &OsString, args: &[OsString], lab: &RunningLab) -> Result<ExitCode> {
-    let typed = [signal::SIGINT, signal::SIGQUIT];
-    let child =
-        std::process::Command::new(program).args(args).env("NETYARD_LAB", lab.name().as_str()).spawn();
-    let mut child = child.map_err(|error| {
+    let mut command = std::process::Command::new(program);
+    command.args(args).env("NETYARD_LAB", lab.name().as_str());
+    process::dies_with_caller(&mut command);
+    let child = command.spawn().map_err(|error| {
         Error::input("U006", format!("cannot execute `{}`: {error}", program.display()))
             .help("is it installed, and is it in PATH?")
     })?;
-    signal::ignore(&typed, true);
-    let status = child.wait();
-    signal::ignore(&typed, false);
-    let status =
-        status.map_err(|error| Error::io(format!("cannot wait for `{}`", program.display()), &error))?;
-    let code =
-        status.code().or_else(|| std::os::unix::process::ExitStatusExt::signal(&status).map(|n| 128 + n));
-    Ok(exit_code(code.unwrap_or(1)))
+    Ok(exit_code(accompany(child.id()).shell_code()))
+}
+
+/// Waits for the end of a child of ours. Meanwhile it gets the signals that are sent to us, and we stop when it stops.
+fn accompany(child: u32) -> ExitStatus {
+    let _relay = signal::relay(child);
+    loop {
+        match signal::wait_for_change(child) {
+            Some(ChildChange::Ended(status)) => return status,
+            Some(ChildChange::Stopped(_)) => signal::stop_self(),
+            None => return ExitStatus::Code(1),
+        }
+    }
 }
 
 fn exit_code(code: i32) -> ExitCode {

@@ -10,8 +10,10 @@ mod logs;
 mod new;
 mod ping;
 mod plan;
+mod play;
 mod reference;
 mod show;
+mod terminal;
 mod test;
 mod up;
 
@@ -31,6 +33,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Plan(args) => plan::run(&args),
         Verb::Exec(args) => exec::run(&args, lab),
         Verb::Shell(args) => exec::shell(&args, lab),
+        Verb::Play(args) => play::run(&args, lab),
         Verb::Test(args) => test::run(&args, lab),
         Verb::Ping(args) => ping::run(&args, lab),
         Verb::Link(args) => link::run(&args, lab),

@@ -2,6 +2,7 @@
 
 use crate::args::Plan;
 use crate::output::{self, json};
+use netyard::protocol::{Changes, ServiceChange};
 use netyard::store::Store;
 use netyard::{Lab, Result, RunningLab};
 use netyard_core::desired;
@@ -18,6 +19,7 @@ struct Planned<'a> {
     /// Whether the steps change a lab that runs.
     running: bool,
     steps: Vec<PlannedStep<'a>>,
+    services: &'a [ServiceChange],
 }
 
 #[derive(Serialize)]
@@ -33,22 +35,27 @@ pub fn run(args: &Plan) -> Result<ExitCode> {
     let name = &lab.definition().name;
     let is_fresh = args.fresh || args.script;
     let running = if is_fresh { None } else { Store::of_user().find(name)?.is_some().then_some(()) };
-    let steps = match running {
+    let changes = match running {
         Some(()) => RunningLab::find(name, &Store::of_user())?.plan(lab.spec())?,
-        None => diff(&State::default(), &desired::state(lab.definition())),
+        None => {
+            let steps = diff(&State::default(), &desired::state(lab.definition()));
+            Changes { steps, services: Vec::new() }
+        }
     };
+    let Changes { steps, services } = &changes;
     if args.json {
         let planned =
             |step| PlannedStep { namespace: Step::ns(step).as_str(), step, commands: step.commands() };
         let steps = steps.iter().map(planned).collect();
-        json::print("plan", &Planned { lab: name.as_str(), running: running.is_some(), steps });
+        json::print("plan", &Planned { lab: name.as_str(), running: running.is_some(), steps, services });
     } else if args.script {
-        output::print(&script(&steps, &format!("lab {name}")));
-    } else if steps.is_empty() {
+        output::print(&script(steps, &format!("lab {name}")));
+    } else if changes.is_empty() {
         output::say(&format!("lab {name} is up and as described: nothing to do"));
     } else {
-        let commands: String = steps.iter().flat_map(Step::commands).map(|command| command + "\n").collect();
-        output::print(&commands);
+        let commands = steps.iter().flat_map(Step::commands).map(|command| command + "\n");
+        let services = services.iter().map(|change| format!("# {change}\n"));
+        output::print(&commands.chain(services).collect::<String>());
     }
     Ok(ExitCode::SUCCESS)
 }

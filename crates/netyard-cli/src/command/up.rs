@@ -3,6 +3,7 @@
 use super::{diagram, exec, test};
 use crate::args::{TestFormat, Up};
 use crate::output::{self, Progress, json};
+use netyard::protocol::Changes;
 use netyard::store::Store;
 use netyard::up::Upped;
 use netyard::{Lab, Result, RunningLab};
@@ -27,14 +28,20 @@ pub fn run(args: &Up) -> Result<ExitCode> {
     lab.warnings.iter().for_each(|warning| output::say(warning));
     let begun = Instant::now();
     let mut progress = Progress::new(format!("building lab {lab}"));
-    let upped = lab.up_named(&Store::of_user(), &mut |done, all| progress.at(done, all))?;
+    let store = Store::of_user();
+    let is_for_now = args.rm || !args.run.is_empty();
+    let mut on_step = |done, all| progress.at(done, all);
+    let upped = match is_for_now {
+        true => lab.up_named_for_now(&store, &mut on_step)?,
+        false => lab.up_named(&store, &mut on_step)?,
+    };
     drop(progress);
     if args.json && !args.test {
         let report = Report {
             lab: lab.definition().name.as_str(),
             nodes: lab.definition().nodes.len(),
             pid: upped.lab.pid(),
-            changes: upped.changes.as_ref().map(Vec::len),
+            changes: upped.changes.as_ref().map(Changes::len),
             milliseconds: begun.elapsed().as_millis(),
         };
         json::print("up", &report);
@@ -45,10 +52,10 @@ pub fn run(args: &Up) -> Result<ExitCode> {
         }
         output::say(&sentence(&lab, &upped, begun));
     }
-    let removes = args.rm || !args.run.is_empty();
     let done = afterwards(args, &upped.lab);
-    if removes {
-        netyard::up::down(upped.lab.name(), &Store::of_user(), false)?;
+    // A lab that somebody has brought up before is removed only when that is asked for.
+    if args.rm || (is_for_now && upped.changes.is_none()) {
+        netyard::up::down(upped.lab.name(), &store, false)?;
     }
     done
 }
@@ -73,11 +80,16 @@ fn afterwards(args: &Up, lab: &RunningLab) -> Result<ExitCode> {
 fn sentence(lab: &Lab, upped: &Upped, begun: Instant) -> String {
     let nodes = output::count(lab.definition().nodes.len(), "node");
     let milliseconds = begun.elapsed().as_millis();
-    match upped.changes.as_deref() {
+    match &upped.changes {
         None => format!("lab {lab} is up: {nodes}, {milliseconds} ms"),
-        Some([]) => format!("lab {lab} is up already and as described"),
-        Some(steps) => {
-            format!("lab {lab} is up and changed: {}, {milliseconds} ms", output::count(steps.len(), "step"))
+        Some(changes) if changes.is_empty() => format!("lab {lab} is up already and as described"),
+        Some(changes) => {
+            let mut parts = Vec::new();
+            if !changes.steps.is_empty() {
+                parts.push(output::count(changes.steps.len(), "step"));
+            }
+            parts.extend(changes.services.iter().map(ToString::to_string));
+            format!("lab {lab} is up and changed: {}, {milliseconds} ms", parts.join(", "))
         }
     }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy.toml allows it in test functions, and this is their helper")]
 
 pub mod machine;
+pub mod terminal;
 
 use serde_json::Value;
 use std::io::Write;
@@ -109,4 +110,14 @@ pub fn finished(command: &mut Command) -> Ran {
 fn ran(output: std::process::Output) -> Ran {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// Waits until it is true.
+#[track_caller]
+pub fn until(what: &str, mut is_true: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !is_true() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "in vain until {what}");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
 }

@@ -182,6 +182,7 @@ codes! {
     Error HostNotAllowed = "U013", "a node is this machine itself";
     Error HostInTheWay = "U014", "the machine has something that the lab wants to make";
     Error UplinkRefused = "U015", "an uplink is not possible here";
+    Error InsideOfLab = "U016", "this cannot be done from inside of the lab";
 }
 
 impl fmt::Display for Code {

@@ -20,10 +20,30 @@ pub(super) fn namespace(change: &Change<'_>, steps: &mut Vec<Step>) {
         let sysctls = of_namespace.map(|(key, value)| (key.clone(), value.clone())).collect();
         steps.push(Step::AddNamespace { ns, sysctls });
     } else {
-        for (key, value) in of_namespace.filter(|(key, value)| sysctl_differs(change, key, value)) {
+        let (defaults, others): (Vec<_>, Vec<_>) = of_namespace
+            .filter(|(key, value)| sysctl_differs(change, key, value))
+            .partition(|(key, _)| is_default_of_interfaces(key));
+        // What interfaces begin with comes first: turning IPv6 on makes addresses by it.
+        for (key, value) in defaults {
+            let set = |key: String| Step::SetSysctl { ns: ns.clone(), key, value: value.clone() };
+            steps.push(set(key.clone()));
+            let own = change.kept.keys().map(|name| sysctl_of_default(key, name));
+            steps.extend(own.filter(|own| !change.desired.sysctls.contains_key(own)).map(set));
+        }
+        for (key, value) in others {
             steps.push(Step::SetSysctl { ns: ns.clone(), key: key.clone(), value: value.clone() });
         }
     }
+}
+
+/// Whether it is the value that new interfaces begin with. Those that are there keep theirs.
+fn is_default_of_interfaces(key: &str) -> bool {
+    key.contains(".conf.default.") || key.contains(".neigh.default.")
+}
+
+/// The key of an interface's own value, from that of the default.
+fn sysctl_of_default(key: &str, interface: &IfName) -> String {
+    key.replacen(".default.", &format!(".{}.", interface.as_str().replace('.', "/")), 1)
 }
 
 /// Makes the bridges that are not there yet, up where they should be.
@@ -161,7 +181,7 @@ fn configure(
         steps.push(Step::SetSysctl { ns: ns(), key: (*key).clone(), value: (*value).clone() });
     }
     for address in to.addresses.difference(&from.addresses) {
-        let dad = address.addr().is_ipv6() && has_dad(change);
+        let dad = address.addr().is_ipv6() && change.desired.detects_duplicates();
         steps.push(Step::AddAddress { ns: ns(), dev: name.clone(), address: *address, dad });
     }
     if to.is_up && !from.is_up {
@@ -211,10 +231,6 @@ fn at_birth(ns: &Ns, name: &IfName, to: &Link) -> Link {
     }
 }
 
-fn has_dad(change: &Change<'_>) -> bool {
-    change.desired.sysctls.get("net.ipv6.conf.default.accept_dad").is_some_and(|value| value != "0")
-}
-
 /// Routes through a gateway are accepted only when another route leads to it.
 fn needs_another(route: &Route) -> bool {
     match &route.target {
@@ -247,10 +263,22 @@ fn is_overwritten(change: &Change<'_>, key: &str) -> bool {
     change.desired.sysctls.get(by).is_some_and(|value| sysctl_differs(change, by, value))
 }
 
-/// Whether a live value is another than the desired one; the kernel separates several numbers by tabs.
+/// Whether a live value is another than the desired one.
 fn sysctl_differs(change: &Change<'_>, key: &str, value: &str) -> bool {
     match change.live.sysctls.get(key) {
-        Some(live) => !live.split_whitespace().eq(value.split_whitespace()),
+        Some(live) => !is_same_value(key, live, value),
         None => !sysctl_may_be_absent(key, value),
     }
+}
+
+/// Whether the kernel has what was written: it separates several numbers by tabs, and rounds times in milliseconds up
+/// to its clock's next tick, of which there are 100 to 1000 a second (`CONFIG_HZ`).
+fn is_same_value(key: &str, live: &str, written: &str) -> bool {
+    const TICK_MS_MAX: u64 = 10;
+    if key.ends_with("_ms")
+        && let (Ok(live), Ok(written)) = (live.parse::<u64>(), written.parse::<u64>())
+    {
+        return (written..written + TICK_MS_MAX).contains(&live);
+    }
+    live.split_whitespace().eq(written.split_whitespace())
 }

@@ -5,7 +5,8 @@
 //!   have no master any more;
 //! - a link that is set down loses its routes, its neighbours and its IPv6 addresses;
 //! - the last IPv4 address of a link takes the link's IPv4 routes and neighbours with it;
-//! - a change of the Ethernet address takes the link's neighbours;
+//! - a change of the Ethernet address takes the link's neighbours; the link is set down for it, so that its IPv6
+//!   link-local address follows;
 //! - turning IPv4 or IPv6 forwarding (or IPv6 itself) on or off for a namespace sets it for each interface.
 //!
 //! Routes with several next hops, and routes with a preferred source that goes, are deleted by a step before: what
@@ -106,9 +107,10 @@ impl<'a> Change<'a> {
         !self.desired.links.contains_key(name) && self.live.links.get(name).is_some_and(|link| !is_ours(link))
     }
 
-    /// Whether a link stays but is set down.
+    /// Whether a link stays but is set down: for good, or for a moment to get another Ethernet address. Its link-local
+    /// address is made of that, anew whenever it comes up (net/ipv6/addrconf.c).
     fn goes_down(&self, name: &IfName) -> bool {
-        self.kept.get(name).is_some_and(|(from, to)| from.is_up && !to.is_up)
+        self.kept.get(name).is_some_and(|(from, to)| from.is_up && (!to.is_up || changes_mac(from, to)))
     }
 
     /// Whether a link stays but loses what is bound to its Ethernet address or to its being up.

@@ -98,6 +98,14 @@ pub struct Address {
 }
 
 impl Address {
+    /// Whether duplicate address detection is still at work: nobody answers for the address yet.
+    #[must_use]
+    pub fn is_tentative(&self) -> bool {
+        const IFA_F_DADFAILED: u32 = 0x08;
+        const IFA_F_TENTATIVE: u32 = 0x40;
+        self.flags & IFA_F_TENTATIVE != 0 && self.flags & IFA_F_DADFAILED == 0
+    }
+
     /// Whether the kernel made it by itself: on the loopback, from a router's advertisement, or as link-local one
     /// (`IFAPROT_KERNEL_LO`, `_RA`, `_LL`).
     #[must_use]

@@ -3,6 +3,7 @@
 //! A link that was set up is acknowledged before it passes packets: the kernel tells of the carrier a moment later
 //! (net/core/link_watch.c), and a bridge port listens and learns first where spanning tree runs.
 
+use super::address;
 use super::link::{self, Link, OPERSTATE_UP, PORT_BLOCKING, PORT_FORWARDING};
 use super::socket::{Protocol, Refusal, Socket};
 use crate::traveller::Traveller;
@@ -72,6 +73,45 @@ pub fn wait(
         awaited[*position].links.iter().map(|index| (*position, *index)).collect::<Vec<_>>()
     };
     Ok(kept.iter().flat_map(unready).collect())
+}
+
+/// Waits until duplicate address detection has decided about every IPv6 address of a namespace (RFC 4862 5.4); returns
+/// the ifindexes of those that it has not decided about at the deadline.
+///
+/// # Errors
+/// The kernel's [`Refusal`].
+pub fn wait_for_addresses(
+    traveller: &mut Traveller,
+    ns: BorrowedFd<'_>,
+    socket: &mut Socket,
+    deadline: Instant,
+) -> Result<Vec<u32>, Refusal> {
+    const RTNLGRP_IPV6_IFADDR: u32 = 9;
+    let from_io = |error: io::Error| Refusal::from_io(0, &error);
+    let mut events = None;
+    loop {
+        let undecided: Vec<u32> =
+            address::dump(socket)?.iter().filter(|address| address.is_tentative()).map(|a| a.index).collect();
+        let left = deadline.saturating_duration_since(Instant::now());
+        if undecided.is_empty() || left.is_zero() {
+            return Ok(undecided);
+        }
+        // The first round has only made the socket: what changed before that is asked for once more.
+        let Some(heard) = &mut events else {
+            traveller.enter(ns).map_err(from_io)?;
+            let socket = Socket::open(Protocol::Route).map_err(from_io)?;
+            socket.join(RTNLGRP_IPV6_IFADDR).map_err(from_io)?;
+            events = Some((0, socket));
+            continue;
+        };
+        if !next(std::slice::from_ref(heard), left).map_err(from_io)?.is_empty() {
+            match heard.1.events(|_, _| {}) {
+                // Events were lost; the addresses are asked for anyway.
+                Err(error) if error.raw_os_error() != Some(libc::ENOBUFS) => return Err(from_io(error)),
+                _ => {}
+            }
+        }
+    }
 }
 
 impl Awaited<'_> {

@@ -13,8 +13,21 @@ pub(super) struct Client {
     stream: OwnedFd,
     inbox: Inbox,
     /// Set while it wants to see what programs print.
-    follows: Option<LogFilter>,
+    follows: Option<Follower>,
 }
+
+/// What is sent to somebody who follows programs: never waiting, because a reader that does not read must not hold up
+/// the lab.
+struct Follower {
+    filter: LogFilter,
+    /// Bytes that the connection has not taken yet.
+    outbox: Vec<u8>,
+    /// Bytes of output that were left out since then.
+    skipped: usize,
+}
+
+/// How much may wait for a follower, in bytes.
+const OUTBOX_LEN_MAX: usize = 256 * 1024;
 
 /// Which programs' output is wanted.
 pub(super) struct LogFilter {
@@ -52,7 +65,16 @@ impl Client {
                         return false;
                     }
                 }
-                Err(_) => return false,
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => return false,
+                Err(error) => {
+                    let title = format!("the lab's holder does not understand this: {error}");
+                    let other = Error::kernel("K010", title).help(
+                        "is it of another version of netyard? `netyard down` and `netyard up` make a new one",
+                    );
+                    if self.reply(&Reply::Failed(Box::new(other)), &[]).is_err() {
+                        return false;
+                    }
+                }
             }
         }
     }
@@ -61,12 +83,24 @@ impl Client {
         wire::send(self.stream.as_fd(), reply, fds)
     }
 
+    /// Gives the other side one more connection.
+    pub(super) fn connect(&self, connections: &mut Vec<Self>) -> io::Result<()> {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        connections.push(Self::new(ours));
+        self.reply(&Reply::Done, &[theirs.as_fd()])
+    }
+
     /// Sends what programs have just printed, if that is wanted.
-    pub(super) fn follow(&self, chunks: &[LogChunk]) -> io::Result<()> {
-        let Some(filter) = &self.follows else { return Ok(()) };
-        let wanted: Vec<LogChunk> =
-            chunks.iter().filter(|chunk| filter.admits(&chunk.node, &chunk.program)).cloned().collect();
-        if wanted.is_empty() { Ok(()) } else { self.reply(&Reply::Logs(wanted), &[]) }
+    pub(super) fn follow(&mut self, chunks: &[LogChunk]) -> io::Result<()> {
+        let Some(follower) = &mut self.follows else { return Ok(()) };
+        follower.take(chunks)?;
+        follower.flush(self.stream.as_fd())
+    }
+
+    /// Whether something waits to be sent.
+    pub(super) fn has_output(&self) -> bool {
+        self.follows.as_ref().is_some_and(|follower| !follower.outbox.is_empty())
     }
 
     /// Carries out one request.
@@ -75,7 +109,9 @@ impl Client {
         let stream = self.stream.as_fd();
         let mut on_step = |done, all| drop(wire::send(stream, &Reply::Progress(done, all), &[]));
         let reply = match request {
-            Request::Build(_) | Request::Commit => Err(Error::input("K010", "the lab is built already")),
+            Request::Build(_) | Request::Commit { .. } => {
+                Err(Error::input("K010", "the lab is built already"))
+            }
             Request::Describe => Ok(Reply::Description(Box::new(lab.description()))),
             Request::Enter { node } => lab.enter(node.as_ref()).map(|(entrance, doors)| {
                 fds = doors;
@@ -90,8 +126,8 @@ impl Client {
                 Reply::Done
             }),
             Request::Live => lab.live().map(|state| Reply::State(Box::new(state))),
-            Request::Plan(spec) => lab.plan(&spec).map(Reply::Steps),
-            Request::Apply(spec) => lab.apply(*spec, &mut on_step).map(Reply::Steps),
+            Request::Plan(spec) => lab.plan(&spec).map(Reply::Changes),
+            Request::Apply(spec) => lab.apply(*spec, &mut on_step).map(Reply::Changes),
             Request::SetLink { node, interface, is_up } => {
                 lab.set_link(&node, &interface, is_up).map(|()| Reply::Done)
             }
@@ -100,14 +136,46 @@ impl Client {
                 let filter = LogFilter { node, program };
                 let logs = lab.programs.logs(&filter);
                 if follow {
-                    self.follows = Some(filter);
+                    self.follows = Some(Follower { filter, outbox: Vec::new(), skipped: 0 });
                 }
                 Ok(Reply::Logs(logs))
             }
+            Request::Connect => Err(Error::input("K010", "connections are not the lab's business")),
         };
         let reply = reply.unwrap_or_else(|error| Reply::Failed(Box::new(error)));
         let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
         self.reply(&reply, &borrowed)
+    }
+}
+
+impl Follower {
+    fn take(&mut self, chunks: &[LogChunk]) -> io::Result<()> {
+        let wanted = chunks.iter().filter(|chunk| self.filter.admits(&chunk.node, &chunk.program));
+        let mut wanted: Vec<LogChunk> = wanted.cloned().collect();
+        let Some(first) = wanted.first_mut() else { return Ok(()) };
+        if self.outbox.len() > OUTBOX_LEN_MAX {
+            self.skipped += wanted.iter().map(|chunk| chunk.text.len()).sum::<usize>();
+            return Ok(());
+        }
+        if self.skipped > 0 {
+            let skipped = std::mem::take(&mut self.skipped);
+            first.text.insert_str(0, &format!("\nnetyard: {skipped} bytes skipped\n"));
+        }
+        self.outbox.extend(wire::encode(&Reply::Logs(wanted))?);
+        Ok(())
+    }
+
+    fn flush(&mut self, stream: BorrowedFd<'_>) -> io::Result<()> {
+        use rustix::net::{SendFlags, send};
+        while !self.outbox.is_empty() {
+            match send(stream, &self.outbox, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(sent) => drop(self.outbox.drain(..sent)),
+                Err(rustix::io::Errno::AGAIN) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 }
 

@@ -5,7 +5,9 @@
 
 use crate::protocol::Spec;
 use netyard_core::lab::{Lab, Node, Role};
+use netyard_kernel::mount;
 use netyard_kernel::process::Mount;
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fmt::Write as _;
 use std::fs;
@@ -13,15 +15,18 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-const ROOT: &str = "/run/netyard";
+pub(super) const ROOT: &str = "/run/netyard";
 /// Where `ip netns` looks.
 pub(super) const NETNS: &str = "/run/netns";
 
 /// Makes the folders that every lab has, and keeps the machine's name servers for nodes with an uplink.
 pub(super) fn make_folders(nameservers: &[IpAddr]) -> io::Result<()> {
-    ["nodes", "shared"].iter().try_for_each(|name| fs::create_dir_all(Path::new(ROOT).join(name)))?;
+    ["nodes", "shared/resolvers"]
+        .iter()
+        .try_for_each(|name| fs::create_dir_all(Path::new(ROOT).join(name)))?;
     let lines: String = nameservers.iter().map(|address| format!("nameserver {address}\n")).collect();
     fs::write(nameservers_path(), lines)?;
     fs::create_dir_all("/run/lock")?;
@@ -31,7 +36,7 @@ pub(super) fn make_folders(nameservers: &[IpAddr]) -> io::Result<()> {
 /// Takes in the lab file's folder, for programs to see.
 pub(super) fn keep_folder(folder: BorrowedFd<'_>) -> io::Result<()> {
     fs::create_dir(folder_path())?;
-    netyard_kernel::mount::attach(folder, &folder_path())
+    mount::attach(folder, &folder_path())
 }
 
 fn folder_path() -> PathBuf {
@@ -97,14 +102,26 @@ fn resolver(lab: &Lab, node: &Node) -> String {
     text
 }
 
-/// The node's own files, made where they are missing: what is shown where.
+/// Where a node has its own `/run` and `/tmp`.
+fn folder_of_node(node: &str) -> PathBuf {
+    Path::new(ROOT).join("nodes").join(node)
+}
+
+/// The node's own files, made where they are missing and brought up to date: what is shown where.
 fn of_node(lab: &Lab, node: &Node) -> io::Result<Vec<(PathBuf, PathBuf)>> {
-    let folder = Path::new(ROOT).join("nodes").join(node.name.as_str());
+    let folder = folder_of_node(node.name.as_str());
     let run = folder.join("run");
-    fs::create_dir_all(run.join("lock"))?;
-    fs::create_dir_all(folder.join("tmp"))?;
-    let resolver_file = folder.join("resolv.conf");
-    fs::write(&resolver_file, resolver(lab, node))?;
+    if !folder.exists() {
+        fs::create_dir_all(&folder)?;
+        // A file system for each: a node that fills its own takes no room from others.
+        mount::mount_tmpfs(&folder, c"mode=0755,size=64m")?;
+        fs::create_dir_all(run.join("lock"))?;
+        let tmp = folder.join("tmp");
+        fs::create_dir(&tmp)?;
+        fs::set_permissions(tmp, fs::Permissions::from_mode(0o1777))?;
+    }
+    let resolver_file = Path::new(ROOT).join("shared/resolvers").join(node.name.as_str());
+    write(&resolver_file, &resolver(lab, node))?;
     let mut binds = Vec::new();
     if Path::new("/etc/hosts").exists() {
         binds.push((hosts_path(), PathBuf::from("/etc/hosts")));
@@ -115,9 +132,7 @@ fn of_node(lab: &Lab, node: &Node) -> io::Result<Vec<(PathBuf, PathBuf)>> {
             let target = Path::new("/etc").join(target);
             let target = normalized(&target);
             if let Ok(below_run) = target.strip_prefix("/run") {
-                let file = run.join(below_run);
-                fs::create_dir_all(file.parent().unwrap_or(&run))?;
-                fs::write(file, resolver(lab, node))?;
+                write(&run.join(below_run), &resolver(lab, node))?;
             } else if target.exists() {
                 binds.push((resolver_file, target));
             }
@@ -129,6 +144,33 @@ fn of_node(lab: &Lab, node: &Node) -> io::Result<Vec<(PathBuf, PathBuf)>> {
     }
     binds.push((run, PathBuf::from("/run")));
     Ok(binds)
+}
+
+/// Writes a file where it says something else, in its place: it may be bound elsewhere.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    if fs::read_to_string(path).is_ok_and(|present| present == text) {
+        return Ok(());
+    }
+    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    fs::write(path, text)
+}
+
+/// Brings the files of nodes that have some up to date with a lab that has changed; those of nodes that are gone go.
+pub(super) fn refresh(lab: &Lab) -> io::Result<()> {
+    for entry in fs::read_dir(Path::new(ROOT).join("nodes"))? {
+        let name = entry?.file_name();
+        let node = name.to_str().and_then(|name| lab.node(name));
+        match node {
+            Some(node) => drop(of_node(lab, node)?),
+            None => {
+                let folder = folder_of_node(&name.to_string_lossy());
+                // What programs still see of it stays until they end.
+                mount::unmount(&folder)?;
+                fs::remove_dir(&folder)?;
+            }
+        }
+    }
+    write_hosts(lab)
 }
 
 /// The path without `.` and `..`.
@@ -150,34 +192,36 @@ pub(super) fn mounts_of_person(lab: &Lab, node: &Node) -> io::Result<Vec<Mount>>
     Ok(mounts.chain([Mount::Sysfs]).collect())
 }
 
-/// What a program of the lab file sees: the node's own files, all else read-only, and the home folder hidden but
-/// for the lab file's own folder.
+/// What a program of the lab file sees: the node's own files, all else read-only, and home folders hidden but for the
+/// lab file's own folder.
 pub(super) fn mounts_of_program(spec: &Spec, node: &Node) -> io::Result<Vec<Mount>> {
     let mut binds = of_node(&spec.lab, node)?;
     let run = binds.pop().map(|(run, _)| run).unwrap_or_default();
     let mut mounts: Vec<Mount> = binds.iter().map(|(from, to)| bind(from, to)).collect();
     mounts.push(Mount::Sysfs);
-    let kept = Some(folder_path()).filter(|kept| kept.exists());
-    let folder = keep(kept.as_deref().unwrap_or(&spec.folder), &spec.folder, true);
+    let folder = spec.shown_folder().map(|folder| {
+        let kept = Some(folder_path()).filter(|kept| kept.exists());
+        keep(kept.as_deref().unwrap_or(folder), folder, true)
+    });
     // The later of two that overlap is seen: a lab file's folder below /tmp, but not /tmp itself.
     let is_inside =
         ["/run", "/tmp"].iter().any(|of_node| spec.folder.parent().is_some_and(|p| p.starts_with(of_node)));
-    if !is_inside {
-        mounts.push(folder.clone());
-    }
+    mounts.extend(folder.clone().filter(|_| !is_inside));
     mounts.push(keep(Path::new("/proc"), Path::new("/proc"), false));
     mounts.push(keep(&run, Path::new("/run"), false));
     mounts.push(keep(&run.with_file_name("tmp"), Path::new("/tmp"), false));
-    if is_inside {
-        mounts.push(folder);
-    }
+    mounts.extend(folder.filter(|_| is_inside));
     mounts.push(Mount::ReadOnly { target: c"/".into() });
-    let home = spec.home.as_deref().filter(|home| home.is_dir() && *home != Path::new("/"));
-    if let Some(closed) = closed_on_the_way(&spec.folder).filter(|closed| Some(*closed) != home) {
-        mounts.push(Mount::Tmpfs { target: path_text(closed), options: c"mode=0755,size=16m".into() });
+    if Path::new("/dev/shm").is_dir() {
+        mounts.push(Mount::Tmpfs { target: c"/dev/shm".into(), options: c"mode=1777,size=16m".into() });
     }
-    if let Some(home) = home {
-        mounts.push(Mount::Tmpfs { target: path_text(home), options: c"mode=0700,size=16m".into() });
+    let mut hidden: BTreeSet<&Path> = spec.homes.iter().map(PathBuf::as_path).collect();
+    // Where programs have their `$HOME`.
+    hidden.insert(Path::new("/root"));
+    hidden.extend(spec.shown_folder().and_then(closed_on_the_way));
+    let outermost = |folder: &&Path| !folder.ancestors().skip(1).any(|above| hidden.contains(above));
+    for folder in hidden.iter().copied().filter(outermost).filter(|folder| folder.is_dir()) {
+        mounts.push(Mount::Tmpfs { target: path_text(folder), options: c"mode=0755,size=16m".into() });
     }
     Ok(mounts)
 }
@@ -190,11 +234,11 @@ fn closed_on_the_way(folder: &Path) -> Option<&Path> {
     way.into_iter().find(|above| access(*above, Access::EXEC_OK) == Err(rustix::io::Errno::ACCESS))
 }
 
-fn bind(source: &Path, target: &Path) -> Mount {
+pub(super) fn bind(source: &Path, target: &Path) -> Mount {
     Mount::Bind { source: path_text(source), target: path_text(target) }
 }
 
-fn keep(source: &Path, target: &Path, is_read_only: bool) -> Mount {
+pub(super) fn keep(source: &Path, target: &Path, is_read_only: bool) -> Mount {
     Mount::Keep { source: path_text(source), target: path_text(target), is_read_only }
 }
 

@@ -4,6 +4,7 @@ use super::files;
 use super::host;
 use super::internet::InternetServers;
 use super::programs::Programs;
+use super::sandbox;
 use super::uplink::{self, Pasta};
 use crate::apply::ApplyError;
 use crate::error::{Error, Result};
@@ -11,36 +12,60 @@ use crate::fault::Faults;
 use crate::live::{self, LiveError};
 use crate::namespaces::Namespaces;
 use crate::probe::SocketKind;
-use crate::protocol::{Description, Entrance, Spec};
+use crate::protocol::{Changes, Description, Entrance, ServiceChange, Spec};
 use netyard_core::desired;
+use netyard_core::desired::sysctls::interface_of_sysctl;
 use netyard_core::diff::diff;
 use netyard_core::lab::Lab;
 use netyard_core::labfile::nearest;
 use netyard_core::name::{IfName, NodeName};
 use netyard_core::state::{Namespace, Ns, Route, State};
 use netyard_core::step::Step;
-use netyard_kernel::process::{Doors, Launch, Room};
+use netyard_kernel::peer::pid_of_peer;
+use netyard_kernel::process::{self, Doors, Launch, Room};
 use netyard_kernel::traveller::Traveller;
 use netyard_kernel::userns::{self, IdMap};
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The longest wait for links: a spanning tree with the standard's timers takes 31 s.
 const READY_MAX: Duration = Duration::from_secs(60);
 
+/// The user namespaces inside the holder's. For who is in them, the holder's mounts are locked, and the holder itself
+/// is out of reach.
+struct Users {
+    /// Of what persons start in nodes (`exec`, `shell`): they have files of the person's own.
+    persons: OwnedFd,
+    /// Of the network namespaces and the programs of the lab file, inside that of persons: for programs, persons'
+    /// processes are as far out of reach as the holder, and persons are root of all nodes.
+    programs: OwnedFd,
+}
+
+impl Users {
+    /// Makes them; none in a lab without user namespaces.
+    fn make() -> Result<Option<Self>> {
+        let Some(map) = IdMap::of_self() else { return Ok(None) };
+        let made = userns::create_nested(&map.nested());
+        let made = made.map_err(|e| Error::io("cannot make the lab's inner user namespaces", &e))?;
+        Ok(Some(Self { persons: made.outer, programs: made.inner }))
+    }
+}
+
 /// A lab that is built and kept.
 pub(super) struct HeldLab {
     pub(super) programs: Programs,
     spec: Spec,
     namespaces: Namespaces,
-    /// The user namespace of the lab's namespaces and programs; none where the lab has no user namespace at all.
-    user: Option<OwnedFd>,
+    /// None where the lab has no user namespace at all.
+    users: Option<Users>,
     internet: InternetServers,
     /// What programs of persons live in, by node; none for the lab as a whole.
-    rooms: BTreeMap<Option<NodeName>, Room>,
+    rooms: BTreeMap<Option<NodeName>, (String, Room)>,
     up_since: u64,
+    /// Whether it lives on without the process that started it.
+    pub(super) outlives_caller: bool,
 }
 
 impl HeldLab {
@@ -50,16 +75,16 @@ impl HeldLab {
     /// The step that failed. The caller then ends the process, and the kernel takes back what was built.
     pub(super) fn build(spec: Spec, on_step: &mut (dyn FnMut(usize, usize) + Send)) -> Result<Self> {
         let pasta = Pasta::find(&spec.lab)?;
-        let user = inner_user_namespace()?;
-        let copy = user.as_ref().map(|fd| fd.try_clone()).transpose();
-        let copy = copy.map_err(|e| Error::io("cannot copy a descriptor", &e))?;
+        let users = Users::make()?;
+        let copy = users.as_ref().map(|users| copied(&users.programs)).transpose()?;
         let mut lab = Self {
             programs: Programs::default(),
             namespaces: Namespaces::new(copy),
-            user,
+            users,
             internet: InternetServers::default(),
             rooms: BTreeMap::new(),
             up_since: 0,
+            outlives_caller: false,
             spec,
         };
         let desired = desired::state(&lab.spec.lab);
@@ -69,17 +94,36 @@ impl HeldLab {
         lab.execute(&steps, &mut faults, on_step)?;
         lab.wait_until_ready(&desired)?;
         if let Some(pasta) = pasta {
-            pasta.connect(&lab.spec, &lab.namespaces, lab.user.as_ref(), &mut lab.programs)?;
+            let user = lab.users.as_ref().map(|users| &users.programs);
+            pasta.connect(&lab.spec, &lab.namespaces, user, &mut lab.programs)?;
         }
         lab.start_services()?;
         lab.up_since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Ok(lab)
     }
 
+    /// Whether a new connection may ask for anything: not those of the lab's own programs, who would come out of the
+    /// lab by it. Processes outside of the lab have no number here.
+    pub(super) fn may_ask(&self, connection: BorrowedFd<'_>) -> bool {
+        let Some(users) = &self.users else { return true };
+        match pid_of_peer(connection) {
+            Ok(None) => true,
+            Ok(Some(pid)) => match userns::of_process(pid) {
+                Ok(Some(theirs)) => {
+                    userns::is_within(&theirs, &users.programs).is_ok_and(|is_within| !is_within)
+                }
+                // The holder's own.
+                Ok(None) => true,
+                Err(_) => false,
+            },
+            Err(_) => false,
+        }
+    }
+
     /// What would have to be done to make `spec` of this lab.
-    pub(super) fn plan(&mut self, spec: &Spec) -> Result<Vec<Step>> {
-        let desired = desired::state(&spec.lab);
-        Ok(diff(&self.read(&desired)?, &desired))
+    pub(super) fn plan(&mut self, spec: &Spec) -> Result<Changes> {
+        let desired = self.desired(spec)?;
+        Ok(Changes { steps: diff(&self.read(&desired)?, &desired), services: self.service_changes(spec) })
     }
 
     /// Makes `spec` of this lab, changing only what differs. When a step fails, all that was done is undone.
@@ -87,20 +131,27 @@ impl HeldLab {
         &mut self,
         spec: Spec,
         on_step: &mut (dyn FnMut(usize, usize) + Send),
-    ) -> Result<Vec<Step>> {
+    ) -> Result<Changes> {
         host::refuse_change(&self.spec.lab, &spec.lab)?;
         uplink::refuse_change(&self.spec.lab, &spec.lab)?;
-        let desired = desired::state(&spec.lab);
+        let desired = self.desired(&spec)?;
         // Also the values that only the lab of now asks for: a node that is taken away may have to come back.
         let before = self.read_with(&desired, &desired::state(&self.spec.lab))?;
         let steps = diff(&before, &desired);
+        let services = self.service_changes(&spec);
+        let gone = self.namespaces.iter().filter(|(ns, _)| !desired.namespaces.contains_key(*ns));
+        let gone: Vec<OwnedFd> = gone.filter_map(|(_, fd)| fd.try_clone_to_owned().ok()).collect();
         let mut faults = Faults { fail_at: spec.fail_at, count: 0 };
         let previous = std::mem::replace(&mut self.spec, spec);
         let done = self
             .execute(&steps, &mut faults, on_step)
             .and_then(|()| self.wait_until_ready(&desired))
             .and_then(|()| self.start_services());
-        let Err(error) = done else { return Ok(steps) };
+        let Err(error) = done else {
+            // What was started in a node ends with it.
+            gone.iter().for_each(|net| drop(process::kill_all_in(net.as_fd())));
+            return Ok(Changes { steps, services });
+        };
         self.spec = previous;
         match self.go_back(&before) {
             Ok(()) => Err(error.note("all changes were undone; the lab runs as before")),
@@ -108,6 +159,48 @@ impl HeldLab {
                 .note(format!("undoing the changes failed as well: {}", second.title))
                 .help("`netyard down` and `netyard up` make the lab anew")),
         }
+    }
+
+    /// The state that `spec` asks for. A value below `/proc/sys` that the lab of now asks for and that one does not is
+    /// to be again what a new namespace has.
+    fn desired(&self, spec: &Spec) -> Result<State> {
+        let mut desired = desired::state(&spec.lab);
+        let present = desired::state(&self.spec.lab);
+        let mut dropped: Vec<(Ns, String)> = Vec::new();
+        for (ns, namespace) in &mut desired.namespaces {
+            let of_now = present.namespaces.get(ns).map(|present| &present.sysctls);
+            let lost = of_now.into_iter().flatten().map(|(key, _)| key).filter(|key| {
+                let exists = interface_of_sysctl(key).is_none_or(|name| namespace.links.contains_key(&name));
+                exists && !namespace.sysctls.contains_key(*key)
+            });
+            dropped.extend(lost.map(|key| (ns.clone(), key.clone())));
+        }
+        if dropped.is_empty() || host::is_part_of(&spec.lab) {
+            return Ok(desired);
+        }
+        let keys: Vec<String> = dropped.iter().map(|(_, key)| default_key(key)).collect();
+        let values = self.namespaces.fresh_values(&keys);
+        let values = values.map_err(|e| Error::io("cannot read the values of a new namespace", &e))?;
+        for (ns, key) in dropped {
+            let own_default = desired.namespaces.get(&ns).and_then(|own| own.sysctls.get(&default_key(&key)));
+            let value = own_default.or_else(|| values.get(&default_key(&key))).cloned();
+            if let (Some(namespace), Some(value)) = (desired.namespaces.get_mut(&ns), value) {
+                namespace.sysctls.insert(key, value);
+            }
+        }
+        Ok(desired)
+    }
+
+    fn service_changes(&self, spec: &Spec) -> Vec<ServiceChange> {
+        let mut changes = self.programs.changes_to(spec);
+        for node in &spec.lab.nodes {
+            let before = self.spec.lab.node(node.name.as_str());
+            if before.is_some_and(|before| before.hostname() != node.hostname()) {
+                let (node, hostname) = (node.name.clone(), node.hostname().to_owned());
+                changes.push(ServiceChange::SetHostname { node, hostname });
+            }
+        }
+        changes
     }
 
     fn go_back(&mut self, before: &State) -> Result<()> {
@@ -153,7 +246,13 @@ impl HeldLab {
 
     /// What the lab is.
     pub(super) fn description(&self) -> Description {
-        Description { lab: self.spec.lab.clone(), file: self.spec.file.clone(), up_since: self.up_since }
+        Description {
+            lab: self.spec.lab.clone(),
+            file: self.spec.file.clone(),
+            up_since: self.up_since,
+            is_sandbox: self.spec.is_sandbox,
+            outlives_caller: self.outlives_caller,
+        }
     }
 
     /// The doors of a node, or of the fabric with `ip netns` knowing every node.
@@ -175,12 +274,20 @@ impl HeldLab {
         let net = self.namespace_of(&ns)?;
         let Room { mounts, uts } = self.room(node, &net)?;
         let mut fds = Vec::new();
-        if let Some(user) = &self.user {
-            fds.push(copied(user)?);
+        if let Some(users) = &self.users {
+            fds.push(copied(&users.persons)?);
         }
         fds.extend([net, mounts, uts]);
         let lab = self.spec.lab.name.clone();
-        Ok((Entrance { lab, env, has_user_namespace: self.user.is_some() }, fds))
+        let is_sandbox = self.spec.is_sandbox;
+        let entrance = Entrance {
+            lab,
+            env,
+            has_user_namespace: self.users.is_some(),
+            stand_ins: (is_sandbox && node.is_some()).then(|| sandbox::SHOWN.into()),
+            grants_setgroups: is_sandbox && sandbox::has_one_id(),
+        };
+        Ok((entrance, fds))
     }
 
     /// The mounts and the host name for what a person starts in a node, or among all nodes: arranged for the first
@@ -188,24 +295,27 @@ impl HeldLab {
     fn room(&mut self, node: Option<&NodeName>, net: &OwnedFd) -> Result<Room> {
         let copied = |room: &Room| room.try_clone().map_err(|e| Error::io("cannot copy a descriptor", &e));
         let key = node.cloned();
-        if let Some(room) = self.rooms.get(&key) {
+        if let Some((_, room)) = self.rooms.get(&key) {
             return copied(room);
         }
         let (hostname, mounts) = match node {
             Some(name) => {
                 let node = self.node(name)?;
-                let mounts = files::mounts_of_person(&self.spec.lab, node)
-                    .map_err(|e| Error::io(format!("cannot make the files of node `{name}`"), &e))?;
+                let failed = |e| Error::io(format!("cannot make the files of node `{name}`"), &e);
+                // What is below the holder's /run is reached before the node's own /run covers it.
+                let mut mounts =
+                    if self.spec.is_sandbox { sandbox::mounts().map_err(failed)? } else { Vec::new() };
+                mounts.extend(files::mounts_of_person(&self.spec.lab, node).map_err(failed)?);
                 (node.hostname().to_owned(), mounts)
             }
             None => (self.spec.lab.name.to_string(), Vec::new()),
         };
-        let launch = Launch { mounts, hostname: Some(hostname), ..Launch::default() };
-        let user = self.user.as_ref().map(AsFd::as_fd);
+        let launch = Launch { mounts, hostname: Some(hostname.clone()), ..Launch::default() };
+        let user = self.users.as_ref().map(|users| users.persons.as_fd());
         let room = launch.room(&Doors { holder: None, user, net: Some(net.as_fd()), room: None });
         let room = room.map_err(|error| Error::io(format!("cannot {}", error.doing), &error.source))?;
         let result = copied(&room);
-        self.rooms.insert(key, room);
+        self.rooms.insert(key, (hostname, room));
         result
     }
 
@@ -309,16 +419,29 @@ impl HeldLab {
 
     /// Names, servers and programs of the present lab; those that are there already stay.
     fn start_services(&mut self) -> Result<()> {
-        let nodes: BTreeSet<&NodeName> = self.spec.lab.nodes.iter().map(|node| &node.name).collect();
-        self.rooms.retain(|node, _| node.as_ref().is_none_or(|node| nodes.contains(node)));
-        files::write_hosts(&self.spec.lab).map_err(|e| Error::io("cannot write the table of names", &e))?;
+        let lab = &self.spec.lab;
+        // A host name is part of the room: with another one, what is started from now on gets another room.
+        self.rooms.retain(|node, (hostname, _)| {
+            let Some(node) = node else { return true };
+            lab.node(node.as_str()).is_some_and(|node| node.hostname() == hostname)
+        });
+        files::refresh(lab).map_err(|e| Error::io("cannot write the files of the nodes", &e))?;
         self.internet.change_to(&self.spec.lab, &self.namespaces)?;
-        self.programs.change_to(&self.spec, &self.namespaces, self.user.as_ref())
+        let user = self.users.as_ref().map(|users| &users.programs);
+        self.programs.change_to(&self.spec, &self.namespaces, user)
     }
 }
 
-/// Brings an interface up, and brings back what the kernel took away with it: its IPv6 addresses and the routes over
-/// it. All else stays as it is.
+/// The key whose value an interface's own begins with: that of `default`.
+fn default_key(key: &str) -> String {
+    match interface_of_sysctl(key) {
+        Some(name) => key.replacen(&format!(".{}.", name.as_str().replace('.', "/")), ".default.", 1),
+        None => key.to_owned(),
+    }
+}
+
+/// Brings an interface up, and brings back what the kernel took away with it: its IPv6 addresses, its permanent
+/// neighbours, and the routes over it. All else stays as it is.
 fn plug(live: &mut Namespace, desired: &Namespace, interface: &IfName) {
     let Some(link) = live.links.get_mut(interface) else { return };
     link.is_up = true;
@@ -327,16 +450,9 @@ fn plug(live: &mut Namespace, desired: &Namespace, interface: &IfName) {
     }
     let down: Vec<&IfName> =
         live.links.iter().filter(|(_, link)| !link.is_up).map(|(name, _)| name).collect();
+    live.neighbours.extend(desired.neighbours.iter().filter(|entry| entry.dev == *interface).cloned());
     let can_be = |route: &&Route| route.uses(interface) && !down.iter().any(|name| route.uses(name));
     live.routes.extend(desired.routes.iter().filter(can_be).cloned());
-}
-
-/// The user namespace that nodes and programs belong to: inside the holder's, so that the holder's mounts are locked
-/// for them and the holder itself is out of their reach.
-fn inner_user_namespace() -> Result<Option<OwnedFd>> {
-    let Some(map) = IdMap::of_self() else { return Ok(None) };
-    let made = userns::create(&map.nested());
-    made.map(Some).map_err(|e| Error::io("cannot make the lab's inner user namespace", &e))
 }
 
 fn copied(fd: &OwnedFd) -> Result<OwnedFd> {

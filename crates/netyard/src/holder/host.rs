@@ -22,6 +22,11 @@ fn host_of(lab: &Lab) -> Option<Ns> {
     lab.nodes.iter().find(|node| node.kind == NodeKind::Host).map(|node| Ns::Node(node.name.clone()))
 }
 
+/// Whether the machine itself is part of the lab.
+pub(super) fn is_part_of(lab: &Lab) -> bool {
+    host_of(lab).is_some()
+}
+
 /// Takes in the machine's namespace, if the lab has a node for it, and returns the state to begin from: a namespace
 /// in which nothing is the lab's yet.
 ///

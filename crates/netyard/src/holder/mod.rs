@@ -10,6 +10,7 @@ mod held;
 mod host;
 mod internet;
 mod programs;
+mod sandbox;
 mod uplink;
 
 use crate::error::{Error, Result};
@@ -60,14 +61,7 @@ fn run() -> io::Result<()> {
             wire::send(owner.as_fd(), &Reply::Done, &[])?;
             drop(inbox);
             limit::give_back_memory();
-            Holder {
-                lab,
-                listener,
-                owner: Some(Client::new(owner)),
-                clients: Vec::new(),
-                is_committed: false,
-            }
-            .serve(&signals)
+            Holder { lab, listener, owner: Some(Client::new(owner)), clients: Vec::new() }.serve(&signals)
         }
         Err(error) => {
             wire::send(owner.as_fd(), &Reply::Failed(Box::new(error)), &[])?;
@@ -105,6 +99,9 @@ fn prepare_mounts(spec: &Spec, folder: Option<&OwnedFd>) -> Result<()> {
     let nameservers = files::nameservers_of_machine();
     mount::mount_tmpfs(Path::new("/run"), c"mode=0755,size=64m").map_err(|e| refused("mount /run", &e))?;
     files::make_folders(&nameservers).map_err(|e| refused("make folders in /run", &e))?;
+    if spec.is_sandbox {
+        sandbox::make_stand_ins().map_err(|e| refused("make the folder of programs", &e))?;
+    }
     match folder {
         Some(folder) => files::keep_folder(folder.as_fd()).map_err(|e| refused("show the lab's folder", &e)),
         None => Ok(()),
@@ -117,7 +114,6 @@ struct Holder {
     /// The process that started the lab; a private lab ends with it.
     owner: Option<Client>,
     clients: Vec<Client>,
-    is_committed: bool,
 }
 
 impl Holder {
@@ -130,8 +126,6 @@ impl Holder {
                 }
             }
             self.lab.programs.restart_due(Instant::now());
-            let chunks = self.lab.programs.read_output();
-            self.clients.retain_mut(|client| client.follow(&chunks).is_ok());
             if ready.owner && !self.answer_owner() {
                 return Ok(());
             }
@@ -139,9 +133,13 @@ impl Holder {
             if ready.listener
                 && let Some(listener) = &self.listener
                 && let Ok(stream) = rustix::net::accept_with(listener, rustix::net::SocketFlags::CLOEXEC)
+                && self.lab.may_ask(stream.as_fd())
             {
                 self.clients.push(Client::new(stream));
             }
+            // After the clients were answered: it is by their places that they are known to be ready.
+            let chunks = self.lab.programs.read_output();
+            self.clients.retain_mut(|client| client.follow(&chunks).is_ok());
         }
     }
 
@@ -154,52 +152,64 @@ impl Holder {
         fds.extend(self.owner.iter().map(|owner| input(owner.as_fd())));
         fds.extend(self.listener.iter().map(|listener| input(listener.as_fd())));
         let clients_at = fds.len();
-        fds.extend(self.clients.iter().map(|client| input(client.as_fd())));
+        fds.extend(self.clients.iter().map(|client| {
+            let output = if client.has_output() { PollFlags::OUT } else { PollFlags::empty() };
+            PollFd::from_borrowed_fd(client.as_fd(), PollFlags::IN | output)
+        }));
         fds.extend(self.lab.programs.outputs().map(input));
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let is_ready = |at: usize| !fds[at].revents().is_empty();
+        let wants = |at: usize| fds[at].revents().intersects(!PollFlags::OUT);
         Ok(Ready {
-            owner: self.owner.is_some() && is_ready(1),
-            listener: self.listener.is_some() && is_ready(clients_at - 1),
-            clients: (0..self.clients.len()).map(|n| is_ready(clients_at + n)).collect(),
+            owner: self.owner.is_some() && wants(1),
+            listener: self.listener.is_some() && wants(clients_at - 1),
+            clients: (0..self.clients.len()).map(|n| wants(clients_at + n)).collect(),
         })
     }
 
     /// Answers the process that started the lab; false when the lab ends with it.
     fn answer_owner(&mut self) -> bool {
         let Some(mut owner) = self.owner.take() else { return true };
+        let mut connections = Vec::new();
         let is_open = owner.receive() && {
             let lab = &mut self.lab;
-            let is_committed = &mut self.is_committed;
             owner.answer(|client, request| match request {
-                Request::Commit => {
-                    signal::outlive_caller();
-                    *is_committed = true;
+                Request::Commit { outlives_caller } => {
+                    if outlives_caller {
+                        signal::outlive_caller();
+                    }
+                    lab.outlives_caller = outlives_caller;
                     client.reply(&Reply::Done, &[])
                 }
+                Request::Connect => client.connect(&mut connections),
                 request => client.serve(lab, request),
             })
         };
+        self.clients.append(&mut connections);
         if is_open {
             self.owner = Some(owner);
             return true;
         }
-        // A lab that others can find outlives the command that started it; any other ends here.
-        self.is_committed && self.listener.is_some()
+        self.lab.outlives_caller
     }
 
     fn answer_clients(&mut self, is_ready: &[bool]) {
         let lab = &mut self.lab;
+        let mut connections = Vec::new();
         let mut ready = is_ready.iter();
         self.clients.retain_mut(|client| {
             if !ready.next().copied().unwrap_or(false) {
                 return true;
             }
-            client.receive() && client.answer(|client, request| client.serve(lab, request))
+            client.receive()
+                && client.answer(|client, request| match request {
+                    Request::Connect => client.connect(&mut connections),
+                    request => client.serve(lab, request),
+                })
         });
+        self.clients.append(&mut connections);
     }
 }
 

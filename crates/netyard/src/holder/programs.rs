@@ -4,7 +4,7 @@ use super::client::LogFilter;
 use super::files;
 use crate::error::{Error, Result};
 use crate::namespaces::Namespaces;
-use crate::protocol::{LogChunk, ProgramState, ProgramStatus, Spec};
+use crate::protocol::{LogChunk, ProgramState, ProgramStatus, ServiceChange, Spec};
 use netyard_core::lab::{Node, Program, Restart};
 use netyard_core::name::NodeName;
 use netyard_core::state::Ns;
@@ -22,6 +22,8 @@ const LOG_LEN_MAX: usize = 256 * 1024;
 /// The first pause before a program is started again; it doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long a killed program may take to end.
+const ENDING_TIME: Duration = Duration::from_secs(1);
 /// A program that ran this long had a good start: the next pause is short again.
 const GOOD_RUN: Duration = Duration::from_secs(10);
 
@@ -63,39 +65,56 @@ enum State {
 }
 
 impl Programs {
-    /// Starts the programs that are new, and ends those that are no longer wanted or have changed.
+    /// Ends the programs that are no longer wanted or have changed, and starts those that are new.
     ///
     /// # Errors
-    /// The first program that cannot be started; those that were running before go on, and none of the new ones.
+    /// The first program that cannot be started; none of the new ones runs then.
     pub(super) fn change_to(
         &mut self,
         spec: &Spec,
         namespaces: &Namespaces,
         user: Option<&OwnedFd>,
     ) -> Result<()> {
-        let mut wanted = Vec::new();
-        for node in &spec.lab.nodes {
-            for program in &node.programs {
-                wanted.push((node, program));
-            }
-        }
-        let is_wanted = |running: &Supervised| {
-            running.origin == Origin::Uplink
-                || wanted
-                    .iter()
-                    .any(|(node, program)| node.name == running.node && **program == running.program)
-        };
+        // What a program holds (a port, a file) is free for the one that takes its place.
+        self.supervised.retain(|running| running.is_wanted(spec));
         let mut started = Vec::new();
-        for (node, program) in &wanted {
-            if !self.supervised.iter().any(|s| s.is(Origin::LabFile, &node.name, program)) {
+        for (node, program) in programs_of(spec) {
+            if !self.supervised.iter().any(|running| running.is(spec, node, program)) {
                 let mut supervised = Supervised::new(spec, node, program, namespaces, user)?;
                 supervised.start().map_err(|error| not_started(node, program, &error))?;
                 started.push(supervised);
             }
         }
-        self.supervised.retain(is_wanted);
         self.supervised.append(&mut started);
         Ok(())
+    }
+
+    /// What [`Programs::change_to`] would do.
+    pub(super) fn changes_to(&self, spec: &Spec) -> Vec<ServiceChange> {
+        let named = |running: &Supervised, node: &Node, program: &Program| {
+            running.origin == Origin::LabFile
+                && running.node == node.name
+                && running.program.name == program.name
+        };
+        let mut changes = Vec::new();
+        for running in self.supervised.iter().filter(|running| !running.is_wanted(spec)) {
+            if !programs_of(spec).any(|(node, program)| named(running, node, program)) {
+                let (node, program) = (running.node.clone(), running.program.name.clone());
+                changes.push(ServiceChange::StopProgram { node, program });
+            }
+        }
+        for (node, program) in programs_of(spec) {
+            if self.supervised.iter().any(|running| running.is(spec, node, program)) {
+                continue;
+            }
+            let is_there = self.supervised.iter().any(|running| named(running, node, program));
+            let (node, program) = (node.name.clone(), program.name.clone());
+            changes.push(match is_there {
+                true => ServiceChange::RestartProgram { node, program },
+                false => ServiceChange::StartProgram { node, program },
+            });
+        }
+        changes
     }
 
     /// Starts the program that connects a node to the network namespace that the holder is in now, and returns its
@@ -219,7 +238,7 @@ impl Supervised {
         let launch = Launch {
             argv: texts(node, program, program.argv.iter().cloned())?,
             env: texts(node, program, environment(spec, node, program))?,
-            cwd: CString::new(spec.folder.as_os_str().as_bytes()).ok(),
+            cwd: spec.shown_folder().and_then(|folder| CString::new(folder.as_os_str().as_bytes()).ok()),
             mounts,
             hostname: Some(node.hostname().to_owned()),
             no_new_privs: true,
@@ -251,8 +270,19 @@ impl Supervised {
         }
     }
 
-    fn is(&self, origin: Origin, node: &NodeName, program: &Program) -> bool {
-        self.origin == origin && self.node == *node && self.program == *program
+    /// Whether it is this program of the lab file, started as it would be now.
+    fn is(&self, spec: &Spec, node: &Node, program: &Program) -> bool {
+        let env = || environment(spec, node, program).into_iter();
+        self.origin == Origin::LabFile
+            && self.node == node.name
+            && self.program == *program
+            && self.launch.hostname.as_deref() == Some(node.hostname())
+            && self.launch.env.iter().map(|entry| entry.as_bytes()).eq(env().map(String::into_bytes))
+    }
+
+    /// Whether it runs on in a lab that has changed to this.
+    fn is_wanted(&self, spec: &Spec) -> bool {
+        self.origin == Origin::Uplink || programs_of(spec).any(|(node, program)| self.is(spec, node, program))
     }
 
     fn start(&mut self) -> std::result::Result<(), process::LaunchError> {
@@ -342,12 +372,19 @@ impl Supervised {
 }
 
 impl Drop for Supervised {
-    /// A program that is no longer wanted ends at once.
+    /// A program that is no longer wanted ends at once, and what it has started with it.
     fn drop(&mut self) {
-        if let State::Running { pidfd, .. } = &self.state {
-            let _ = process::kill(pidfd.as_fd());
+        if let State::Running { pid, pidfd } = &self.state {
+            // It has not been reaped, so that the number of its process group is still its own.
+            process::kill_group(*pid);
+            let _ = process::wait_gone(pidfd.as_fd(), ENDING_TIME);
         }
     }
+}
+
+/// The programs that a lab file names, with their nodes.
+fn programs_of(spec: &Spec) -> impl Iterator<Item = (&Node, &Program)> {
+    spec.lab.nodes.iter().flat_map(|node| node.programs.iter().map(move |program| (node, program)))
 }
 
 /// The words of a program for the kernel.
