@@ -86,12 +86,12 @@ pub struct Up {
     #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true, value_terminator = ";")]
     pub run: Vec<OsString>,
     /// Node in which --run runs its command; outside of the lab when not given
-    #[arg(long, requires = "run", value_name = "NODE")]
+    #[arg(long, requires = "run", value_name = "NODE", add = Names::new(completion::nodes_of_file))]
     pub r#in: Option<String>,
     /// Allow nodes of kind `host`, which are this machine itself (needs root)
     #[arg(long)]
     pub allow_host: bool,
-    /// Print nothing but errors
+    /// Print nothing but errors and, with --test, failures
     #[arg(short, long)]
     pub quiet: bool,
     /// Print JSON
@@ -252,8 +252,8 @@ pub struct Ping {
     /// Every node pings every other one
     #[arg(long, conflicts_with_all = ["from", "to"])]
     pub all: bool,
-    /// Echo requests
-    #[arg(short, long, default_value_t = 3)]
+    /// Echo requests, 1 and more
+    #[arg(short, long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub count: u32,
     /// Payload in bytes
     #[arg(short, long, default_value_t = 56)]

@@ -7,10 +7,11 @@ use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
 use clap_complete::env::{CompleteEnv, Shells};
 use netyard::store::Store;
 use netyard::{Error, Result, RunningLab};
-use netyard_core::diagnostic::Code;
+use netyard_core::diagnostic::{Code, Style};
 use netyard_core::lab::{Lab, Node};
 use netyard_core::name::LabName;
 use std::ffi::OsStr;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// The variable by which the scripts ask; `COMPLETE`, which is usual, may belong to another program.
@@ -57,8 +58,20 @@ pub fn targets(typed: &OsStr) -> Vec<CompletionCandidate> {
 /// Names of the lab's nodes.
 pub fn nodes(typed: &OsStr) -> Vec<CompletionCandidate> {
     let nodes = lab().map(|lab| lab.nodes).unwrap_or_default();
-    let addresses = |node: &Node| node.addresses().map(|a| a.to_string()).collect::<Vec<_>>().join(", ");
     offered(typed, nodes.iter().map(|node| (node.name.as_str(), addresses(node))))
+}
+
+/// Names of the nodes of the lab file that has been typed.
+pub fn nodes_of_file(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let words = words();
+    let files = words.iter().filter(|word| !word.starts_with('-') && Path::new(word).is_file());
+    let lab = files.filter_map(|file| netyard::Lab::from_file(Path::new(file), Style::Plain).ok()).next();
+    let nodes = lab.as_ref().map(|lab| lab.definition().nodes.as_slice()).unwrap_or_default();
+    offered(typed, nodes.iter().map(|node| (node.name.as_str(), addresses(node))))
+}
+
+fn addresses(node: &Node) -> String {
+    node.addresses().map(|a| a.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// Interfaces of the node that has been typed.

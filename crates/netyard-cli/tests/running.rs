@@ -3,6 +3,8 @@
 mod support;
 
 use serde_json::json;
+use std::os::unix::fs::DirBuilderExt;
+use std::process::Stdio;
 use support::{PROGRAM, Yard, finished};
 
 const HOME: &str = "
@@ -180,4 +182,77 @@ fn bash_completes_names_of_the_running_lab() {
     assert_eq!(completed(&yard, &["--lab", &yard.lab, "shell", "b"]), ["b"]);
     assert_eq!(completed(&yard, &["--lab=no-such-lab", "shell", "b"]), [""; 0]);
     assert_eq!(completed(&yard, &["explain", "n01"]).len(), 10);
+}
+
+#[test]
+fn what_cannot_be_executed_is_told_why() {
+    let yard = Yard::with_lab("executed", "nodes: { pc: ~ }\n");
+    let says = |words: &[&str], expected: &str| {
+        let closed = yard.folder.join("closed");
+        let _ = std::fs::DirBuilder::new().mode(0o000).create(&closed);
+        let path = format!("{}:/usr/bin:/bin", closed.display());
+        let ran = finished(yard.command(PROGRAM).args(words).env("PATH", path));
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    };
+    says(&["exec", "pc", ""], "its name is empty");
+    says(&["exec", "pc", "echo a b; exit 3"], "sh -c 'echo a b; exit 3'");
+    says(&["exec", "pc", "no-such-program"], "No such file or directory");
+}
+
+#[test]
+fn quiet_tests_print_what_failed_and_nothing_else() {
+    let yard = Yard::new("quiet");
+    let lab = "networks: { lan: 10.0.0.0/24 }\nnodes: { a: { links: [lan] }, b: { links: [lan] } }\n";
+    let up = |expect: &str| {
+        let file = yard.write("lab.yaml", &format!("lab: {}\n{lab}{expect}", yard.lab));
+        yard.run(&["up", "-q", "--test", file.to_str().unwrap()])
+    };
+    let ran = up("expect: [{ from: a, ping: b }]");
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (Some(0), "", ""));
+    let ran = up("expect: [{ from: a, ping: b }, { from: b, ping: a, hops: 3 }]");
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stdout.starts_with("✗ b pings a, 3 routers away"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("0 routers away (TTL 64), not 3"), "{}", ran.stdout);
+    assert_eq!(ran.stdout.lines().count(), 2, "{}", ran.stdout);
+    let tap = yard.run(&["test", "--format", "tap"]).stdout;
+    assert!(tap.contains("wrong: hops\n  expected: \"3\"\n  found: \"0\""), "{tap}");
+    let ran = up("");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""));
+    assert!(ran.stderr.contains("states no expectations"), "{}", ran.stderr);
+}
+
+#[test]
+fn following_ends_well_when_the_lab_goes_down() {
+    let yard = Yard::with_lab("following", "nodes: { pc: { run: [echo hello] } }\n");
+    let mut child = yard.command(PROGRAM).args(["logs", "-f"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut first = [0; 1];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+    assert_eq!(yard.run(&["down"]).code, Some(0));
+    assert!(finished_child(child));
+}
+
+#[test]
+fn an_interrupted_ping_prints_its_sum() {
+    let yard = Yard::with_lab(
+        "interrupted",
+        "networks: { lan: 10.0.0.0/24 }\nnodes: { a: { links: [lan] }, b: { links: [lan] } }\n",
+    );
+    let mut command = yard.command(PROGRAM);
+    let mut child = command.args(["ping", "a", "b", "-c", "1000"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut first = [0; 1];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{printed}");
+    assert!(printed.ends_with("answered, 0 % lost\n"), "{printed}");
+}
+
+#[test]
+fn nodes_of_a_file_are_completed_before_it_is_up() {
+    let yard = Yard::new("in");
+    let file = yard.write("lab.yaml", "nodes: { pc: ~, printer: ~ }\n");
+    assert_eq!(completed(&yard, &["up", file.to_str().unwrap(), "--in", "p"]), ["pc", "printer"]);
 }

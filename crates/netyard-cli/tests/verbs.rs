@@ -121,7 +121,42 @@ fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is() {
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let ran = finished(yard.command(PROGRAM).arg("schema").stdout(Stdio::from(full)));
     assert_eq!(ran.code, Some(3));
-    assert!(ran.stderr.contains("cannot write to standard output"), "{}", ran.stderr);
+    assert!(ran.stderr.starts_with("error[U023]: cannot write to standard output"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_file_in_another_encoding_is_told_which() {
+    let yard = Yard::new("encoding");
+    let file = yard.folder.join("lab.yaml");
+    let utf16: Vec<u8> = "lab: x\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(&file, utf16).unwrap();
+    let ran = yard.run(&["diagram", file.to_str().unwrap()]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("UTF-16") && ran.stderr.contains("UTF-8"), "{}", ran.stderr);
+    std::fs::write(&file, b"description: caf\xe9\n").unwrap();
+    let ran = yard.run(&["diagram", file.to_str().unwrap()]);
+    assert!(ran.stderr.contains("looks like Latin-1"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_same_mistake_many_times_is_not_told_each_time() {
+    let yard = Yard::new("many");
+    let lines: String = (0..60).map(|n| format!("  n{n}: {{ lnks: [lan] }}\n")).collect();
+    let ran = yard.run_with(&["diagram", "-"], &format!("nodes:\n{lines}"));
+    assert_eq!(ran.stderr.matches("error[Y007]").count(), 50);
+    assert!(ran.stderr.ends_with("60 problems in <stdin>; 10 more than are shown\n"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_cannot_work_is_refused_before_anything_is_built() {
+    let yard = Yard::new("before");
+    let file = yard.write("lab.yaml", &format!("lab: {}\nnodes: {{ pc: ~ }}\n", yard.lab));
+    let ran = yard.run(&["up", file.to_str().unwrap(), "--in", "nope", "--run", "true"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.starts_with("error[U004]"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("is up"), "{}", ran.stderr);
+    let ran = yard.run(&["ping", "a", "b", "-c", "0"]);
+    assert_eq!(ran.code, Some(2));
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn values() -> Map<String, Value> {
         "switch": { "enum": [true, false, "true", "false", "yes", "no", "on", "off", "Yes", "No", "On", "Off"] },
         "word": { "type": ["string", "integer"], "minLength": 1 },
         "words": one_or_many("word"),
-        "ifname": { "type": ["string", "integer"], "minLength": 1, "maxLength": 15, "pattern": "^[^/:%\\s]+$" },
+        "ifname": { "type": ["string", "integer"], "minLength": 1, "maxLength": 15, "pattern": "^[^-/:%\\s][^/:%\\s]*$" },
         "mtu": number(68, 65_535, "Largest packet in bytes."),
         "mac": { "type": "string", "pattern": "^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$" },
         "prefix": { "type": "string", "pattern": "^[0-9A-Fa-f.:]+/[0-9]+$", "examples": ["10.0.0.0/24", "fd00::/64"] },

@@ -313,6 +313,7 @@ fn firewalls_in_every_form() {
     let input = fw.input.as_ref().unwrap();
     assert_eq!(input.policy, Policy::Drop);
     assert_eq!((input.allow.len(), input.allow[0].protocol), (2, Some(Protocol::Icmp)));
+    assert_eq!(input.allow[0].icmp_type, Some(8), "`ping` is echo requests");
     assert_eq!(
         format!("{:?} {:?}", input.allow[1].incoming, input.allow[1].ports),
         r#"Some(IfName("eth0")) [Ports { first: 22, last: 22 }]"#

@@ -622,20 +622,24 @@ impl Launch {
             if self.grants_setgroups && crate::seccomp::grant_setgroups() < 0 {
                 fail(report, 8);
             }
-            // As execvp(3): a folder of PATH that may not be searched does not end the search, and is what is told
-            // when nothing is found.
-            let mut is_denied = false;
+            // A folder of PATH that may not be searched does not end the search, as in execvp(3). Unlike there it is
+            // not told as "permission denied" when nothing is found: only a program that is there is denied.
+            let mut errno = libc::ENOENT;
             for program in &prepared.programs {
                 libc::execve(program.as_ptr(), prepared.argv.as_ptr(), prepared.env.as_ptr());
+                let is_only = prepared.programs.len() == 1;
                 match *libc::__errno_location() {
+                    other if is_only => errno = other,
                     libc::ENOENT | libc::ENOTDIR => {}
-                    libc::EACCES => is_denied = true,
-                    _ => break,
+                    libc::EACCES if libc::access(program.as_ptr(), libc::F_OK) < 0 => {}
+                    libc::EACCES => errno = libc::EACCES,
+                    other => {
+                        errno = other;
+                        break;
+                    }
                 }
             }
-            if is_denied && *libc::__errno_location() == libc::ENOENT {
-                *libc::__errno_location() = libc::EACCES;
-            }
+            *libc::__errno_location() = errno;
             fail(report, STAGE_EXECUTE)
         }
     }

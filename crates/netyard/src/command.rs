@@ -259,8 +259,23 @@ fn text(text: &OsStr) -> Result<CString> {
 
 fn not_started(program: &OsStr, error: &LaunchError) -> Error {
     if error.is_program {
-        return Error::input("U006", format!("cannot execute `{}`: {}", program.display(), error.source))
-            .help("is it installed, and is it in PATH?");
+        return not_executed(program, &error.source);
     }
     Error::io(format!("cannot {}", error.doing), &error.source)
+}
+
+/// That a program cannot be executed, with what is most likely the cause.
+#[must_use]
+pub fn not_executed(program: &OsStr, source: &std::io::Error) -> Error {
+    if program.is_empty() {
+        return Error::input("U006", "cannot execute a program: its name is empty")
+            .help("the first word is the program, the others are its arguments");
+    }
+    let word = program.display();
+    let is_line = program.as_bytes().iter().any(u8::is_ascii_whitespace);
+    Error::input("U006", format!("cannot execute `{word}`: {source}")).help(if is_line {
+        format!("a line for the shell is several words: sh -c '{word}'")
+    } else {
+        "is it installed, and is it in PATH?".to_owned()
+    })
 }

@@ -1,6 +1,7 @@
 //! A lab that is described and not yet running.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::holder::unknown_node;
 use crate::protocol::Spec;
 use crate::running::RunningLab;
 use crate::store::Store;
@@ -137,6 +138,17 @@ impl Lab {
         &self.definition
     }
 
+    /// Refuses the name of a node that the lab does not have.
+    ///
+    /// # Errors
+    /// That there is none, with the nearest that there is.
+    pub fn refuse_unknown_node(&self, name: &str) -> Result<()> {
+        if self.definition.node(name).is_some() {
+            return Ok(());
+        }
+        Err(unknown_node(&self.definition, name))
+    }
+
     /// Builds a copy of the lab that nobody else finds, and returns when it is ready.
     ///
     /// It ends when the returned value is dropped, or with this process, however that ends. Any number may run at
@@ -192,11 +204,18 @@ impl Lab {
 const PROBLEMS_SHOWN_MAX: usize = 50;
 
 fn text(bytes: Vec<u8>, name: &str) -> Result<String> {
+    let foreign = |flaw: String, bytes: &[u8]| {
+        let looks_like = labfile::foreign_encoding(bytes);
+        Error::input("Y001", format!("{name} is not UTF-8 text: {flaw}"))
+            .help(format!("this looks like {looks_like}; save the file as UTF-8"))
+    };
+    // Latin letters in UTF-16 are UTF-8 too, with zero bytes between them.
+    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+        return Err(foreign(format!("byte {at} is zero"), &bytes));
+    }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        let looks_like = labfile::foreign_encoding(error.as_bytes());
-        Error::input("Y001", format!("{name} is not UTF-8 text: byte {at} begins no character"))
-            .help(format!("this looks like {looks_like}; save the file as UTF-8"))
+        foreign(format!("byte {at} begins no character"), error.as_bytes())
     })
 }
 

@@ -13,7 +13,7 @@ use crate::up::{DYING_TIME, OnStep};
 use netyard_core::feature::needs;
 use netyard_core::lab::Lab;
 use netyard_core::name::{IfName, LabName, NodeName};
-use netyard_core::report::{self, Marks, TestReport};
+use netyard_core::report::{self, TestReport, Writing};
 use netyard_core::state::State;
 use netyard_kernel::{process, userns};
 use std::io;
@@ -175,7 +175,7 @@ impl RunningLab {
     pub fn assert_expectations(&self) {
         match self.test() {
             Ok(report) if report.failed == 0 => {}
-            Ok(report) => panic!("{}", report::text(&report, Marks::Unicode)),
+            Ok(report) => panic!("{}", report::text(&report, Writing::default())),
             Err(error) => panic!("{error}"),
         }
     }

@@ -11,7 +11,7 @@ use netyard::internet::{Listeners, names::Names, serve};
 use netyard::probe::{Patience, dns, http, path, tcp, udp};
 use netyard_core::expect::{Expectation, Outcome, Ping, Probe, Target};
 use netyard_core::lab::{Lab, Role};
-use netyard_core::report::{ExpectationResult, Marks, TestReport, text};
+use netyard_core::report::{ExpectationResult, TestReport, Writing, text};
 use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -195,7 +195,7 @@ fn ping(to: &str) -> Probe {
 
 fn check(results: Vec<ExpectationResult>, lab: &Lab, expected_failures: &[(usize, &str)]) {
     let report = TestReport::new(lab.name.clone(), results);
-    let told = text(&report, Marks::Unicode);
+    let told = text(&report, Writing::default());
     for result in &report.expectations {
         let failure = expected_failures.iter().find(|(index, _)| *index == result.index);
         assert_eq!(result.passed, failure.is_none(), "{}\n{told}", result.text);

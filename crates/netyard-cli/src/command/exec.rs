@@ -4,12 +4,13 @@ use super::running;
 use super::terminal::Terminal;
 use crate::args::{Exec, Shell};
 use crate::output::json;
-use netyard::command::NodeCommand;
-use netyard::{Error, ExitStatus, Result, RunningLab};
+use netyard::command::{NodeCommand, not_executed};
+use netyard::{ExitStatus, Result, RunningLab};
 use netyard_kernel::process;
 use netyard_kernel::signal::{self, ChildChange};
 use serde::Serialize;
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
 
 #[derive(Serialize)]
@@ -84,11 +85,20 @@ pub fn outside(program: &OsString, args: &[OsString], lab: &RunningLab) -> Resul
     let mut command = std::process::Command::new(program);
     command.args(args).env("NETYARD_LAB", lab.name().as_str());
     process::dies_with_caller(&mut command);
-    let child = command.spawn().map_err(|error| {
-        Error::input("U006", format!("cannot execute `{}`: {error}", program.display()))
-            .help("is it installed, and is it in PATH?")
-    })?;
+    let child = command.spawn().map_err(|error| not_executed(program, &not_found(program, error)))?;
     Ok(exit_code(accompany(child.id()).shell_code()))
+}
+
+/// The error of a program that cannot be started. When it is nowhere, a folder of `PATH` that may not be searched makes
+/// execvp(3) say "permission denied".
+fn not_found(program: &OsString, error: io::Error) -> io::Error {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_path = program.as_encoded_bytes().contains(&b'/');
+    let is_somewhere = is_path || std::env::split_paths(&path).any(|folder| folder.join(program).exists());
+    if error.kind() == io::ErrorKind::PermissionDenied && !is_somewhere {
+        return io::Error::from_raw_os_error(rustix::io::Errno::NOENT.raw_os_error());
+    }
+    error
 }
 
 /// Waits for the end of a child of ours. Meanwhile it gets the signals that are sent to us, and we stop when it stops.

@@ -21,7 +21,7 @@ pub fn run(args: &Logs, lab: Option<&str>) -> Result<ExitCode> {
     }
     let program = args.program.as_deref();
     let mut all = Vec::new();
-    lab.logs(node.as_ref(), program, args.follow, |chunk| {
+    let told = lab.logs(node.as_ref(), program, args.follow, |chunk| {
         if args.json && !args.follow {
             all.push(chunk.clone());
             return true;
@@ -32,7 +32,12 @@ pub fn run(args: &Logs, lab: Option<&str>) -> Result<ExitCode> {
             prefixed(chunk)
         };
         output::print(&text) == Reader::There
-    })?;
+    });
+    match told {
+        // The lab is down: nothing will be printed any more, which is how following ends.
+        Err(error) if args.follow && error.code == "K009" => {}
+        told => told?,
+    }
     if args.json && !args.follow {
         json::print("logs", &Printed { logs: all });
     }

@@ -10,10 +10,13 @@ use netyard::{Error, Result, RunningLab};
 use netyard_core::expect::Target;
 use netyard_core::lab::Lab;
 use netyard_core::name::NodeName;
+use netyard_kernel::signal::{self, SignalFd};
+use rustix::event::{PollFd, PollFlags};
 use serde::Serialize;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Between echo requests, as ping(8) does it in a hurry: a lab's round trips are short.
@@ -33,25 +36,66 @@ pub fn run(args: &Ping, lab: Option<&str>) -> Result<ExitCode> {
     let definition = lab.definition()?;
     let from = lab.node(node_name(from)?.as_str())?.name().clone();
     let address = address_of(to, &from, &definition, &lab)?;
-    let echoes = echoes(args, &lab, &from, address)?;
-    let answered = echoes.iter().filter(|echo| echo.error.is_none()).count();
-    if args.json {
-        let to = address.to_string();
-        json::print("ping", &OnePair { from: from.as_str(), to: &to, sent: args.count, answered, echoes });
-    } else {
-        let percent = (echoes.len() - answered) * 100 / echoes.len().max(1);
-        output::print(&format!("{} sent, {answered} answered, {percent} % lost\n", echoes.len()));
+    let conversation = Conversation {
+        from: from.to_string(),
+        to: address.to_string(),
+        is_json: args.json,
+        echoes: Mutex::new(Vec::new()),
+    };
+    let conversation = Arc::new(conversation);
+    let interrupt = SignalFd::new(&[signal::SIGINT]).map_err(|e| Error::io("cannot wait for signals", &e))?;
+    let interrupted = Arc::clone(&conversation);
+    // It waits as long as this process lasts.
+    std::thread::spawn(move || {
+        let mut entry = [PollFd::new(&interrupt, PollFlags::IN)];
+        while interrupt.next().is_none() {
+            let _ = rustix::event::poll(&mut entry, None);
+        }
+        interrupted.print_sum();
+        std::process::exit(INTERRUPTED)
+    });
+    ping(args, &lab, &from, address, &conversation)?;
+    let is_complete = conversation.print_sum();
+    Ok(ExitCode::from(u8::from(!is_complete)))
+}
+
+/// The exit code of a program that ctrl-C has ended, as shells give it.
+const INTERRUPTED: i32 = 130;
+
+/// Who pings whom, and how it is told.
+struct Conversation {
+    from: String,
+    to: String,
+    is_json: bool,
+    echoes: Mutex<Vec<OneEcho>>,
+}
+
+impl Conversation {
+    fn echoes(&self) -> MutexGuard<'_, Vec<OneEcho>> {
+        self.echoes.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    Ok(ExitCode::from(u8::from(answered < args.count as usize)))
+
+    /// Prints what came of all so far; tells whether all were answered.
+    fn print_sum(&self) -> bool {
+        let echoes = &*self.echoes();
+        let (sent, answered) = (echoes.len(), echoes.iter().filter(|echo| echo.error.is_none()).count());
+        if self.is_json {
+            json::print("ping", &OnePair { from: &self.from, to: &self.to, sent, answered, echoes });
+        } else {
+            let percent = (sent - answered) * 100 / sent.max(1);
+            output::print(&format!("{sent} sent, {answered} answered, {percent} % lost\n"));
+        }
+        answered == sent
+    }
 }
 
 #[derive(Serialize)]
 struct OnePair<'a> {
     from: &'a str,
     to: &'a str,
-    sent: u32,
+    sent: usize,
     answered: usize,
-    echoes: Vec<OneEcho>,
+    echoes: &'a [OneEcho],
 }
 
 #[derive(Serialize)]
@@ -76,10 +120,15 @@ fn address_of(word: &str, from: &NodeName, definition: &Lab, lab: &RunningLab) -
     })
 }
 
-fn echoes(args: &Ping, lab: &RunningLab, from: &NodeName, to: IpAddr) -> Result<Vec<OneEcho>> {
+fn ping(
+    args: &Ping,
+    lab: &RunningLab,
+    from: &NodeName,
+    to: IpAddr,
+    conversation: &Conversation,
+) -> Result<()> {
     let echo = Echo { size: args.size, df: args.df, ttl: args.ttl, ..Echo::to(to) };
     let mut pinger = Pinger::open(lab, from, echo).map_err(|miss| Error::kernel("K012", miss.detail()))?;
-    let mut echoes = Vec::new();
     for seq in 1..=args.count {
         if seq > 1 {
             std::thread::sleep(INTERVAL);
@@ -96,12 +145,13 @@ fn echoes(args: &Ping, lab: &RunningLab, from: &NodeName, to: IpAddr) -> Result<
                 OneEcho { seq, from: None, ttl: None, rtt_us: None, error: Some(miss.detail().to_owned()) }
             }
         };
+        let mut echoes = conversation.echoes();
         if !args.json {
             output::print(&line(&one));
         }
         echoes.push(one);
     }
-    Ok(echoes)
+    Ok(())
 }
 
 fn line(echo: &OneEcho) -> String {

@@ -2,10 +2,11 @@
 
 use super::running;
 use crate::args::{Test, TestFormat};
+use crate::output::theme::{Label, Theme};
 use crate::output::{self, Progress};
 use netyard::expect::{self, Options};
 use netyard::{Lab, Result, RunningLab};
-use netyard_core::report::{self, Marks, TestReport};
+use netyard_core::report::{self, Piece, TestReport, Writing};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -22,7 +23,7 @@ pub fn run(args: &Test, lab: Option<&str>) -> Result<ExitCode> {
         }
         name => report_of(&running(name, lab)?)?,
     };
-    output::print(&rendered(&report, format));
+    output::print(&rendered(&report, format, false));
     Ok(exit_code(&report))
 }
 
@@ -45,12 +46,28 @@ pub fn report_of(lab: &RunningLab) -> Result<TestReport> {
         done += 1;
         progress.at(done, all);
     });
+    drop(progress);
+    if all == 0 {
+        output::say(&format!("lab {} states no expectations", definition.name));
+    }
     Ok(TestReport::new(definition.name, results))
 }
 
-pub fn rendered(report: &TestReport, format: TestFormat) -> String {
+pub fn rendered(report: &TestReport, format: TestFormat, failures_only: bool) -> String {
+    let theme = Theme::of_output();
+    let paint = |piece: Piece, text: &str| {
+        let label = match piece {
+            Piece::Passed => Label::Good,
+            Piece::Failed => Label::Bad,
+            Piece::Duration => Label::Quiet,
+        };
+        theme.paint(label, text)
+    };
     match format {
-        TestFormat::Text => report::text(report, Marks::Unicode),
+        TestFormat::Text if report.expectations.is_empty() => String::new(),
+        TestFormat::Text => {
+            report::text(report, Writing { failures_only, paint: &paint, ..Writing::default() })
+        }
         TestFormat::Json => report.json(),
         TestFormat::Junit => report::junit(report),
         TestFormat::Tap => report::tap(report),

@@ -25,6 +25,9 @@ struct Report<'a> {
 pub fn run(args: &Up) -> Result<ExitCode> {
     let mut lab = Lab::from_file(&args.file, output::style())?.allowing_host(args.allow_host);
     lab.fail_at = args.fail_at;
+    if let Some(node) = &args.r#in {
+        lab.refuse_unknown_node(node)?;
+    }
     lab.warnings.iter().for_each(|warning| output::say(warning));
     let begun = Instant::now();
     let mut progress = Progress::new(format!("building lab {lab}"));
@@ -65,7 +68,7 @@ fn afterwards(args: &Up, lab: &RunningLab) -> Result<ExitCode> {
     if args.test {
         let report = test::report_of(lab)?;
         let format = if args.json { TestFormat::Json } else { TestFormat::Text };
-        output::print(&test::rendered(&report, format));
+        output::print(&test::rendered(&report, format, args.quiet));
         if report.failed > 0 {
             return Ok(test::exit_code(&report));
         }

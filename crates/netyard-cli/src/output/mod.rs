@@ -32,7 +32,8 @@ pub fn print(text: &str) -> Reader {
         Ok(()) => Reader::There,
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Reader::Gone,
         Err(error) => {
-            report(&Error::io("cannot write to standard output", &error));
+            let error = Error::kernel("U023", format!("cannot write to standard output: {error}"));
+            report(&error.help("the result is not complete; is the disk full?"));
             std::process::exit(3)
         }
     }

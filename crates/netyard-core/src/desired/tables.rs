@@ -101,7 +101,10 @@ impl<'a> PortForward<'a> {
             return vec![(self.ports, to(0))];
         }
         let targets = self.to.port()..=u16::MAX;
-        (self.ports.first..=self.ports.last).zip(targets).map(|(port, target)| (port.into(), to(target))).collect()
+        (self.ports.first..=self.ports.last)
+            .zip(targets)
+            .map(|(port, target)| (port.into(), to(target)))
+            .collect()
     }
 
     /// The ports of the target.

@@ -139,7 +139,7 @@ codes! {
     Warning TranslationWithoutForwarding = "F009", "a node translates but does not forward";
     Warning AllowHasNoEffect = "F010", "`allow` has no effect with policy accept";
     Error TooManyRules = "F011", "too many rules";
-    Warning Ipv6NotForwarded = "F012", "translation makes a node forward IPv4 only";
+    Warning Ipv6NotForwarded = "F013", "translation makes a node forward IPv4 only";
 
     Error NotOneProbe = "E001", "an expectation does one thing";
     Error KeyNotForProbe = "E003", "the probe has no such key";
@@ -183,6 +183,7 @@ codes! {
     Error HostInTheWay = "U014", "the machine has something that the lab wants to make";
     Error UplinkRefused = "U015", "an uplink is not possible here";
     Error InsideOfLab = "U016", "this cannot be done from inside of the lab";
+    Error OutputNotWritten = "U023", "the result cannot be written";
 }
 
 impl fmt::Display for Code {

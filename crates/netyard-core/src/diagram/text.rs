@@ -119,7 +119,9 @@ fn boxes(picture: &Picture, width_max: usize, glyphs: &Glyphs) -> Option<Vec<Lin
     ];
     for (arrangement, details) in ATTEMPTS {
         let order = layout::order(picture, arrangement);
-        for (detail, wire_width) in details.iter().flat_map(|detail| WIRE_WIDTHS.map(|width| (*detail, width))) {
+        for (detail, wire_width) in
+            details.iter().flat_map(|detail| WIRE_WIDTHS.map(|width| (*detail, width)))
+        {
             let setting = Setting { detail, glyphs, wire_width, width_max };
             if let Some(layout) = layout::lay(picture, &order, &setting) {
                 return Some(canvas::draw(picture, &layout, glyphs));

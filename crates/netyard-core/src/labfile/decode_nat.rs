@@ -57,7 +57,8 @@ pub(crate) fn list(tree: &Tree, problems: &mut Problems) -> Vec<NatDecl> {
                 other @ ("dnat" | "redirect" | "forwards" | "port-forwards" | "publish") => {
                     let label = format!("no key `{other}` belongs here");
                     let problem = Diagnostic::new(Code::UnknownKey, entry.key_span).label(label);
-                    let help = "destinations are translated by `port-forward: { port: 80, in: isp, to: web }`";
+                    let help =
+                        "destinations are translated by `port-forward: { port: 80, in: isp, to: web }`";
                     problems.push(problem.help(help));
                 }
                 other => {

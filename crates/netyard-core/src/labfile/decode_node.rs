@@ -200,7 +200,9 @@ fn unusable(address: IpAddr) -> Option<&'static str> {
         _ if address.is_unspecified() => Some("this stands for no address"),
         _ if address.is_loopback() => Some("this is for the loopback, which every node has"),
         _ if address.is_multicast() => Some("this names a multicast group"),
-        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => Some("this is IPv4 written as IPv6; no packet carries it"),
+        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => {
+            Some("this is IPv4 written as IPv6; no packet carries it")
+        }
         IpAddr::V4(v4) if v4.octets()[0] >= 240 => Some("240.0.0.0 and above is reserved"),
         IpAddr::V4(v4) if v4.octets()[0] == 0 => Some("0.0.0.0/8 is reserved"),
         _ => None,

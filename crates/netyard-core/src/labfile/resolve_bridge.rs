@@ -47,7 +47,8 @@ fn warn_of_loop(draft: &Draft, problems: &mut Problems) {
         for bridge in owner.node.bridges.iter().filter(|bridge| bridge.stp.is_none()) {
             let is_port = |name: &IfName| bridge.ports.contains(name);
             let ports = owner.node.interfaces.iter().zip(&owner.links);
-            let networks = ports.filter(|(interface, _)| is_port(&interface.name)).map(|(_, link)| link.network);
+            let networks =
+                ports.filter(|(interface, _)| is_port(&interface.name)).map(|(_, link)| link.network);
             let mut first: Option<usize> = None;
             for network in networks.filter(|at| !has_stp(&draft.networks[*at].network.kind)) {
                 let own = root(&mut joined, network);
@@ -59,7 +60,8 @@ fn warn_of_loop(draft: &Draft, problems: &mut Problems) {
                     let name = &draft.networks[network].network.name;
                     let label = format!("`{}` of `{}` closes it at `{name}`", bridge.name, owner.node.name);
                     let problem = Diagnostic::new(Code::BridgeLoop, owner.span).label(label);
-                    return problems.push(problem.help("frames circle for ever; write `stp: on` at its bridges"));
+                    return problems
+                        .push(problem.help("frames circle for ever; write `stp: on` at its bridges"));
                 }
                 joined[own.max(other)] = own.min(other);
             }

@@ -40,7 +40,8 @@ pub(crate) fn expand(
             }
         }
         if all.len() == count && problems.errors() == 0 {
-            let problem = Diagnostic::new(Code::EmptyGroup, decl.span).title("an expectation is about nobody");
+            let problem =
+                Diagnostic::new(Code::EmptyGroup, decl.span).title("an expectation is about nobody");
             problems.push(problem.label("this would test nothing: nobody sends to itself"));
         }
     }
@@ -163,7 +164,13 @@ impl Writer<'_> {
     }
 
     /// The source of a ping is an address of each sender, of a family in which the target can be reached.
-    fn check_source(&self, source: &At<IpAddr>, to: &[TargetDecl], senders: &[usize], problems: &mut Problems) {
+    fn check_source(
+        &self,
+        source: &At<IpAddr>,
+        to: &[TargetDecl],
+        senders: &[usize],
+        problems: &mut Problems,
+    ) {
         for sender in senders.iter().map(|sender| &self.draft.nodes[*sender]) {
             let has_it = sender.node.addresses().any(|own| own.addr() == source.value);
             // A node that stands for the internet has every address.

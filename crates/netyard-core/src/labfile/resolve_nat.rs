@@ -186,12 +186,7 @@ impl Writer<'_> {
         self.owner().endpoints.iter().find(|endpoint| endpoint.dev == *dev)
     }
 
-    fn port_forward(
-        &self,
-        decl: &PortForwardDecl,
-        seen: &mut Taken,
-        problems: &mut Problems,
-    ) -> Vec<Nat> {
+    fn port_forward(&self, decl: &PortForwardDecl, seen: &mut Taken, problems: &mut Problems) -> Vec<Nat> {
         let incoming = self.incoming(decl, problems);
         let target = self.target(decl, incoming.as_ref(), problems);
         let (Some(incoming), Some(target)) = (incoming, target) else { return Vec::new() };
@@ -363,7 +358,8 @@ fn ports(decl: &PortForwardDecl, problems: &mut Problems) -> Vec<(Ports, u16, Sp
     let mut target = u32::from(to.first);
     let mut shifted = 0;
     for ports in &decl.ports {
-        let Some(first) = u16::try_from(target).ok().filter(|_| target + ports.value.count() <= 1 << 16) else {
+        let Some(first) = u16::try_from(target).ok().filter(|_| target + ports.value.count() <= 1 << 16)
+        else {
             return refuse(format!("{count} ports from {} on end above 65535", to.first));
         };
         if first != ports.value.first && ports.value.count() > 1 {

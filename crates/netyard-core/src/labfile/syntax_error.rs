@@ -21,7 +21,11 @@ pub(crate) fn problem(error: &ScanError, source: &Source, offsets: &Offsets<'_>)
         let problem = Diagnostic::new(Code::TabIndentation, Span::new(start, start + 1));
         return problem.label("this is a tab").help("indent with spaces; YAML does not take tabs there");
     }
-    let end = source.text[at..].chars().next().filter(|c| !matches!(c, '\n' | '\r')).map_or(at, |c| at + c.len_utf8());
+    let end = source.text[at..]
+        .chars()
+        .next()
+        .filter(|c| !matches!(c, '\n' | '\r'))
+        .map_or(at, |c| at + c.len_utf8());
     let open = open_bracket(&source.text[..at]);
     let (label, help) = in_words(words, open.is_some());
     let problem = Diagnostic::new(Code::YamlSyntax, Span::new(at, end)).label(label);

@@ -7,7 +7,7 @@ mod text;
 
 pub use junit::junit;
 pub use tap::tap;
-pub use text::{Marks, text};
+pub use text::{Marks, Piece, Writing, text};
 
 use crate::expect::{Expectation, Outcome};
 use crate::name::LabName;

@@ -71,7 +71,7 @@ fn report() -> TestReport {
 #[test]
 fn text_has_a_line_each_and_the_reason_of_failures() {
     assert_eq!(
-        text(&report(), Marks::Unicode),
+        text(&report(), Writing::default()),
         "\
 ✓ pc pings printer                                       1 ms
 ✗ pc pings 1.1.1.1, seen as 10.138.0.3, within 5 s    5003 ms, 5 attempts
@@ -85,9 +85,22 @@ home: 4 expectations, 1 passed, 3 failed
     );
     let one = TestReport::new(LabName::new("home").unwrap(), report().expectations[..1].to_vec());
     assert_eq!(
-        text(&one, Marks::Ascii),
+        text(&one, Writing { marks: Marks::Ascii, ..Writing::default() }),
         "ok   pc pings printer       1 ms\nhome: 1 expectation, all passed\n"
     );
+}
+
+#[test]
+fn only_failures_and_their_colours_on_request() {
+    let paint = |piece: Piece, text: &str| match piece {
+        Piece::Duration => String::new(),
+        _ => format!("<{text}>"),
+    };
+    let writing = Writing { failures_only: true, paint: &paint, ..Writing::default() };
+    let shown = text(&report(), writing);
+    let first = "<✗> pc pings 1.1.1.1, seen as 10.138.0.3, within 5 s  \n  <timeout: no answer";
+    assert!(shown.starts_with(first), "{shown}");
+    assert!(!shown.contains("✓") && !shown.contains("expectations"), "{shown}");
 }
 
 #[test]

@@ -172,7 +172,7 @@ fn translations() -> Map<String, Value> {
             "protocol": refers("transport", "`tcp` where none is given."),
             "protocols": refers("transport", "The same as `protocol`."),
             "in": refers("word", "Network or interface with the public address; that of the default route where none is given."),
-            "to": refers("word", "A node or address, with its port behind a colon where it differs."),
+            "to": refers("word", "A node or address, with its port or range of ports behind a colon where it differs."),
             "hairpin": refers("switch", "Whether the target's own network reaches it by the public address too."),
         }), &["to"]),
         "transport": { "anyOf": [

@@ -431,3 +431,40 @@ table inet netyard {
 EOF"#,
     );
 }
+
+/// The rules of the router's table that begin so, of a lab with this `port-forward`.
+fn forwarding_rules(port_forward: &str, part: &str) -> Vec<String> {
+    let text = format!(
+        "networks: {{ lan: 10.0.0.0/24, isp: 10.1.0.0/24 }}\n\
+         nodes: {{ web: {{ links: {{ lan: 10.0.0.9 }} }}, router: {{ links: [lan, {{ isp: 10.1.0.1 }}], \
+         nat: [{{ port-forward: {port_forward} }}] }} }}"
+    );
+    let source = netyard_core::labfile::Source::new("t.yaml", text);
+    let state = desired::state(&netyard_core::labfile::parse(&source).unwrap().lab);
+    let table = state.namespaces[&"router".parse().unwrap()].tables.first().unwrap().to_string();
+    table.lines().map(str::trim).filter(|line| line.contains(part)).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_range_of_ports_that_stay_is_one_rule_and_a_shifted_one_is_one_each() {
+    let rules = forwarding_rules("{ port: 1-60000, in: isp, to: web }", "iifname");
+    assert_eq!(rules, ["iifname \"eth1\" ip daddr 10.1.0.1 tcp dport 1-60000 dnat ip to 10.0.0.9"]);
+    let same = forwarding_rules("{ port: 5000-5010, in: isp, to: 'web:5000-5010' }", "iifname");
+    assert_eq!(same, ["iifname \"eth1\" ip daddr 10.1.0.1 tcp dport 5000-5010 dnat ip to 10.0.0.9"]);
+    let shifted = forwarding_rules("{ port: 7000-7001, in: isp, to: 'web:6000-6001' }", "iifname");
+    assert_eq!(
+        shifted,
+        [
+            "iifname \"eth1\" ip daddr 10.1.0.1 tcp dport 7000 dnat ip to 10.0.0.9:6000",
+            "iifname \"eth1\" ip daddr 10.1.0.1 tcp dport 7001 dnat ip to 10.0.0.9:6001",
+        ]
+    );
+}
+
+#[test]
+fn a_hairpin_serves_every_interface_and_rewrites_sources_of_the_target_s_network_only() {
+    let forward = "{ port: 80, in: isp, to: web, hairpin: true }";
+    assert_eq!(forwarding_rules(forward, "iifname"), [""; 0]);
+    let masquerade = "ip saddr 10.0.0.0/24 ip daddr 10.0.0.9 tcp dport 80 ct status dnat masquerade";
+    assert_eq!(forwarding_rules(forward, "masquerade"), [masquerade]);
+}

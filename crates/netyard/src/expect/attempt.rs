@@ -43,12 +43,7 @@ pub(super) struct Wrong {
 }
 
 impl Wrong {
-    fn new(
-        what: &str,
-        expected: impl ToString,
-        found: impl ToString,
-        words: impl Into<String>,
-    ) -> Self {
+    fn new(what: &str, expected: impl ToString, found: impl ToString, words: impl Into<String>) -> Self {
         let (expected, found) = (expected.to_string(), found.to_string());
         Self { mismatch: Mismatch { what: what.to_owned(), expected, found }, words: words.into() }
     }
@@ -159,7 +154,9 @@ impl Attempt<'_> {
                 .lab
                 .node(name.as_str())
                 .and_then(|node| node.address(Some(source.is_ipv6())))
-                .ok_or_else(|| Miss::impossible(format!("{name} has no address of the family of {source}")))?,
+                .ok_or_else(|| {
+                    Miss::impossible(format!("{name} has no address of the family of {source}"))
+                })?,
             _ => self.address(&ping.to)?,
         };
         let echo = Echo { to, source: ping.source, size: ping.size, df: ping.df, ttl: ping.ttl };
@@ -190,12 +187,10 @@ impl Attempt<'_> {
         let seen = self.check_seen(&witnesses, Sign::Datagram(port, payload));
         let found = found.map_err(|miss| Failed { miss, mismatch: seen.clone() })?;
         let text = String::from_utf8_lossy(&found.payload);
-        let mismatch = answer
-            .filter(|wanted| !text.contains(wanted))
-            .map(|wanted| {
-                let words = format!("answered {}, without {wanted:?}", excerpt(&text));
-                Wrong::new("answer", format!("containing {wanted:?}"), excerpt(&text), words)
-            });
+        let mismatch = answer.filter(|wanted| !text.contains(wanted)).map(|wanted| {
+            let words = format!("answered {}, without {wanted:?}", excerpt(&text));
+            Wrong::new("answer", format!("containing {wanted:?}"), excerpt(&text), words)
+        });
         Ok(Answer::new(format!("answered {}", excerpt(&text))).but(seen.or(mismatch)))
     }
 
