@@ -132,7 +132,7 @@ nodes:
 }
 
 fn finished_child(mut child: std::process::Child) -> bool {
-    child.wait().unwrap().success()
+    child.wait().is_ok_and(|status| status.success())
 }
 
 #[test]

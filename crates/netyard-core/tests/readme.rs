@@ -1,7 +1,12 @@
 //! The README's pictures are those that the program draws.
 
 // The crate reads no file; its tests do.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)]
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used
+)]
 
 use netyard_core::diagram::{Picture, Style, ascii, unicode};
 use netyard_core::labfile::{Source, parse};

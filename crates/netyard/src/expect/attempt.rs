@@ -19,7 +19,7 @@ pub(super) struct Observed {
     /// What came of it; none when the probe could not be made.
     pub(super) outcome: Option<Outcome>,
     /// What about the answer is not as expected, where something is.
-    pub(super) mismatch: Option<Wrong>,
+    pub(super) mismatch: Option<Box<Wrong>>,
     /// The answer, or the reason why there is none, in words.
     pub(super) detail: String,
 }
@@ -43,16 +43,16 @@ pub(super) struct Wrong {
 }
 
 impl Wrong {
-    fn new(what: &str, expected: impl ToString, found: impl ToString, words: impl Into<String>) -> Self {
+    fn new(what: &str, expected: impl ToString, found: impl ToString, words: impl Into<String>) -> Box<Self> {
         let (expected, found) = (expected.to_string(), found.to_string());
-        Self { mismatch: Mismatch { what: what.to_owned(), expected, found }, words: words.into() }
+        Box::new(Self { mismatch: Mismatch { what: what.to_owned(), expected, found }, words: words.into() })
     }
 }
 
 /// An answer in words, and what about it is not as expected.
 struct Answer {
     detail: String,
-    mismatch: Option<Wrong>,
+    mismatch: Option<Box<Wrong>>,
 }
 
 impl Answer {
@@ -60,7 +60,7 @@ impl Answer {
         Self { detail: detail.into(), mismatch: None }
     }
 
-    fn but(self, mismatch: Option<Wrong>) -> Self {
+    fn but(self, mismatch: Option<Box<Wrong>>) -> Self {
         Self { mismatch, ..self }
     }
 }
@@ -93,7 +93,7 @@ pub(super) fn attempt(
 /// Why there is no answer, and what the receiver saw of the probe nevertheless.
 struct Failed {
     miss: Miss,
-    mismatch: Option<Wrong>,
+    mismatch: Option<Box<Wrong>>,
 }
 
 impl From<Miss> for Failed {
@@ -340,7 +340,7 @@ impl Attempt<'_> {
     }
 
     /// What the receiver saw, where it is not the address that was expected.
-    fn check_seen(&self, witnesses: &[Witness], sign: Sign<'_>) -> Option<Wrong> {
+    fn check_seen(&self, witnesses: &[Witness], sign: Sign<'_>) -> Option<Box<Wrong>> {
         let wanted = self.seen_as?;
         match witnesses.iter().find_map(|witness| witness.source(sign)) {
             Some(source) if source == wanted => None,
@@ -355,7 +355,7 @@ impl Attempt<'_> {
     }
 }
 
-fn reply_mismatch(ping: &Ping, reply: &Reply) -> Option<Wrong> {
+fn reply_mismatch(ping: &Ping, reply: &Reply) -> Option<Box<Wrong>> {
     let rtt = milliseconds(reply.rtt);
     let at = |us: u32| Duration::from_micros(us.into());
     if let Some(ttl) = ping.answer_ttl.filter(|ttl| *ttl != reply.ttl) {
@@ -394,7 +394,7 @@ fn differs<T: PartialEq + std::fmt::Display>(
     word: &str,
     wanted: Option<&T>,
     found: Option<&T>,
-) -> Option<Wrong> {
+) -> Option<Box<Wrong>> {
     let wanted = wanted.filter(|wanted| Some(*wanted) != found)?;
     let found = found.map_or_else(|| "none".to_owned(), T::to_string);
     Some(Wrong::new(word, wanted, &found, format!("{word} {found}, not {wanted}")))
