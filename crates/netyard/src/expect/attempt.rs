@@ -30,6 +30,8 @@ impl Observed {
         match self.mismatch {
             None => self.detail,
             Some(wrong) if self.outcome == Some(expected) => wrong.words,
+            // A rate says itself what was measured.
+            Some(wrong) if wrong.words.starts_with(&self.detail) => wrong.words,
             Some(wrong) => format!("{}; {}", self.detail, wrong.words),
         }
     }
