@@ -254,6 +254,12 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
+    /// Whether it ended by itself with code 0.
+    #[must_use]
+    pub fn success(self) -> bool {
+        self == Self::Code(0)
+    }
+
     /// The code that a shell shows: 128 and the number for a signal.
     #[must_use]
     pub fn shell_code(self) -> i32 {

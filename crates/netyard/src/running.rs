@@ -15,6 +15,7 @@ use netyard_core::lab::Lab;
 use netyard_core::name::{IfName, LabName, NodeName};
 use netyard_core::report::{self, Marks, TestReport};
 use netyard_core::state::State;
+use netyard_kernel::process::Room;
 use netyard_kernel::{process, userns};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -42,7 +43,7 @@ impl RunningLab {
     pub(crate) fn found(connection: Connection) -> Result<Self> {
         let (_, pidfd) = connection.holder().map_err(|e| gone(&e))?;
         let mut connection = connection;
-        let description = match connection.ask(&Request::Describe)? {
+        let description = match connection.ask_briefly(&Request::Describe)? {
             (Reply::Description(description), _) => description,
             (other, _) => return Err(unexpected(&other)),
         };
@@ -292,14 +293,22 @@ impl RunningLab {
     }
 
     /// The doors of a node (of the lab itself for none), for a command.
-    pub(crate) fn entrance(
-        &self,
-        node: Option<&NodeName>,
-    ) -> Result<(crate::protocol::Entrance, Vec<OwnedFd>)> {
+    fn entrance(&self, node: Option<&NodeName>) -> Result<(crate::protocol::Entrance, Vec<OwnedFd>)> {
         match self.ask(&Request::Enter { node: node.cloned() })? {
             (Reply::Entrance(entrance), fds) => Ok((entrance, fds)),
             (other, _) => Err(unexpected(&other)),
         }
+    }
+
+    /// The doors of a node (of the lab itself for none).
+    pub(crate) fn doors(&self, node: Option<&NodeName>) -> Result<OpenDoors> {
+        let (entrance, fds) = self.entrance(node)?;
+        let mut fds = fds.into_iter();
+        let missing = || unexpected(&Reply::Done);
+        let user = if entrance.has_user_namespace { fds.next() } else { None };
+        let net = fds.next().ok_or_else(missing)?;
+        let (mounts, uts) = fds.next().zip(fds.next()).ok_or_else(missing)?;
+        Ok(OpenDoors { entrance, user, net, room: Room { mounts, uts } })
     }
 
     /// A program to run among the lab's namespaces, with `ip netns` knowing every node.
@@ -344,6 +353,15 @@ impl RunningLab {
         process::wait_gone(self.pidfd.as_fd(), DYING_TIME)?;
         process::reap(self.pidfd.as_fd()).map(drop)
     }
+}
+
+/// What it takes to get into a node.
+#[derive(Debug)]
+pub(crate) struct OpenDoors {
+    pub(crate) entrance: crate::protocol::Entrance,
+    pub(crate) user: Option<OwnedFd>,
+    pub(crate) net: OwnedFd,
+    pub(crate) room: Room,
 }
 
 impl Drop for RunningLab {

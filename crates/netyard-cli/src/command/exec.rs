@@ -7,7 +7,7 @@ use crate::output::json;
 use netyard::command::NodeCommand;
 use netyard::{Error, ExitStatus, Result, RunningLab};
 use netyard_kernel::process;
-use netyard_kernel::signal::{self, ChildChange};
+use netyard_kernel::signal::{self, ChildChange, Relay};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -73,8 +73,9 @@ fn prompting<'a>(
 /// Runs a program with our terminal: it gets what is typed, stops us when it stops, and we end as it ends.
 pub fn in_foreground(command: NodeCommand<'_>) -> Result<ExitCode> {
     let terminal = Terminal::before();
+    let relay = Relay::begin();
     let child = command.dies_with_caller().spawn()?;
-    let status = accompany(child.id());
+    let status = accompany(child.id(), relay);
     terminal.take_back(matches!(status, ExitStatus::Signal(_)));
     Ok(exit_code(status.shell_code()))
 }
@@ -84,23 +85,26 @@ pub fn outside(program: &OsString, args: &[OsString], lab: &RunningLab) -> Resul
     let mut command = std::process::Command::new(program);
     command.args(args).env("NETYARD_LAB", lab.name().as_str());
     process::dies_with_caller(&mut command);
+    let relay = Relay::begin();
     let child = command.spawn().map_err(|error| {
         Error::input("U006", format!("cannot execute `{}`: {error}", program.display()))
             .help("is it installed, and is it in PATH?")
     })?;
-    Ok(exit_code(accompany(child.id()).shell_code()))
+    Ok(exit_code(accompany(child.id(), relay).shell_code()))
 }
 
 /// Waits for the end of a child of ours. Meanwhile it gets the signals that are sent to us, and we stop when it stops.
-fn accompany(child: u32) -> ExitStatus {
-    let _relay = signal::relay(child);
-    loop {
+fn accompany(child: u32, relay: Relay) -> ExitStatus {
+    relay.to(child);
+    let status = loop {
         match signal::wait_for_change(child) {
-            Some(ChildChange::Ended(status)) => return status,
+            Some(ChildChange::Ended(status)) => break status,
             Some(ChildChange::Stopped(_)) => signal::stop_self(),
-            None => return ExitStatus::Code(1),
+            None => break ExitStatus::Code(1),
         }
-    }
+    };
+    drop(relay);
+    status
 }
 
 fn exit_code(code: i32) -> ExitCode {

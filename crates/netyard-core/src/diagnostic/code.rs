@@ -160,6 +160,7 @@ codes! {
     Error ProbeImpossible = "K012", "a probe cannot be made";
     Error CannotEnterNode = "K013", "this process may not enter a node";
     Error UplinkDown = "K014", "an uplink does not come up";
+    Error HolderSilent = "K015", "the lab's holder does not answer";
 
     Error LabBusy = "U001", "another command works on the lab";
     Error OtherLab = "U002", "another lab of this name is up";

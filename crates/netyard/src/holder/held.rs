@@ -492,7 +492,16 @@ fn refused(error: &ApplyError) -> Error {
     let commands = error.step.commands();
     let first = commands.first().map_or("", |command| command.lines().next().unwrap_or_default());
     let title = format!("step {} failed in `{}`: {errno}", error.index + 1, error.step.ns());
-    let mut result = Error::kernel("K001", title).note(format!("step: {first}"));
+    let mut result = Error::kernel("K001", title).note(format!("step: {first}")).with_limit(error.errno);
+    if error.errno == rustix::io::Errno::NOSPC.raw_os_error()
+        && matches!(*error.step, Step::AddNamespace { .. })
+    {
+        let limit = std::fs::read_to_string("/proc/sys/user/max_net_namespaces").unwrap_or_default();
+        result = result.help(format!(
+            "the limit of network namespaces is reached (sysctl user.max_net_namespaces, here {})",
+            limit.trim()
+        ));
+    }
     if let Some(message) = &error.message {
         result = result.note(format!("kernel: \"{message}\""));
     }
