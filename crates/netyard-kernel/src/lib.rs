@@ -3,6 +3,7 @@
 //! All system calls and all `unsafe` of the workspace are here. Of netyard-core it uses the kernel's own nouns only:
 //! this crate does not know what a lab is.
 
+pub mod capture;
 pub mod entry;
 pub mod fds;
 pub mod feature;
