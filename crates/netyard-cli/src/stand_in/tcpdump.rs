@@ -121,6 +121,7 @@ impl Session {
                 }
             }
             if is_ended {
+                output::print("\n");
                 break;
             }
         }
@@ -183,7 +184,7 @@ impl Session {
         let (_, lost) = self.capture.counts().unwrap_or_default();
         let packets = |count: u64| if count == 1 { "packet" } else { "packets" };
         output::say(&format!(
-            "\n{0} {1} captured\n{0} {1} received by filter\n{lost} {2} dropped by kernel",
+            "{0} {1} captured\n{0} {1} received by filter\n{lost} {2} dropped by kernel",
             self.count,
             packets(self.count),
             packets(lost.into())

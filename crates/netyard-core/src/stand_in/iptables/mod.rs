@@ -1,5 +1,6 @@
 //! iptables(8): its words, and its listings of nf_tables chains.
 
+mod draft;
 mod list;
 mod order;
 

@@ -120,15 +120,9 @@ impl Lines {
         let (from, to) = ip.ports()?;
         let len = usize::from(u16::from_be_bytes(ip.payload.get(4..6)?.try_into().ok()?))
             .checked_sub(HEADER_LEN)?;
-        let sum = match ip.checksum(6).filter(|_| self.style.is_verbose) {
-            Some((0, _)) => "[no cksum] ".to_owned(),
-            Some((written, right)) if written == right => "[udp sum ok] ".to_owned(),
-            Some((written, right)) => format!("[bad udp cksum 0x{written:04x} -> 0x{right:04x}!] "),
-            None => String::new(),
-        };
         let is_dns = (from == 53 || to == 53) && !self.style.is_quick;
         let words = if is_dns { dns::words(&ip.payload[HEADER_LEN..], len) } else { None };
-        Some(sum + &words.unwrap_or_else(|| format!("UDP, length {len}")))
+        Some(words.unwrap_or_else(|| format!("UDP, length {len}")))
     }
 }
 
