@@ -80,7 +80,7 @@ fn brctl_tells_whom_a_bridge_has_learned() {
 fn curl() {
     same(
         "curl",
-        "curl -sI 1.1.1.1; curl -s http://www.example.com/a | grep asked; curl -sS 10.9.9.9 | head -c 0; echo $?
+        "curl -sI 1.1.1.1; curl -s http://www.example.com/a | grep asked; curl -s 10.9.9.9; echo $?
         curl -s no-such-name.invalid; echo $?; curl -s http://1.1.1.1:81/; echo $?
         cd /run; curl -s -o page http://1.1.1.1/x; wc -l < page; curl -sI -o head 1.1.1.1; head -n 1 head
         curl -sf http://1.1.1.1/ >/dev/null; echo $?
@@ -144,7 +144,7 @@ fn tcpdump() {
                 $watcher/tcpdump -l -t -i $watched >said.$(basename $watcher) 2>heard.$(basename $watcher) &
             done
             for watcher in \"$STAND_INS\" \"$REAL\"; do
-                until grep -q listening heard.$(basename $watcher); do sleep 0.02; done
+                until grep -qs listening heard.$(basename $watcher); do sleep 0.02; done
             done
             ping -c 1 10.5.0.2 >/dev/null; ping -c 1 -s 2000 10.5.0.2 >/dev/null
             ip netns exec pc sh -c 'ping -c 1 -t 1 10.5.0.1 >/dev/null'
@@ -162,5 +162,5 @@ fn tcpdump() {
     let ran = finished(command.env("STAND_INS", "/run/netyard-programs"));
     let lines: Vec<u32> =
         ran.stdout.lines().map(|line| line.parse().unwrap_or_else(|_| panic!("{ran:?}"))).collect();
-    assert!(lines.len() == 4 && lines.iter().all(|lines| *lines > 3), "{ran:?}");
+    assert!(lines.len() == 4 && lines.iter().all(|lines| *lines > 2), "{ran:?}");
 }

@@ -18,5 +18,6 @@ mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod sysctl;
+pub mod terminal;
 pub mod traveller;
 pub mod userns;
