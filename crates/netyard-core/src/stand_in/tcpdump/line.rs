@@ -35,7 +35,14 @@ impl Lines {
                 None => "[|ip]".to_owned(),
             },
             ARP => {
-                let words = frame.arp().map_or_else(|| "[|arp]".to_owned(), |arp| arp_words(&arp, frame));
+                let words = frame
+                    .arp()
+                    .map_or_else(|| "[|arp]".to_owned(), |arp| arp_words(&arp, frame.payload.len()));
+                let words = if self.style.is_verbose {
+                    format!("Ethernet (len 6), IPv4 (len 4), {words}")
+                } else {
+                    words
+                };
                 if has_header { words } else { format!("ARP, {words}") }
             }
             other if has_header => format!("ethertype 0x{other:04x}, length {}", frame.payload.len()),
@@ -156,8 +163,7 @@ fn header(ip: &Ip<'_>) -> String {
     )
 }
 
-fn arp_words(arp: &Arp, frame: &Frame<'_>) -> String {
-    let len = frame.payload.len();
+fn arp_words(arp: &Arp, len: usize) -> String {
     match arp.operation {
         1 => {
             let is_known = arp.target_mac != [0; 6] && arp.target_mac != [0xff; 6];
