@@ -3,9 +3,11 @@
 mod draft;
 mod list;
 mod order;
+mod specification;
 
-pub use list::{Columns, ListedChain, ListedRule, listing, specification};
+pub use list::{Columns, ListedChain, ListedRule, listing};
 pub use order::{Failure, Order, Task, order};
+pub use specification::specification;
 
 use crate::name::IfName;
 use crate::nft::{BaseChain, Chain, ChainKind, Hook, Match, Policy, Rule};

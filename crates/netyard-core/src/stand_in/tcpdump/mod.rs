@@ -1,6 +1,7 @@
 //! tcpdump(8): its options, its filters (pcap-filter(7)) and its lines.
 
 mod dns;
+mod expression;
 mod filter;
 mod icmp;
 mod line;
