@@ -4,6 +4,7 @@
 //! this crate does not know what a lab is.
 
 pub mod account;
+pub mod capture;
 pub mod entry;
 pub mod fds;
 pub mod feature;
@@ -19,5 +20,6 @@ mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod sysctl;
+pub mod terminal;
 pub mod traveller;
 pub mod userns;

@@ -1,13 +1,13 @@
 //! `netyard exec` and `netyard shell`: programs in nodes.
 
 use super::running;
-use super::terminal::Terminal;
 use crate::args::{Exec, Shell};
 use crate::output::json;
 use netyard::command::NodeCommand;
 use netyard::{Error, ExitStatus, Result, RunningLab};
 use netyard_kernel::process;
 use netyard_kernel::signal::{self, ChildChange, Relay};
+use netyard_kernel::terminal::Terminal;
 use serde::Serialize;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -76,7 +76,9 @@ pub fn in_foreground(command: NodeCommand<'_>) -> Result<ExitCode> {
     let relay = Relay::begin();
     let child = command.dies_with_caller().spawn()?;
     let status = accompany(child.id(), relay);
-    terminal.take_back(matches!(status, ExitStatus::Signal(_)));
+    if let Some(terminal) = terminal {
+        terminal.take_back(matches!(status, ExitStatus::Signal(_)));
+    }
     Ok(exit_code(status.shell_code()))
 }
 

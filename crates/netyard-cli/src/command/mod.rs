@@ -13,7 +13,6 @@ mod plan;
 mod play;
 mod reference;
 mod show;
-mod terminal;
 mod test;
 mod up;
 
