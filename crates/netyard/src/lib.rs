@@ -44,6 +44,7 @@ pub mod fault;
 mod holder;
 pub mod internet;
 pub mod live;
+pub mod look;
 pub mod namespaces;
 pub mod node;
 mod preflight;

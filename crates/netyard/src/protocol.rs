@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::probe::SocketKind;
 use netyard_core::lab::Lab;
 use netyard_core::name::{IfName, LabName, NodeName};
-use netyard_core::state::State;
+use netyard_core::state::{Ns, State};
 use netyard_core::step::Step;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -29,6 +29,12 @@ pub enum Request {
     Sockets(Vec<(NodeName, SocketKind)>),
     /// The network namespace of a node; it travels with the answer.
     Namespace(NodeName),
+    /// All network namespaces from this place in their order on, at most 200; they travel with the answer, then the
+    /// lab's user namespace and the mount namespaces of what persons have started.
+    Namespaces {
+        /// How many are known already.
+        after: usize,
+    },
     /// The live state of the kernel.
     Live,
     /// The steps that would make this of the running lab.
@@ -71,6 +77,8 @@ pub enum Reply {
     Description(Box<Description>),
     /// For [`Request::Enter`].
     Entrance(Entrance),
+    /// For [`Request::Namespaces`].
+    Namespaces(NamespaceNames),
     /// For [`Request::Live`].
     State(Box<State>),
     /// For [`Request::Plan`] and [`Request::Apply`]: the steps taken, or to take.
@@ -117,6 +125,17 @@ pub struct Entrance {
     /// `NAME`, `VALUE` of the node's environment.
     pub env: Vec<(String, String)>,
     /// Whether an inner user namespace comes before the network namespace.
+    pub has_user_namespace: bool,
+}
+
+/// Some of a lab's namespaces, in the order of the descriptors.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NamespaceNames {
+    /// Their names.
+    pub names: Vec<Ns>,
+    /// How many there are in all.
+    pub all: usize,
+    /// Whether the lab's user namespace follows.
     pub has_user_namespace: bool,
 }
 

@@ -12,8 +12,8 @@ use netyard_core::name::LabName;
 use netyard_core::state::Route;
 use netyard_core::step::Step;
 use netyard_kernel::feature;
-use netyard_kernel::process::{self, HolderOptions, HolderProcess};
 use netyard_kernel::netns;
+use netyard_kernel::process::{self, HolderOptions, HolderProcess};
 use netyard_kernel::userns::{self, IdMap};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -206,16 +206,14 @@ pub fn down(lab: &LabName, store: &Store, waits: bool) -> Result<Downed> {
     // The holder is not asked: one that hangs must end too.
     let holder = |connection: Connection| connection.holder().map_err(|e| gone(&e));
     let Some((pid, pidfd)) = living(lab, store, holder)? else { return Ok(Downed::NotThere) };
-    let cannot_wait =
-        |e: &io::Error| Error::io(format!("cannot wait for the namespaces of lab `{lab}`"), e);
+    let cannot_wait = |e: &io::Error| Error::io(format!("cannot wait for the namespaces of lab `{lab}`"), e);
     let namespaces = if waits { userns::of_process(pid).map_err(|e| cannot_wait(&e))? } else { None };
     process::kill(pidfd.as_fd())
         .map_err(|e| Error::io(format!("cannot end the holder of lab `{lab}`, pid {pid}"), &e))?;
     let downed = wait_gone(lab, store, pid, pidfd.as_fd())?;
     store.forget(lab);
     if let Some(namespaces) = namespaces {
-        let is_gone =
-            netns::wait_gone(namespaces.as_fd(), REMOVAL_TIME).map_err(|e| cannot_wait(&e))?;
+        let is_gone = netns::wait_gone(namespaces.as_fd(), REMOVAL_TIME).map_err(|e| cannot_wait(&e))?;
         if !is_gone {
             let seconds = REMOVAL_TIME.as_secs();
             return Err(Error::kernel(
