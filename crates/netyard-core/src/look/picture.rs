@@ -2,9 +2,12 @@
 
 use super::{Interface, Look, Seen};
 use crate::diagram::{Block, Note, NoteKind, Picture, Port, Role};
+use crate::nft::{Action, ChainKind, Match, Rule};
 use crate::show::LinkState;
 use crate::state::Ns;
+use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// Rules and routes that are shown one by one; more are counted.
 const SHOWN: usize = 3;
@@ -57,7 +60,7 @@ impl Picture {
                 continue;
             }
             // A bridge is a box of its own; its own interface in the namespace is shown where it has addresses.
-            if interface.bridge.is_some() && interface.addresses.is_empty() {
+            if interface.bridge.is_some() && addresses(interface).next().is_none() {
                 continue;
             }
             ports.insert((seen.name.clone(), interface.name.clone()), (index, block.ports.len()));
@@ -97,7 +100,7 @@ impl Picture {
             block.ports.push(port(interface));
         }
         // The bridge's own interface, as one more port of the box.
-        if !bridge.addresses.is_empty() {
+        if addresses(bridge).next().is_some() {
             ports.insert(bridge_place(&seen.name, &bridge.name), (index, block.ports.len()));
             block.ports.push(Port::new(&bridge.name));
         }
@@ -137,7 +140,7 @@ fn role(seen: &Seen) -> Role {
 fn port(interface: &Interface) -> Port {
     let mut port = Port::new(&interface.name);
     port.is_down = interface.state != LinkState::Up;
-    port.notes = interface.addresses.iter().map(|a| Note::new(NoteKind::Address, a.to_string())).collect();
+    port.notes = addresses(interface).map(|a| Note::new(NoteKind::Address, a.to_string())).collect();
     if !matches!(interface.kind.as_str(), "veth" | "bridge" | "loopback" | "physical") {
         let settings: Vec<String> =
             interface.settings.iter().map(|(key, value)| format!("{key} {value}")).collect();
@@ -155,6 +158,15 @@ fn port(interface: &Interface) -> Port {
     port
 }
 
+/// Addresses that somebody gave; every interface has one for its link, which says nothing.
+fn addresses(interface: &Interface) -> impl Iterator<Item = &IpNet> {
+    let says_nothing = |address: &IpNet| match address.addr() {
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+        IpAddr::V4(_) => false,
+    };
+    interface.addresses.iter().filter(move |address| !says_nothing(address))
+}
+
 fn setting(text: String) -> Note {
     Note::new(NoteKind::Setting, text)
 }
@@ -164,7 +176,7 @@ fn notes(seen: &Seen) -> Vec<Note> {
     if let Some(why) = &seen.unread {
         notes.push(Note::new(NoteKind::Remark, format!("✗ {why}")));
     }
-    let nat: Vec<String> = seen.nat.iter().map(|rule| format!("⇄ {}", words(rule))).collect();
+    let nat: Vec<String> = translations(seen).map(|rule| format!("⇄ {}", nat_words(rule))).collect();
     let firewall: Vec<String> = seen.firewall.iter().map(|rule| format!("⛨ {}", words(rule))).collect();
     notes.extend(few(nat, "rules that translate").into_iter().map(|text| Note::new(NoteKind::Nat, text)));
     notes.extend(few(firewall, "filter rules").into_iter().map(|text| Note::new(NoteKind::Firewall, text)));
@@ -177,6 +189,38 @@ fn notes(seen: &Seen) -> Vec<Note> {
         notes.push(Note::new(NoteKind::Remark, holder.to_string()));
     }
     notes
+}
+
+/// The rules that translate, those of legacy iptables included.
+fn translations(seen: &Seen) -> impl Iterator<Item = &Rule> {
+    let chains = seen.state.tables.iter().chain(&seen.legacy).flat_map(|table| &table.chains);
+    let is_nat =
+        |chain: &&crate::nft::Chain| chain.base.as_ref().is_some_and(|base| base.kind == ChainKind::Nat);
+    chains.filter(is_nat).flat_map(|chain| &chain.rules)
+}
+
+/// `NAPT 10.0.0.0/24 → eth1`, `tcp dport 80 → 10.0.0.2:80`; other rules as nft says them.
+fn nat_words(rule: &Rule) -> String {
+    let source = rule.matches.iter().find_map(|m| match m {
+        Match::Source(prefix) => Some(prefix.to_string()),
+        _ => None,
+    });
+    let out = rule.matches.iter().find_map(|m| match m {
+        Match::InterfaceOut(name) => Some(format!(" → {name}")),
+        Match::InterfaceOutNot(name) => Some(format!(" → not {name}")),
+        _ => None,
+    });
+    let (from, out) = (source.unwrap_or_else(|| "any".to_owned()), out.unwrap_or_default());
+    match &rule.action {
+        Action::Masquerade => format!("NAPT {from}{out}"),
+        Action::Snat(to) => format!("SNAT {from} → {to}"),
+        Action::Dnat(to) => {
+            let matches: Vec<String> = rule.matches.iter().map(ToString::to_string).collect();
+            let to = if to.port() == 0 { to.ip().to_string() } else { to.to_string() };
+            format!("{} → {to}", matches.join(" "))
+        }
+        _ => rule.to_string(),
+    }
 }
 
 fn words(rule: &crate::show::RuleView) -> String {

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Namespaces that were found, by inode.
@@ -24,6 +25,8 @@ pub struct Discovery {
     /// What could not be looked at, and why.
     pub notes: Vec<String>,
     wanted: Option<u64>,
+    /// The device number of the file system that namespaces are in.
+    nsfs: u64,
     /// The user namespaces of the lab that is looked at.
     pub(super) lab_users: HashSet<u64>,
 }
@@ -57,6 +60,7 @@ pub(super) fn machine() -> Result<Discovery> {
         here,
         notes: Vec::new(),
         wanted: None,
+        nsfs: fs::metadata("/proc/self/ns/net").map_or(0, |metadata| metadata.dev()),
         lab_users: HashSet::new(),
     };
     let own_mounts = link_inode(Path::new("/proc/self/ns/mnt"), "mnt").unwrap_or_default();
@@ -207,13 +211,31 @@ impl Discovery {
         }
         for entry in fs::read_dir(folder.join("fd")).into_iter().flatten().flatten() {
             let path = entry.path();
-            let Ok(inode) = link_inode(&path, "net") else { continue };
+            let Some(inode) = self.namespace_of_descriptor(&path) else { continue };
             let found = self.entry(inode);
             if !found.holders.contains(holder) {
                 found.holders.push(holder.clone());
             }
             self.open(inode, &path);
         }
+    }
+
+    /// The inode of the network namespace that a descriptor is of.
+    ///
+    /// One that was opened by a file has that file's path for a name, or `/` when it is gone: only the file system
+    /// tells then.
+    fn namespace_of_descriptor(&self, path: &Path) -> Option<u64> {
+        let link = fs::read_link(path).ok()?;
+        if let Some(inode) = inode_of_link(&link, "net") {
+            return Some(inode);
+        }
+        let text = link.to_str()?;
+        let metadata = text.starts_with('/').then(|| fs::metadata(path).ok()).flatten()?;
+        if metadata.dev() != self.nsfs {
+            return None;
+        }
+        let is_known = self.found.contains_key(&metadata.ino());
+        (is_known || nsfs::open_network(path).is_ok()).then(|| metadata.ino())
     }
 
     /// Adds the namespaces of a running lab, under the names that it has for them.
