@@ -21,7 +21,8 @@ impl World {
     pub fn new(script: &str) -> Self {
         let mut command = Command::new("unshare");
         if !is_root() {
-            command.args(["--user", "--map-root-user"]);
+            // The network namespace comes after the map: only then are files below /proc/net those of its root.
+            command.args(["--user", "--map-root-user", "unshare"]);
         }
         command.args([
             "--net",
