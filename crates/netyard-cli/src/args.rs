@@ -199,6 +199,9 @@ pub struct Look {
     pub host: bool,
     #[command(flatten)]
     pub form: Form,
+    /// A bash script of ip, nft, iptables-legacy and sysctl commands that builds the same
+    #[arg(long, group = "form")]
+    pub script: bool,
     /// Print JSON
     #[arg(long, group = "form")]
     pub json: bool,

@@ -19,6 +19,7 @@ pub mod signal;
 pub mod socket;
 pub mod sysctl;
 pub mod traveller;
+pub mod tun;
 pub mod userns;
 pub mod visit;
 pub mod xtables;

@@ -17,8 +17,20 @@ pub struct World {
 }
 
 impl World {
+    /// A world in which nothing is.
+    pub fn bare() -> Self {
+        Self::with("")
+    }
+
     /// A world in which this script has been run. Addresses that the kernel makes by itself would come later.
     pub fn new(script: &str) -> Self {
+        Self::with(&format!(
+            "echo 1 | tee /proc/sys/net/ipv6/conf/all/disable_ipv6 > /proc/sys/net/ipv6/conf/default/disable_ipv6
+             {script}"
+        ))
+    }
+
+    fn with(script: &str) -> Self {
         let mut command = Command::new("unshare");
         if !is_root() {
             // The network namespace comes after the map: only then are files below /proc/net those of its root.
@@ -39,7 +51,6 @@ impl World {
             "set -e
              mount -t tmpfs -o mode=755 tmpfs /run
              hostname world
-             echo 1 | tee /proc/sys/net/ipv6/conf/all/disable_ipv6 > /proc/sys/net/ipv6/conf/default/disable_ipv6
              {script}
              echo ready; cat; exit"
         );
@@ -73,6 +84,11 @@ impl World {
         let mut command = yard.command("nsenter");
         command.env_remove("NETYARD_LAB").env("COLUMNS", "200");
         self.enter(command, &[&[PROGRAM], words].concat())
+    }
+
+    /// A program there.
+    pub fn enter_with(&self, yard: &Yard, words: &[&str]) -> Ran {
+        self.enter(yard.command("nsenter"), words)
     }
 
     /// What netyard prints there when all is well.

@@ -61,8 +61,17 @@ pub fn diff(live: &State, desired: &State) -> Vec<Step> {
     for change in &changes {
         added::veths(change, desired, &mut steps);
     }
+    let stacked = added::stacked(&changes);
+    let has_stacked = !stacked.is_empty();
+    if has_stacked {
+        // They may stand on bridges, of other nodes too.
+        for change in changes.iter().filter(|change| *change.ns != Ns::Fabric) {
+            added::bridges(change, &mut steps);
+        }
+        steps.extend(stacked);
+    }
     for change in &changes {
-        added::contents(change, &mut steps);
+        added::contents(change, has_stacked, &mut steps);
     }
     steps
 }
@@ -120,6 +129,12 @@ impl<'a> Change<'a> {
 /// Whether plans make and remove links of this kind.
 fn is_ours(link: &Link) -> bool {
     matches!(link.kind, LinkKind::Veth { .. } | LinkKind::Bridge(_))
+}
+
+/// Whether plans make links of this kind, where they are desired, but leave alone those that nobody asks for.
+fn is_stacked(link: &Link) -> bool {
+    use LinkKind::{Macvlan, Tun, Vlan, Vxlan};
+    matches!(link.kind, Macvlan { .. } | Vlan { .. } | Vxlan(_) | Tun(_))
 }
 
 fn changes_mac(from: &Link, to: &Link) -> bool {

@@ -1,13 +1,17 @@
 //! What `netyard look` tells: network namespaces as they are, whoever made them.
 
+pub mod again;
 mod container;
 pub mod label;
+mod legacy;
 mod meaning;
 mod picture;
+mod script;
 #[cfg(test)]
 mod tests;
 
 pub use container::container_of;
+pub use script::{Script, script};
 
 use crate::mac::Mac;
 use crate::name::{IfName, NodeName};

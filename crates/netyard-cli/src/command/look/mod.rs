@@ -20,6 +20,10 @@ pub fn run(args: &Look, lab: Option<&str>) -> Result<ExitCode> {
     let form = &args.form;
     if args.json {
         json::print("look", &seen);
+    } else if args.script {
+        let script = netyard_core::look::script(&seen);
+        script.remarks.iter().for_each(|remark| output::say(&format!("left out: {remark}")));
+        output::print(&script.text);
     } else if form.svg || form.mermaid || form.dot {
         output::print(&rendered(&Picture::of_look(&seen), form));
     } else {

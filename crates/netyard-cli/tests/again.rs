@@ -1,0 +1,111 @@
+//! What was built by hand is built again from what `look` saw: the same state.
+#![allow(clippy::unwrap_used)]
+
+mod odd;
+mod support;
+mod world;
+
+use odd::NETWORKS;
+use serde_json::{Map, Value};
+use support::Yard;
+use world::World;
+
+/// Of a look, what a network is: not who holds it, nor the kernel's numbers.
+fn facts(look: &Value) -> Map<String, Value> {
+    let mut facts = Map::new();
+    for seen in look["namespaces"].as_array().unwrap() {
+        assert!(seen["unread"].is_null(), "{seen}");
+        let mut own = Map::new();
+        for key in ["routes", "rules", "nat", "firewall", "tables", "sysctls"] {
+            own.insert(key.to_owned(), seen[key].clone());
+        }
+        let permanent = |entry: &&Value| entry["state"] == "permanent";
+        let neighbours = seen["neighbours"].as_array().unwrap().iter().filter(permanent).cloned();
+        own.insert("neighbours".to_owned(), neighbours.collect());
+        for interface in seen["interfaces"].as_array().unwrap() {
+            own.insert(format!("interface {}", interface["name"].as_str().unwrap()), plain(interface));
+        }
+        sort(&mut own);
+        facts.insert(seen["name"].as_str().unwrap().to_owned(), own.into());
+    }
+    facts
+}
+
+fn plain(interface: &Value) -> Value {
+    let mut plain = interface.as_object().unwrap().clone();
+    plain.remove("index");
+    for end in ["peer", "parent"] {
+        plain[end].as_object_mut().map(|end| end.remove("index"));
+    }
+    plain["bridge"].as_object_mut().map(|bridge| bridge.remove("learned"));
+    // Links carry packets, and have the kernel's own addresses, a moment after they are up.
+    plain.remove("state").filter(|state| state == "down").map(|state| plain.insert("state".into(), state));
+    plain.remove("port_state");
+    let addresses = plain["addresses"].as_array_mut().unwrap();
+    addresses.retain(|address| !address.as_str().unwrap().starts_with("fe80:"));
+    plain.into()
+}
+
+/// Lists that have no order.
+fn sort(own: &mut Map<String, Value>) {
+    for (key, value) in own {
+        if key == "routes" || key.starts_with("interface") {
+            let list = if key == "routes" { value.as_array_mut() } else { value["addresses"].as_array_mut() };
+            if let Some(list) = list {
+                list.sort_by_key(ToString::to_string);
+            }
+            if let Some(ports) =
+                value.get_mut("bridge").and_then(|b| b.get_mut("ports")).and_then(Value::as_array_mut)
+            {
+                ports.sort_by_key(ToString::to_string);
+            }
+        }
+    }
+}
+
+/// The lines in which both differ.
+pub fn differences(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<String> {
+    let mut found = Vec::new();
+    for name in before.keys().chain(after.keys().filter(|name| !before.contains_key(*name))) {
+        let (Some(was), Some(is)) = (before.get(name), after.get(name)) else {
+            found.push(format!("{name}: only once"));
+            continue;
+        };
+        let (was, is) = (was.as_object().unwrap(), is.as_object().unwrap());
+        for key in was.keys().chain(is.keys().filter(|key| !was.contains_key(*key))) {
+            let (was, is) = (was.get(key).unwrap_or(&Value::Null), is.get(key).unwrap_or(&Value::Null));
+            let (Some(own), Some(other)) = (was.as_object(), is.as_object()) else {
+                found.extend((was != is).then(|| format!("{name} {key}: by hand {was}, again {is}")));
+                continue;
+            };
+            for part in own.keys().chain(other.keys().filter(|part| !own.contains_key(*part))) {
+                let (was, is) = (&was[part], &is[part]);
+                found.extend((was != is).then(|| format!("{name} {key} {part}: by hand {was}, again {is}")));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_script_of_what_was_seen_builds_the_same() {
+    let yard = Yard::new("again-script");
+    let mut reports = Vec::new();
+    for (name, script) in NETWORKS {
+        let by_hand = World::new(script);
+        let ran = by_hand.run(&yard, &["look", "--script"]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{name}");
+        let before = facts(&by_hand.json(&yard, &["look", "--json"]));
+        let file = yard.write("script.sh", &ran.stdout);
+        let again = World::bare();
+        let made = again.enter_with(&yard, &["bash", file.to_str().unwrap()]);
+        assert_eq!(made.code, Some(0), "{name}: {}\n{}", made.stderr, ran.stdout);
+        let after = facts(&again.json(&yard, &["look", "--json"]));
+        assert!(before.len() > 1, "{name}: {before:?}");
+        let found = differences(&before, &after);
+        if !found.is_empty() {
+            reports.push(format!("{name}:\n{}", found.join("\n")));
+        }
+    }
+    assert!(reports.is_empty(), "{}", reports.join("\n\n"));
+}
