@@ -202,6 +202,9 @@ pub struct Look {
     /// A bash script of ip, nft, iptables-legacy and sysctl commands that builds the same
     #[arg(long, group = "form")]
     pub script: bool,
+    /// A lab file that builds the same
+    #[arg(long, group = "form")]
+    pub yaml: bool,
     /// Print JSON
     #[arg(long, group = "form")]
     pub json: bool,

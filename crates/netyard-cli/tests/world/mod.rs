@@ -22,6 +22,19 @@ impl World {
         Self::with("")
     }
 
+    /// A world in which `/dev/net/tun` is open to everybody, as udev makes it; only root of the machine can have one.
+    pub fn with_tun() -> Self {
+        Self::with_tun_and("")
+    }
+
+    /// The same, in which this script has been run.
+    pub fn with_tun_and(script: &str) -> Self {
+        Self::new(&format!(
+            "if mknod /run/tun c 10 200 2>/dev/null; then chmod 666 /run/tun; mount --bind /run/tun /dev/net/tun; fi
+             {script}"
+        ))
+    }
+
     /// A world in which this script has been run. Addresses that the kernel makes by itself would come later.
     pub fn new(script: &str) -> Self {
         Self::with(&format!(

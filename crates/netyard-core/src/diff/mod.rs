@@ -76,6 +76,32 @@ pub fn diff(live: &State, desired: &State) -> Vec<Step> {
     steps
 }
 
+/// As [`diff`], for a lab that had another desired state before: links that stand on others go when only that one had
+/// them, where `diff` alone cannot tell them from those that somebody made by hand.
+#[must_use]
+pub fn diff_from(previous: &State, live: &State, desired: &State) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut left = live.clone();
+    for (ns, namespace) in &previous.namespaces {
+        let (Some(there), Some(wanted)) = (left.namespaces.get_mut(ns), desired.namespaces.get(ns)) else {
+            continue;
+        };
+        for (name, _) in namespace.links.iter().filter(|(_, link)| is_stacked(link)) {
+            let is_as_wanted =
+                |link: &Link| wanted.links.get(name).is_some_and(|wanted| wanted.kind == link.kind);
+            if there.links.get(name).is_none_or(|link| !is_stacked(link) || is_as_wanted(link)) {
+                continue;
+            }
+            steps.push(Step::DeleteLink { ns: ns.clone(), name: name.clone() });
+            there.links.remove(name);
+            there.routes.retain(|route| !route.uses(name));
+            there.neighbours.retain(|neighbour| neighbour.dev != *name);
+        }
+    }
+    steps.extend(diff(&left, desired));
+    steps
+}
+
 /// One desired namespace against its live self.
 struct Change<'a> {
     ns: &'a Ns,

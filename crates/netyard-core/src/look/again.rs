@@ -81,8 +81,10 @@ impl Again {
     fn keep_sound_parts(&mut self, seen: &Seen, namespace: &mut Namespace) {
         let links = &mut namespace.links;
         let names: Vec<IfName> = links.keys().cloned().collect();
-        for link in links.values_mut() {
-            link.master = link.master.take().filter(|master| names.contains(master));
+        for (name, link) in links.iter_mut() {
+            if let Some(master) = link.master.take_if(|master| !names.contains(master)) {
+                self.remark(seen, format!("interface `{name}` is a port of `{master}`, which is left out"));
+            }
         }
         let devs = |route: &Route| match &route.target {
             RouteTarget::Unicast(hops) => hops.iter().map(|hop| hop.dev.clone()).collect(),

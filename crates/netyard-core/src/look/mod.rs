@@ -9,9 +9,11 @@ mod picture;
 mod script;
 #[cfg(test)]
 mod tests;
+mod yaml;
 
 pub use container::container_of;
 pub use script::{Script, script};
+pub use yaml::{Yaml, yaml};
 
 use crate::mac::Mac;
 use crate::name::{IfName, NodeName};

@@ -24,6 +24,10 @@ pub fn run(args: &Look, lab: Option<&str>) -> Result<ExitCode> {
         let script = netyard_core::look::script(&seen);
         script.remarks.iter().for_each(|remark| output::say(&format!("left out: {remark}")));
         output::print(&script.text);
+    } else if args.yaml {
+        let yaml = netyard_core::look::yaml(&seen);
+        yaml.remarks.iter().for_each(|remark| output::say(&format!("not quite: {remark}")));
+        output::print(&yaml.text);
     } else if form.svg || form.mermaid || form.dot {
         output::print(&rendered(&Picture::of_look(&seen), form));
     } else {
