@@ -205,6 +205,9 @@ pub struct Look {
     /// A lab file that builds the same
     #[arg(long, group = "form")]
     pub yaml: bool,
+    /// Go on until interrupted: show what changes
+    #[arg(short, long, conflicts_with_all = ["script", "yaml", "svg", "mermaid", "dot"])]
+    pub watch: bool,
     /// Print JSON
     #[arg(long, group = "form")]
     pub json: bool,

@@ -266,3 +266,33 @@ fn a_lab_is_seen_with_what_was_made_inside_of_it() {
     let inside: Value = serde_json::from_str(&inside).unwrap();
     assert!(by_name(&inside).contains_key("inner"), "{inside}");
 }
+
+#[test]
+fn a_watcher_is_told_what_changes() {
+    use std::io::{BufRead, BufReader};
+    let yard = Yard::new("look-watch");
+    let world = World::new("ip netns add pc; ip link add v type veth peer name eth0 netns pc");
+    let mut watcher = world.start(&yard, &["look", "--watch"]);
+    let mut lines = BufReader::new(watcher.stdout.take().unwrap()).lines();
+    let mut until = |words: &str| {
+        let found = lines.by_ref().map(|line| line.unwrap()).find(|line| line.contains(words));
+        assert!(found.is_some(), "never told: {words}");
+    };
+    until("pc:eth0");
+    world.shell("ip -n pc address add 10.0.0.1/24 dev eth0");
+    until("+ pc: eth0 has 10.0.0.1/24");
+    world.shell("ip link set v up");
+    until("- world: v is down");
+    world.shell("nft 'add table ip t; add chain ip t c; add rule ip t c ip saddr 10.0.0.0/8 drop'");
+    until("+ world: ip t c: ip saddr 10.0.0.0/8 drop");
+    world.shell("ip netns add other");
+    until("+ other: namespace");
+    world.shell("ip netns delete pc");
+    until("- pc: namespace");
+    world.shell("echo 1 > /proc/sys/net/ipv4/ip_forward");
+    until("+ world: net.ipv4.ip_forward = 1");
+    watcher.kill().unwrap();
+    watcher.wait().unwrap();
+    // Nobody keeps what was deleted.
+    assert!(!world.shell("ip -o link").contains("v@"), "the cable went with its namespace");
+}

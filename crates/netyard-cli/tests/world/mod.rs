@@ -77,12 +77,25 @@ impl World {
         Self { unshare, pid }
     }
 
-    fn enter(&self, mut command: Command, words: &[&str]) -> Ran {
+    fn enter(&self, command: Command, words: &[&str]) -> Ran {
+        finished(&mut self.entering(command, words))
+    }
+
+    /// Starts netyard there.
+    pub fn start(&self, yard: &Yard, words: &[&str]) -> Child {
+        let mut command = yard.command("nsenter");
+        command.env_remove("NETYARD_LAB").env("COLUMNS", "200");
+        let mut command = self.entering(command, &[&[PROGRAM], words].concat());
+        command.stdout(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn entering(&self, mut command: Command, words: &[&str]) -> Command {
         command.args(["--target", &self.pid.to_string(), "--net", "--mount", "--pid", "--uts"]);
         if !is_root() {
             command.args(["--user", "--preserve-credentials"]);
         }
-        finished(command.arg("--").args(words).stdin(Stdio::null()))
+        command.arg("--").args(words).stdin(Stdio::null());
+        command
     }
 
     /// What a shell there prints; its code is 0.

@@ -93,6 +93,11 @@ pub(crate) fn check(draft: &mut Draft, problems: &mut Problems) {
             };
             let Some(word) = parent else { continue };
             let place = parent_of(&draft.nodes[at].node.name, word);
+            if place.name == own.name.value && place.ns == Ns::Node(draft.nodes[at].node.name.clone()) {
+                let problem = Diagnostic::new(Code::UnknownInterface, word.span);
+                problems.push(problem.label("it cannot stand on itself"));
+                continue;
+            }
             let is_there = draft.nodes.iter().any(|other| {
                 Ns::Node(other.node.name.clone()) == place.ns && other.node.has_link(place.name.as_str())
             });

@@ -1,6 +1,7 @@
 //! What `netyard look` tells: network namespaces as they are, whoever made them.
 
 pub mod again;
+mod changes;
 mod container;
 pub mod label;
 mod legacy;
@@ -11,6 +12,7 @@ mod script;
 mod tests;
 mod yaml;
 
+pub use changes::Changes;
 pub use container::container_of;
 pub use script::{Script, script};
 pub use yaml::{Yaml, yaml};

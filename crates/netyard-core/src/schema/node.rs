@@ -36,9 +36,9 @@ fn node() -> Value {
             "links": refers("links", "The networks that it is on; interfaces are `eth0`, `eth1` ... in this order."),
             "bridge": refers("bridge", "A bridge `br0` in the node, of all its links where no ports are given."),
             "bridges": map_of("bridge", "Bridges in the node by name."),
-            "interfaces": { "type": ["object", "null"], "additionalProperties": { "$ref": "#/$defs/interface" }, "description": "Links of its own by name: macvlan, vlan, vxlan, tun, tap; and addresses of `lo`." },
+            "interfaces": { "type": ["object", "null"], "additionalProperties": { "$ref": "#/$defs/ownLink" }, "description": "Links of its own by name: macvlan, vlan, vxlan, tun, tap; and addresses of `lo`." },
             "down": refers("words", "Interfaces that are set down."),
-            "tables": { "type": ["object", "null"], "additionalProperties": { "anyOf": [{ "type": "null" }, map_of("chain", "Chains by name.")] }, "description": "Tables of nftables by family and name, as `ip nat`." },
+            "tables": { "type": ["object", "null"], "additionalProperties": { "anyOf": [{ "type": "null" }, map_of("nftChain", "Chains by name.")] }, "description": "Tables of nftables by family and name, as `ip nat`." },
             "mtu": refers("mtu", "MTU of its interfaces that name none."),
             "routes": refers("routes", "Routes; with any, the node gets no default route by itself."),
             "gateway": refers("gateway", "Default gateway: an address, a node, one of each family, or `none`."),
@@ -134,8 +134,8 @@ fn own() -> Map<String, Value> {
         "rules": rules,
     });
     entries(json!({
-        "interface": { "anyOf": [{ "$ref": "#/$defs/addresses" }, object(interface, &[])] },
-        "chain": { "anyOf": [rules, object(chain, &["hook"])] },
+        "ownLink": { "anyOf": [{ "$ref": "#/$defs/addresses" }, object(interface, &[])] },
+        "nftChain": { "anyOf": [rules, object(chain, &["hook"])] },
     }))
 }
 

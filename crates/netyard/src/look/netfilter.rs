@@ -56,7 +56,7 @@ fn reason(error: &io::Error) -> String {
 
 /// Whether nf_tables is part of the kernel or loaded. A kernel without modules has no `/proc/modules`, and there asking
 /// loads nothing.
-fn has_nf_tables() -> bool {
+pub(super) fn has_nf_tables() -> bool {
     let Ok(loaded) = std::fs::read_to_string("/proc/modules") else { return true };
     let is_builtin = || {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
