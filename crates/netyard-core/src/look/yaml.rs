@@ -331,7 +331,7 @@ impl File<'_> {
             for rule in odd {
                 self.remark(ns, format!("a lab file cannot say the rule of {name} {}: {rule}", chain.name));
             }
-            let list: Vec<String> = rules.iter().map(|rule| quoted(rule)).collect();
+            let list: Vec<String> = rules.iter().map(quoted).collect();
             let rules = format!("[{}]", list.join(", "));
             let Some(base) = &chain.base else {
                 let _ = writeln!(text, "        {}: {rules}", quoted(&chain.name));
