@@ -206,6 +206,30 @@ fn rules_of_both_kinds_are_told_in_words() {
 }
 
 #[test]
+fn what_has_no_place_in_a_look_is_named() {
+    let yard = Yard::new("look-untold");
+    let world = World::new(
+        "ip netns add a; ip link add v type veth peer name eth0 netns a; ip link set v up
+         ip address add 10.0.0.1 peer 10.0.0.2 dev v
+         tc qdisc add dev v root pfifo limit 7
+         nft 'add table ip t; add set ip t servers { type ipv4_addr; elements = { 10.0.0.9 } }
+              add chain ip t c; add rule ip t c ip saddr @servers drop'",
+    );
+    let told = world.run(&yard, &["look", "--script"]).stderr;
+    for words in [
+        "left out: world: what is in the nftables set `ip t servers` is not told",
+        "left out: world: 10.0.0.1 on v has the peer 10.0.0.2",
+        "left out: world: the parameters of qdisc pfifo of v are not told",
+        "left out: world: rule of ip t c is not understood: ip saddr @servers drop",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let look = world.json(&yard, &["look", "--json"]);
+    let table = &look["namespaces"][0]["tables"][0];
+    assert_eq!((&table["rules"], &table["not_understood"]), (&Value::from(1), &Value::from(1)));
+}
+
+#[test]
 fn every_kind_of_link_is_known() {
     let yard = Yard::new("look-kinds");
     let world = World::new(

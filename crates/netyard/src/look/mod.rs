@@ -70,7 +70,11 @@ pub fn look(scope: Scope<'_>) -> Result<Look> {
     match scope {
         Scope::Here if !is_inside_lab() => select::around_here(&mut look),
         Scope::Process(_) | Scope::Named(_) => select::around(&mut look, discovery.wanted()),
-        Scope::Lab(_) => select::of_lab(&mut look, &discovery),
+        Scope::Lab(_) => {
+            select::of_lab(&mut look, &discovery);
+            // Other users' processes are not in it.
+            look.notes.clear();
+        }
         Scope::Here | Scope::Host => {}
     }
     sockets::add_processes(&mut look);

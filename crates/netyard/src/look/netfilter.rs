@@ -14,14 +14,22 @@ pub(super) fn tables(notes: &mut Vec<String>) -> Vec<Table> {
     if !has_nf_tables() {
         return Vec::new();
     }
-    let listed = || -> io::Result<Vec<Table>> {
+    let listed = || -> io::Result<(Vec<Table>, Vec<String>)> {
         let mut socket = Socket::open(Protocol::Netfilter)?;
-        Ok(again(|| nft::list(&mut socket))?)
+        Ok((again(|| nft::list(&mut socket))?, again(|| nft::named_sets(&mut socket))?))
     };
-    listed().unwrap_or_else(|error| {
-        notes.push(format!("nftables rules are not told: {}", reason(&error)));
-        Vec::new()
-    })
+    match listed() {
+        Ok((tables, sets)) => {
+            notes.extend(
+                sets.into_iter().map(|set| format!("what is in the nftables set `{set}` is not told")),
+            );
+            tables
+        }
+        Err(error) => {
+            notes.push(format!("nftables rules are not told: {}", reason(&error)));
+            Vec::new()
+        }
+    }
 }
 
 /// The tables of legacy iptables that exist.
