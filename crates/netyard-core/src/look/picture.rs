@@ -68,7 +68,8 @@ impl Picture {
         }
         let is_bare = block.ports.is_empty() && block.notes.is_empty() && bridges.len() == 1 && !seen.is_here;
         // The fabric of a lab is nothing but its bridges.
-        if !is_bare && !(seen.name == Ns::Fabric && block.ports.is_empty()) {
+        let is_fabric = seen.name == Ns::Fabric && block.ports.is_empty();
+        if !is_bare && !is_fabric {
             self.add(block);
         }
         for bridge in bridges {
