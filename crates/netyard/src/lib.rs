@@ -47,6 +47,7 @@ mod holder;
 pub mod internet;
 #[doc(hidden)]
 pub mod live;
+pub mod look;
 #[doc(hidden)]
 pub mod namespaces;
 pub mod node;

@@ -136,6 +136,7 @@ codes! {
     Warning TranslationWithoutForwarding = "F009", "a node translates but does not forward";
     Warning AllowHasNoEffect = "F010", "`allow` has no effect with policy accept";
     Error TooManyRules = "F011", "too many rules";
+    Error BadRule = "F012", "not a table, chain or rule of nft";
 
     Error NotOneProbe = "E001", "an expectation does one thing";
     Error KeyNotForProbe = "E003", "the probe has no such key";
@@ -178,6 +179,7 @@ codes! {
     Error HostInTheWay = "U014", "the machine has something that the lab wants to make";
     Error UplinkRefused = "U015", "an uplink is not possible here";
     Error InsideOfLab = "U016", "this cannot be done from inside of the lab";
+    Error NoSuchNamespace = "U018", "there is no such network namespace";
 }
 
 impl fmt::Display for Code {

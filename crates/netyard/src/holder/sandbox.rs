@@ -2,9 +2,7 @@
 //! daemons can change to.
 
 use super::files::{ROOT, bind, keep};
-use crate::protocol::Spec;
 use crate::sandbox::STAND_INS;
-use netyard_core::name::NodeName;
 use netyard_kernel::process::Mount;
 use netyard_kernel::{mount, userns::IdMap};
 use std::fs;
@@ -34,16 +32,6 @@ pub(super) fn make_stand_ins() -> io::Result<()> {
         fs::copy("/proc/self/exe", &program)?;
     }
     STAND_INS.iter().try_for_each(|name| symlink("netyard", folder.join(name)))
-}
-
-/// The variable of the environment for a home folder of the node's own, where the user's is closed to the lab's ids, as
-/// that of root is.
-pub(super) fn home(spec: &Spec, node: &NodeName) -> io::Result<Option<(String, String)>> {
-    if spec.home.as_deref().is_some_and(|home| fs::read_dir(home).is_ok()) {
-        return Ok(None);
-    }
-    fs::create_dir_all(Path::new(ROOT).join("nodes").join(node.as_str()).join("run/home"))?;
-    Ok(Some(("HOME".to_owned(), "/run/home".to_owned())))
 }
 
 /// Whether the lab's user namespace has one user only: nobody can give up root then, and setgroups(2) is denied
