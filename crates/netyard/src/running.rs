@@ -39,22 +39,10 @@ pub struct RunningLab {
 }
 
 impl RunningLab {
-    /// A lab that somebody else has built.
-    pub(crate) fn found(connection: Connection) -> Result<Self> {
+    /// A lab that somebody else has built. Whether its holder answers shows with the first question.
+    pub(crate) fn found(name: &LabName, connection: Connection) -> Result<Self> {
         let (_, pidfd) = connection.holder().map_err(|e| gone(&e))?;
-        let mut connection = connection;
-        let description = match connection.ask_briefly(&Request::Describe)? {
-            (Reply::Description(description), _) => description,
-            (other, _) => return Err(unexpected(&other)),
-        };
-        Ok(Self {
-            name: description.lab.name.clone(),
-            connection: Mutex::new(connection),
-            pidfd,
-            description: Mutex::new(Some(description)),
-            programs: Mutex::default(),
-            ends_with_us: false,
-        })
+        Ok(Self::started(name.clone(), connection, pidfd))
     }
 
     /// A lab that we have just built.
@@ -76,7 +64,7 @@ impl RunningLab {
     /// That none runs.
     pub fn find(name: &LabName, store: &crate::store::Store) -> Result<Self> {
         match store.find(name)? {
-            Some(connection) => Self::found(connection),
+            Some(connection) => Self::found(name, connection),
             None => Err(store.no_such_lab(name)),
         }
     }
@@ -123,14 +111,7 @@ impl RunningLab {
     /// # Errors
     /// That it has ended.
     pub fn description(&self) -> Result<Description> {
-        let mut known = self.description.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(description) = known.as_ref() {
-            return Ok((**description).clone());
-        }
-        match self.ask(&Request::Describe)? {
-            (Reply::Description(description), _) => Ok((**known.insert(description)).clone()),
-            (other, _) => Err(unexpected(&other)),
-        }
+        self.with_description(Description::clone)
     }
 
     /// Its definition.
@@ -138,7 +119,19 @@ impl RunningLab {
     /// # Errors
     /// That it has ended.
     pub fn definition(&self) -> Result<Lab> {
-        Ok(self.description()?.lab)
+        self.with_description(|description| description.lab.clone())
+    }
+
+    /// Works on what the lab is, which is asked for once.
+    fn with_description<R>(&self, work: impl FnOnce(&Description) -> R) -> Result<R> {
+        let mut known = self.description.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(description) = known.as_ref() {
+            return Ok(work(description));
+        }
+        match self.locked().ask_briefly(&Request::Describe)? {
+            (Reply::Description(description), _) => Ok(work(known.insert(description))),
+            (other, _) => Err(unexpected(&other)),
+        }
     }
 
     /// A node of the lab.
@@ -146,9 +139,17 @@ impl RunningLab {
     /// # Errors
     /// That there is no such node.
     pub fn node(&self, name: &str) -> Result<Node<'_>> {
-        let lab = self.definition()?;
-        let node = lab.node(name).ok_or_else(|| unknown_node(&lab, name))?;
-        Ok(Node::new(self, node.name.clone()))
+        let node = self.with_description(|description| {
+            let node = description.lab.node(name).map(|node| node.name.clone());
+            node.ok_or_else(|| unknown_node(&description.lab, name))
+        })?;
+        Ok(Node::new(self, node?))
+    }
+
+    /// A node of the lab that is known to be there, without asking; where it is not, its first use tells.
+    #[must_use]
+    pub fn known_node(&self, name: NodeName) -> Node<'_> {
+        Node::new(self, name)
     }
 
     /// The cable of an interface, to pull and to plug.

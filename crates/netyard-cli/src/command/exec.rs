@@ -1,6 +1,6 @@
 //! `netyard exec` and `netyard shell`: programs in nodes.
 
-use super::running;
+use super::{node_name, running};
 use crate::args::{Exec, Shell};
 use crate::output::json;
 use netyard::command::NodeCommand;
@@ -23,7 +23,7 @@ struct Executed<'a> {
 pub fn run(args: &Exec, lab: Option<&str>) -> Result<ExitCode> {
     let lab = running(None, lab)?;
     let (program, rest) = args.command.split_first().expect("clap asks for one word at least");
-    let command = lab.node(&args.node)?.command(program).args(rest);
+    let command = lab.known_node(node_name(&args.node)?).command(program).args(rest);
     if !args.json {
         return in_foreground(command);
     }
@@ -39,7 +39,7 @@ pub fn shell(args: &Shell, lab: Option<&str>) -> Result<ExitCode> {
     let lab = running(None, lab)?;
     let shell = shell_of_user();
     let command = match &args.node {
-        Some(node) => lab.node(node)?.command(&shell),
+        Some(node) => lab.known_node(node_name(node)?).command(&shell),
         None => lab.command(&shell),
     };
     in_foreground(prompting(command, &lab, args.node.as_deref(), &shell))
