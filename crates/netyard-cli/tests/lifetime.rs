@@ -116,3 +116,15 @@ fn a_lab_is_not_removed_from_inside() {
     assert!(said.contains("inside of lab") || said.contains("no lab"), "{said}");
     story.says(&["exec", "pc", "--", "true"]);
 }
+
+#[test]
+fn a_stopped_holder_is_told_of_and_can_be_removed() {
+    let story = Story::new(LAB);
+    let holder = story.up();
+    signal("STOP", holder);
+    let output = story.netyard(&["show"]).output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains(&format!("pid {holder}, does not answer")), "{said}");
+    story.says(&["down", &story.lab]);
+}

@@ -116,7 +116,7 @@ nodes:
     for _ in 0..10 {
         let start = || yard.command(PROGRAM).args(["logs", "-f"]).stdout(Stdio::null()).spawn().unwrap();
         let mut followers = [start(), start(), start()];
-        let idle = yard.command(PROGRAM).args(["exec", "b", "--", "sleep", "0.3"]).spawn().unwrap();
+        let mut idle = yard.command(PROGRAM).args(["exec", "b", "--", "sleep", "0.3"]).spawn().unwrap();
         for follower in &mut followers {
             follower.kill().unwrap();
             follower.wait().unwrap();
@@ -124,7 +124,7 @@ nodes:
         let begun = std::time::Instant::now();
         yard.prints(&["show", "--json"]);
         assert!(begun.elapsed() < std::time::Duration::from_secs(3), "{:?}", begun.elapsed());
-        assert!(finished_child(idle));
+        assert!(idle.wait().unwrap().success());
     }
     assert!(full.try_wait().unwrap().is_none(), "it is told of what it missed when it reads again");
     full.kill().unwrap();

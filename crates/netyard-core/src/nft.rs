@@ -2,8 +2,10 @@
 //!
 //! `Display` of each part is nft(8) syntax; that of a [`Table`] is what `nft list ruleset` prints, without counts.
 
+pub(crate) mod parse;
 mod text;
 
+pub use parse::RuleError;
 pub use text::icmp_type_word;
 
 use crate::name::IfName;
@@ -283,6 +285,13 @@ impl Rule {
             Match::Protocol(protocol) => Some(*protocol),
             other => other.included_protocol(),
         })
+    }
+
+    /// Whether every part of it has a form of its own here, so that it can be made again.
+    #[must_use]
+    pub fn is_understood(&self) -> bool {
+        let is_other = |m: &Match| matches!(m, Match::Other(_));
+        !self.matches.iter().any(is_other) && !matches!(self.action, Action::Other(_))
     }
 
     /// The same rule in the form in which the kernel gives it back.

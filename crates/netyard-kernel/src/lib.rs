@@ -4,6 +4,7 @@
 //! this crate does not know what a lab is.
 
 pub mod account;
+pub mod capture;
 pub mod entry;
 pub mod fds;
 pub mod feature;
@@ -13,11 +14,17 @@ pub mod lock;
 pub mod mount;
 pub mod netlink;
 pub mod netns;
+pub mod nsfs;
 pub mod peer;
 pub mod process;
+pub mod procnet;
 mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod sysctl;
+pub mod terminal;
 pub mod traveller;
+pub mod tun;
 pub mod userns;
+pub mod visit;
+pub mod xtables;

@@ -3,6 +3,7 @@
 use crate::process::ExitStatus;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 /// Signals that arrive as readable bytes instead of interrupting.
 #[derive(Debug)]
@@ -137,44 +138,64 @@ pub const RELAYED: [i32; 8] = [
     libc::SIGCONT,
 ];
 
-/// Passes signals that reach this process on to another one while it lasts.
+/// Passes signals that reach this process on to a child while it lasts.
 ///
-/// Those that a terminal makes of what is typed reach the program by themselves, as a member of the foreground process
+/// Those that a terminal makes of what is typed reach the child by themselves, as a member of the foreground process
 /// group; they are ignored here.
 #[derive(Debug)]
 pub struct Relay(());
 
-static RELAY_TO: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(0);
+/// The child; 0 while there is none.
+static RELAY_TO: AtomicI32 = AtomicI32::new(0);
+/// Signals that came before the child, a bit each.
+static PENDING: AtomicU64 = AtomicU64::new(0);
 
-/// Passes [`RELAYED`] on to the process, a child that has not been reaped while the result lasts.
-#[must_use]
-pub fn relay(pid: u32) -> Relay {
-    use std::sync::atomic::Ordering;
-    extern "C" fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-        // SAFETY: the kernel hands over a valid `info` (SA_SIGINFO); kill(2) is async-signal-safe; the process is a
-        // child that has not been reaped while this is set.
-        unsafe {
-            // SI_KERNEL: of the terminal (sigaction(2)).
-            if (*info).si_code != libc::SI_KERNEL || signal == libc::SIGHUP {
-                libc::kill(RELAY_TO.load(Ordering::Relaxed), signal);
+impl Relay {
+    /// Holds [`RELAYED`] back from now on, for a child that is about to be started.
+    #[must_use]
+    pub fn begin() -> Self {
+        extern "C" fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+            // SAFETY: the kernel hands over a valid `info` (SA_SIGINFO). SI_KERNEL: of the terminal (sigaction(2)).
+            let is_typed = unsafe { (*info).si_code } == libc::SI_KERNEL;
+            if is_typed && signal != libc::SIGHUP {
+                return;
+            }
+            match RELAY_TO.load(Ordering::SeqCst) {
+                0 => {
+                    PENDING.fetch_or(1 << signal, Ordering::SeqCst);
+                }
+                // SAFETY: kill(2) is async-signal-safe; the process is our child.
+                pid => unsafe {
+                    libc::kill(pid, signal);
+                },
             }
         }
+        for signal in RELAYED {
+            // SAFETY: an all-zero `sigaction` is valid; the handler makes one async-signal-safe call.
+            unsafe {
+                let mut action: libc::sigaction = std::mem::zeroed();
+                action.sa_sigaction = pass_on as *const () as libc::sighandler_t;
+                action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+                libc::sigaction(signal, &raw const action, std::ptr::null_mut());
+            }
+        }
+        Self(())
     }
-    RELAY_TO.store(pid.cast_signed(), Ordering::Relaxed);
-    for signal in RELAYED {
-        // SAFETY: an all-zero `sigaction` is valid; the handler makes one async-signal-safe call.
-        unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = pass_on as *const () as libc::sighandler_t;
-            action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
-            libc::sigaction(signal, &raw const action, std::ptr::null_mut());
+
+    /// Passes them on to this child. The relay ends as soon as that has been reaped.
+    pub fn to(&self, pid: u32) {
+        RELAY_TO.store(pid.cast_signed(), Ordering::SeqCst);
+        let pending = PENDING.swap(0, Ordering::SeqCst);
+        for signal in RELAYED.into_iter().filter(|signal| pending & (1 << signal) != 0) {
+            // SAFETY: kill(2) takes no pointers.
+            unsafe { libc::kill(pid.cast_signed(), signal) };
         }
     }
-    Relay(())
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
+        RELAY_TO.store(0, Ordering::SeqCst);
         ignore(&RELAYED, false);
     }
 }

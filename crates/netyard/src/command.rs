@@ -2,17 +2,18 @@
 
 use crate::error::{Error, Result};
 use crate::own_folders;
-use crate::running::RunningLab;
+use crate::running::{OpenDoors, RunningLab};
 use crate::sandbox;
 use crate::up::is_root_of_machine;
 use netyard_core::name::NodeName;
-use netyard_kernel::process::{self, Doors, ExitStatus, Launch, LaunchError, Room};
+use netyard_kernel::process::{self, Doors, ExitStatus, Launch, LaunchError};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The number of `SIGKILL`.
 const KILLED: i32 = 9;
@@ -113,11 +114,7 @@ impl<'a> NodeCommand<'a> {
     /// # Errors
     /// That the program cannot be executed, or the lab has ended.
     pub fn spawn(self) -> Result<NodeChild> {
-        let (entrance, fds) = self.lab.entrance(self.node.as_ref())?;
-        let mut fds = fds.into_iter();
-        let user = if entrance.has_user_namespace { fds.next() } else { None };
-        let (net, mounts, uts) = (fds.next(), fds.next(), fds.next());
-        let room = mounts.zip(uts).map(|(mounts, uts)| Room { mounts, uts });
+        let OpenDoors { entrance, user, net, room } = self.lab.doors(self.node.as_ref())?;
         let cwd = self.cwd.clone().or_else(|| std::env::current_dir().ok());
         let userns = if is_root_of_machine() { self.lab.user_namespace()? } else { None };
         let folders = userns.map(|userns| own_folders::mapped(cwd.as_deref(), userns.as_fd()));
@@ -134,8 +131,8 @@ impl<'a> NodeCommand<'a> {
         let doors = Doors {
             holder: Some(self.lab.pidfd()),
             user: user.as_ref().map(AsFd::as_fd),
-            net: net.as_ref().map(AsFd::as_fd),
-            room: room.as_ref(),
+            net: Some(net.as_fd()),
+            room: Some(&room),
         };
         let running = launch.start(&doors).map_err(|error| not_started(&self.argv[0], &error))?;
         let copy = running.pidfd.try_clone().map_err(|e| Error::io("cannot copy a descriptor", &e))?;
@@ -239,6 +236,25 @@ impl NodeChild {
         let status = ended.unwrap_or(ExitStatus::Signal(KILLED));
         self.status = Some(status);
         Ok(status)
+    }
+
+    /// How it ended; none while it runs.
+    ///
+    /// # Errors
+    /// Those of waitid(2).
+    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
+        self.wait_for(Duration::ZERO)
+    }
+
+    /// Waits for its end, no longer than this; none when it still runs then.
+    ///
+    /// # Errors
+    /// Those of waitid(2).
+    pub fn wait_for(&mut self, limit: Duration) -> Result<Option<ExitStatus>> {
+        let has_ended = self.status.is_some()
+            || process::wait_gone(self.pidfd.as_fd(), limit)
+                .map_err(|e| Error::io("cannot wait for a program", &e))?;
+        if has_ended { self.wait().map(Some) } else { Ok(None) }
     }
 
     /// Ends it at once.

@@ -19,7 +19,7 @@ pub enum ErrorKind {
 /// A failure: what was being done, to which object, the kernel's own words, and what to do about it.
 ///
 /// One pointer wide, so that results stay small; the facts are in [`Details`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Error(Box<Details>);
 
 /// The facts of a failure.
@@ -53,9 +53,28 @@ impl Error {
         Self::new(ErrorKind::Kernel, code, title)
     }
 
-    /// A refusal by the kernel, with the error that a system call gave.
+    /// A refusal by the kernel, with the error that a system call gave. A limit that is reached is named.
     pub fn io(title: impl fmt::Display, source: &std::io::Error) -> Self {
         Self::kernel("K001", format!("{title}: {source}"))
+            .with_limit(source.raw_os_error().unwrap_or_default())
+    }
+
+    /// Says which limit an error number speaks of (getrlimit(2), namespaces(7)).
+    #[must_use]
+    pub(crate) fn with_limit(self, errno: i32) -> Self {
+        use rustix::io::Errno;
+        const LIMITS: [(Errno, &str); 3] = [
+            (
+                Errno::MFILE,
+                "the limit of open files is reached: `ulimit -Hn` shows it, a lab holds two for each node",
+            ),
+            (Errno::NFILE, "the machine's limit of open files is reached (sysctl fs.file-max)"),
+            (Errno::USERS, "user namespaces are nested too deep here"),
+        ];
+        match LIMITS.iter().find(|(limit, _)| limit.raw_os_error() == errno) {
+            Some((_, words)) if self.help.is_none() => self.help(*words),
+            _ => self,
+        }
     }
 
     fn new(kind: ErrorKind, code: &str, title: impl Into<String>) -> Self {
@@ -101,6 +120,13 @@ impl fmt::Display for Error {
             write!(f, "\n  = {note}")?;
         }
         self.help.as_ref().map_or(Ok(()), |help| write!(f, "\n  = help: {help}"))
+    }
+}
+
+impl fmt::Debug for Error {
+    /// As it reads: `unwrap` in a test shows what a person would be told.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\n{self}")
     }
 }
 

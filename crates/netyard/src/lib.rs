@@ -32,6 +32,7 @@
 //! netyard = { version = "0.1", features = ["test-userns"] }
 //! ```
 
+#[doc(hidden)]
 pub mod apply;
 pub mod builder;
 pub mod command;
@@ -40,15 +41,20 @@ mod definition;
 pub mod dns;
 pub mod error;
 pub mod expect;
+#[doc(hidden)]
 pub mod fault;
 mod holder;
 pub mod internet;
+#[doc(hidden)]
 pub mod live;
+pub mod look;
+#[doc(hidden)]
 pub mod namespaces;
 pub mod node;
 mod own_folders;
 mod preflight;
 pub mod probe;
+#[doc(hidden)]
 pub mod protocol;
 mod ready;
 mod request;
@@ -63,6 +69,11 @@ pub use builder::LabBuilder;
 pub use command::{NodeChild, NodeCommand, Output};
 pub use definition::Lab;
 pub use error::{Error, ErrorKind, Result};
+pub use netyard_core::diagnostic::Style;
+pub use netyard_core::name::{IfName, LabName, NodeName};
+pub use netyard_core::report::TestReport;
+pub use netyard_core::state::State;
+pub use netyard_core::step::Step;
 pub use netyard_kernel::process::ExitStatus;
 pub use node::{Link, Node};
 pub use running::RunningLab;

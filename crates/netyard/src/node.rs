@@ -37,7 +37,8 @@ impl<'a> Node<'a> {
         NodeCommand::new(self.lab, Some(self.name.clone()), program.as_ref())
     }
 
-    /// Runs `f` on a fresh thread inside the node: every socket that it makes is the node's.
+    /// Runs `f` on a fresh thread inside the node: every socket that it makes is the node's, and names are looked up in
+    /// the node's `/etc/hosts` and `/etc/resolv.conf`.
     ///
     /// # Errors
     /// That this process may not enter the node: ordinary users need the cargo feature `test-userns`.
@@ -45,8 +46,13 @@ impl<'a> Node<'a> {
     /// # Panics
     /// When `f` does.
     pub fn run<R: Send>(&self, f: impl FnOnce() -> R + Send) -> Result<R> {
-        let namespace = self.namespace()?;
-        let entered = Traveller::run(|traveller| traveller.enter(namespace.as_fd()).map(|()| f()));
+        let doors = self.lab.doors(Some(&self.name))?;
+        let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
+        let entered = Traveller::run(|traveller| {
+            traveller.enter(doors.net.as_fd())?;
+            traveller.enter_mounts(doors.room.mounts.as_fd(), &cwd)?;
+            Ok(f())
+        });
         entered.and_then(|result| result).map_err(|error| self.not_entered(&error))
     }
 
@@ -60,6 +66,11 @@ impl<'a> Node<'a> {
         if let Some(refusal) = crate::test_userns_refusal() {
             return result
                 .note(format!("the feature `test-userns` is on, but the kernel refused: {refusal}"));
+        }
+        if cfg!(feature = "test-userns") {
+            return result
+                .note("the feature `test-userns` acts in test programs, which cargo keeps in a folder `deps`")
+                .help("set NETYARD_TEST_USERNS=1 for a program that is kept elsewhere");
         }
         result.note("an ordinary user's process may enter a lab only from a user namespace of its own").help(
             "add to Cargo.toml:\n      [dev-dependencies]\n      \

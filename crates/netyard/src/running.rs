@@ -15,6 +15,7 @@ use netyard_core::lab::Lab;
 use netyard_core::name::{IfName, LabName, NodeName};
 use netyard_core::report::{self, TestReport, Writing};
 use netyard_core::state::State;
+use netyard_kernel::process::Room;
 use netyard_kernel::{process, userns};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -38,22 +39,10 @@ pub struct RunningLab {
 }
 
 impl RunningLab {
-    /// A lab that somebody else has built.
-    pub(crate) fn found(connection: Connection) -> Result<Self> {
+    /// A lab that somebody else has built. Whether its holder answers shows with the first question.
+    pub(crate) fn found(name: &LabName, connection: Connection) -> Result<Self> {
         let (_, pidfd) = connection.holder().map_err(|e| gone(&e))?;
-        let mut connection = connection;
-        let description = match connection.ask(&Request::Describe)? {
-            (Reply::Description(description), _) => description,
-            (other, _) => return Err(unexpected(&other)),
-        };
-        Ok(Self {
-            name: description.lab.name.clone(),
-            connection: Mutex::new(connection),
-            pidfd,
-            description: Mutex::new(Some(description)),
-            programs: Mutex::default(),
-            ends_with_us: false,
-        })
+        Ok(Self::started(name.clone(), connection, pidfd))
     }
 
     /// A lab that we have just built.
@@ -75,7 +64,7 @@ impl RunningLab {
     /// That none runs.
     pub fn find(name: &LabName, store: &crate::store::Store) -> Result<Self> {
         match store.find(name)? {
-            Some(connection) => Self::found(connection),
+            Some(connection) => Self::found(name, connection),
             None => Err(store.no_such_lab(name)),
         }
     }
@@ -122,14 +111,7 @@ impl RunningLab {
     /// # Errors
     /// That it has ended.
     pub fn description(&self) -> Result<Description> {
-        let mut known = self.description.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(description) = known.as_ref() {
-            return Ok((**description).clone());
-        }
-        match self.ask(&Request::Describe)? {
-            (Reply::Description(description), _) => Ok((**known.insert(description)).clone()),
-            (other, _) => Err(unexpected(&other)),
-        }
+        self.with_description(Description::clone)
     }
 
     /// Its definition.
@@ -137,7 +119,19 @@ impl RunningLab {
     /// # Errors
     /// That it has ended.
     pub fn definition(&self) -> Result<Lab> {
-        Ok(self.description()?.lab)
+        self.with_description(|description| description.lab.clone())
+    }
+
+    /// Works on what the lab is, which is asked for once.
+    fn with_description<R>(&self, work: impl FnOnce(&Description) -> R) -> Result<R> {
+        let mut known = self.description.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(description) = known.as_ref() {
+            return Ok(work(description));
+        }
+        match self.locked().ask_briefly(&Request::Describe)? {
+            (Reply::Description(description), _) => Ok(work(known.insert(description))),
+            (other, _) => Err(unexpected(&other)),
+        }
     }
 
     /// A node of the lab.
@@ -145,9 +139,17 @@ impl RunningLab {
     /// # Errors
     /// That there is no such node.
     pub fn node(&self, name: &str) -> Result<Node<'_>> {
-        let lab = self.definition()?;
-        let node = lab.node(name).ok_or_else(|| unknown_node(&lab, name))?;
-        Ok(Node::new(self, node.name.clone()))
+        let node = self.with_description(|description| {
+            let node = description.lab.node(name).map(|node| node.name.clone());
+            node.ok_or_else(|| unknown_node(&description.lab, name))
+        })?;
+        Ok(Node::new(self, node?))
+    }
+
+    /// A node of the lab that is known to be there, without asking; where it is not, its first use tells.
+    #[must_use]
+    pub fn known_node(&self, name: NodeName) -> Node<'_> {
+        Node::new(self, name)
     }
 
     /// The cable of an interface, to pull and to plug.
@@ -292,14 +294,22 @@ impl RunningLab {
     }
 
     /// The doors of a node (of the lab itself for none), for a command.
-    pub(crate) fn entrance(
-        &self,
-        node: Option<&NodeName>,
-    ) -> Result<(crate::protocol::Entrance, Vec<OwnedFd>)> {
+    fn entrance(&self, node: Option<&NodeName>) -> Result<(crate::protocol::Entrance, Vec<OwnedFd>)> {
         match self.ask(&Request::Enter { node: node.cloned() })? {
             (Reply::Entrance(entrance), fds) => Ok((entrance, fds)),
             (other, _) => Err(unexpected(&other)),
         }
+    }
+
+    /// The doors of a node (of the lab itself for none).
+    pub(crate) fn doors(&self, node: Option<&NodeName>) -> Result<OpenDoors> {
+        let (entrance, fds) = self.entrance(node)?;
+        let mut fds = fds.into_iter();
+        let missing = || unexpected(&Reply::Done);
+        let user = if entrance.has_user_namespace { fds.next() } else { None };
+        let net = fds.next().ok_or_else(missing)?;
+        let (mounts, uts) = fds.next().zip(fds.next()).ok_or_else(missing)?;
+        Ok(OpenDoors { entrance, user, net, room: Room { mounts, uts } })
     }
 
     /// A program to run among the lab's namespaces, with `ip netns` knowing every node.
@@ -344,6 +354,15 @@ impl RunningLab {
         process::wait_gone(self.pidfd.as_fd(), DYING_TIME)?;
         process::reap(self.pidfd.as_fd()).map(drop)
     }
+}
+
+/// What it takes to get into a node.
+#[derive(Debug)]
+pub(crate) struct OpenDoors {
+    pub(crate) entrance: crate::protocol::Entrance,
+    pub(crate) user: Option<OwnedFd>,
+    pub(crate) net: OwnedFd,
+    pub(crate) room: Room,
 }
 
 impl Drop for RunningLab {

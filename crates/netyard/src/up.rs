@@ -46,7 +46,7 @@ pub struct Upped {
 pub fn up(spec: Spec, store: &Store, outlives_caller: bool, on_step: OnStep<'_>) -> Result<Upped> {
     let name = spec.lab.name.clone();
     let claim = store.claim(&name)?;
-    if let Some(mut lab) = living(&name, store, RunningLab::found)? {
+    if let Some(mut lab) = living(&name, store, |connection| described(&name, connection))? {
         lab.refuse_other_file(&spec)?;
         if !lab.description()?.outlives_caller {
             let title = format!("lab `{name}` is up and ends with the command that started it");
@@ -74,10 +74,17 @@ pub(crate) fn find_or_start(
 ) -> Result<(RunningLab, bool)> {
     let name = spec.lab.name.clone();
     let claim = store.claim(&name)?;
-    match living(&name, store, RunningLab::found)? {
+    match living(&name, store, |connection| described(&name, connection))? {
         Some(lab) => Ok((lab, false)),
         None => Ok((start(spec, Some(claim), outlives_caller, on_step)?, true)),
     }
+}
+
+/// A lab whose holder answers.
+fn described(name: &LabName, connection: Connection) -> Result<RunningLab> {
+    let lab = RunningLab::found(name, connection)?;
+    lab.description()?;
+    Ok(lab)
 }
 
 /// The lab of that name; the caller holds its lock. One that is dying still accepts connections for a moment, but

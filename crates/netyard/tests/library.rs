@@ -50,6 +50,9 @@ fn a_closure_runs_inside_a_node() {
     let (_, seen) = listener.accept().unwrap();
     assert_eq!(seen.ip().to_string(), "203.0.113.1");
     assert_eq!(client.local_addr().unwrap().ip().to_string(), "192.168.1.10");
+    let by_name = move || TcpStream::connect(("server", address.port())).map(|stream| stream.peer_addr());
+    let peer = lab.node("client").unwrap().run(by_name).unwrap().unwrap().unwrap();
+    assert_eq!(peer, address, "the node's own table of names is asked");
 }
 
 #[test]
@@ -59,6 +62,10 @@ fn a_command_runs_inside_a_node_and_gives_its_output_and_code() {
     let output = node.command("sh").args(["-c", "hostname; ls /sys/class/net; exit 7"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "client\neth0\nlo\n");
     assert_eq!(output.status, ExitStatus::Code(7));
+    let mut sleeper = node.command("sleep").arg("1000").spawn().unwrap();
+    assert_eq!(sleeper.try_wait().unwrap(), None);
+    sleeper.kill().unwrap();
+    assert!(!sleeper.wait_for(std::time::Duration::from_secs(5)).unwrap().unwrap().success());
     let missing = node.command("no-such-program").spawn().unwrap_err();
     assert!(missing.to_string().contains("no-such-program"), "{missing}");
 }

@@ -17,7 +17,8 @@ pub fn run(args: &Down, lab: Option<&str>) -> Result<ExitCode> {
         match removed {
             Ok(Downed::Gone) => output::say(&format!("lab {name} is gone")),
             Ok(Downed::Unreaped) => output::say(&format!(
-                "lab {name} is gone; a command that ran in it is stopped (ctrl-Z) and ends when it is continued"
+                "lab {name} is gone, but for a command that whoever started it has not waited for; one that is stopped \
+                 (ctrl-Z) ends when it is continued"
             )),
             Ok(Downed::NotThere) if args.all => {}
             Ok(Downed::NotThere) => failures.push(store.no_such_lab(name)),

@@ -1,13 +1,13 @@
 //! `netyard exec` and `netyard shell`: programs in nodes.
 
-use super::running;
-use super::terminal::Terminal;
+use super::{node_name, running};
 use crate::args::{Exec, Shell};
 use crate::output::json;
 use netyard::command::{NodeCommand, not_executed};
 use netyard::{ExitStatus, Result, RunningLab};
 use netyard_kernel::process;
-use netyard_kernel::signal::{self, ChildChange};
+use netyard_kernel::signal::{self, ChildChange, Relay};
+use netyard_kernel::terminal::Terminal;
 use serde::Serialize;
 use std::ffi::OsString;
 use std::io;
@@ -24,7 +24,7 @@ struct Executed<'a> {
 pub fn run(args: &Exec, lab: Option<&str>) -> Result<ExitCode> {
     let lab = running(None, lab)?;
     let (program, rest) = args.command.split_first().expect("clap asks for one word at least");
-    let command = lab.node(&args.node)?.command(program).args(rest);
+    let command = lab.known_node(node_name(&args.node)?).command(program).args(rest);
     if !args.json {
         return in_foreground(command);
     }
@@ -40,7 +40,7 @@ pub fn shell(args: &Shell, lab: Option<&str>) -> Result<ExitCode> {
     let lab = running(None, lab)?;
     let shell = shell_of_user();
     let command = match &args.node {
-        Some(node) => lab.node(node)?.command(&shell),
+        Some(node) => lab.known_node(node_name(node)?).command(&shell),
         None => lab.command(&shell),
     };
     in_foreground(prompting(command, &lab, args.node.as_deref(), &shell))
@@ -74,9 +74,12 @@ fn prompting<'a>(
 /// Runs a program with our terminal: it gets what is typed, stops us when it stops, and we end as it ends.
 pub fn in_foreground(command: NodeCommand<'_>) -> Result<ExitCode> {
     let terminal = Terminal::before();
+    let relay = Relay::begin();
     let child = command.dies_with_caller().spawn()?;
-    let status = accompany(child.id());
-    terminal.take_back(matches!(status, ExitStatus::Signal(_)));
+    let status = accompany(child.id(), relay);
+    if let Some(terminal) = terminal {
+        terminal.take_back(matches!(status, ExitStatus::Signal(_)));
+    }
     Ok(exit_code(status.shell_code()))
 }
 
@@ -85,8 +88,9 @@ pub fn outside(program: &OsString, args: &[OsString], lab: &RunningLab) -> Resul
     let mut command = std::process::Command::new(program);
     command.args(args).env("NETYARD_LAB", lab.name().as_str());
     process::dies_with_caller(&mut command);
+    let relay = Relay::begin();
     let child = command.spawn().map_err(|error| not_executed(program, &not_found(program, error)))?;
-    Ok(exit_code(accompany(child.id()).shell_code()))
+    Ok(exit_code(accompany(child.id(), relay).shell_code()))
 }
 
 /// The error of a program that cannot be started. When it is nowhere, a folder of `PATH` that may not be searched makes
@@ -102,15 +106,17 @@ fn not_found(program: &OsString, error: io::Error) -> io::Error {
 }
 
 /// Waits for the end of a child of ours. Meanwhile it gets the signals that are sent to us, and we stop when it stops.
-fn accompany(child: u32) -> ExitStatus {
-    let _relay = signal::relay(child);
-    loop {
+fn accompany(child: u32, relay: Relay) -> ExitStatus {
+    relay.to(child);
+    let status = loop {
         match signal::wait_for_change(child) {
-            Some(ChildChange::Ended(status)) => return status,
+            Some(ChildChange::Ended(status)) => break status,
             Some(ChildChange::Stopped(_)) => signal::stop_self(),
-            None => return ExitStatus::Code(1),
+            None => break ExitStatus::Code(1),
         }
-    }
+    };
+    drop(relay);
+    status
 }
 
 fn exit_code(code: i32) -> ExitCode {

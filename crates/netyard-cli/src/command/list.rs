@@ -29,8 +29,15 @@ pub fn run(args: &Json) -> Result<ExitCode> {
     let store = Store::of_user();
     let mut labs = Vec::new();
     for name in store.labs()? {
-        // One that ends while we look is not in the list.
-        let Ok(lab) = RunningLab::find(&name, &store) else { continue };
+        let lab = match RunningLab::find(&name, &store) {
+            Ok(lab) => lab,
+            Err(error) if error.code == "K015" => {
+                output::report(&error);
+                continue;
+            }
+            // One that ends while we look is not in the list.
+            Err(_) => continue,
+        };
         let description = lab.description()?;
         labs.push(Lab {
             name: name.to_string(),

@@ -5,6 +5,7 @@ mod brctl;
 mod curl;
 mod iptables;
 mod ping;
+mod tcpdump;
 
 use crate::output;
 use netyard::sandbox::STAND_INS;
@@ -23,7 +24,7 @@ pub fn run() -> Option<ExitCode> {
         "curl" => curl::run(&typed),
         "iptables" => iptables::run(&typed),
         "ping" => ping::run(&typed),
-        _ => fail(name, "not part of this netyard", 1),
+        _ => tcpdump::run(&typed),
     };
     Some(ExitCode::from(code))
 }

@@ -139,6 +139,7 @@ codes! {
     Warning TranslationWithoutForwarding = "F009", "a node translates but does not forward";
     Warning AllowHasNoEffect = "F010", "`allow` has no effect with policy accept";
     Error TooManyRules = "F011", "too many rules";
+    Error BadRule = "F012", "not a table, chain or rule of nft";
     Warning Ipv6NotForwarded = "F013", "translation makes a node forward IPv4 only";
 
     Error NotOneProbe = "E001", "an expectation does one thing";
@@ -166,6 +167,7 @@ codes! {
     Error ProbeImpossible = "K012", "a probe cannot be made";
     Error CannotEnterNode = "K013", "this process may not enter a node";
     Error UplinkDown = "K014", "an uplink does not come up";
+    Error HolderSilent = "K015", "the lab's holder does not answer";
 
     Error LabBusy = "U001", "another command works on the lab";
     Error OtherLab = "U002", "another lab of this name is up";
@@ -183,6 +185,7 @@ codes! {
     Error HostInTheWay = "U014", "the machine has something that the lab wants to make";
     Error UplinkRefused = "U015", "an uplink is not possible here";
     Error InsideOfLab = "U016", "this cannot be done from inside of the lab";
+    Error NoSuchNamespace = "U018", "there is no such network namespace";
     Error OutputNotWritten = "U023", "the result cannot be written";
 }
 

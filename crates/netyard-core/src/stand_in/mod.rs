@@ -8,3 +8,4 @@ pub mod curl;
 pub mod iptables;
 pub mod options;
 pub mod ping;
+pub mod tcpdump;

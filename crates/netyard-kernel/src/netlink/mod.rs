@@ -9,11 +9,13 @@ pub mod conntrack;
 pub mod ethtool;
 pub mod link;
 mod message;
+pub mod monitor;
 pub mod neighbour;
 pub mod nft;
 pub mod qdisc;
 pub mod ready;
 pub mod route;
+pub mod rule;
 pub mod sockdiag;
 mod socket;
 

@@ -12,10 +12,10 @@ use crate::fault::Faults;
 use crate::live::{self, LiveError};
 use crate::namespaces::Namespaces;
 use crate::probe::SocketKind;
-use crate::protocol::{Changes, Description, Entrance, ServiceChange, Spec};
+use crate::protocol::{Changes, Description, Entrance, NamespaceNames, ServiceChange, Spec};
 use netyard_core::desired;
 use netyard_core::desired::sysctls::interface_of_sysctl;
-use netyard_core::diff::diff;
+use netyard_core::diff::{diff, diff_from};
 use netyard_core::lab::Lab;
 use netyard_core::labfile::nearest;
 use netyard_core::name::{IfName, NodeName};
@@ -123,7 +123,8 @@ impl HeldLab {
     /// What would have to be done to make `spec` of this lab.
     pub(super) fn plan(&mut self, spec: &Spec) -> Result<Changes> {
         let desired = self.desired(spec)?;
-        Ok(Changes { steps: diff(&self.read(&desired)?, &desired), services: self.service_changes(spec) })
+        let steps = diff_from(&desired::state(&self.spec.lab), &self.read(&desired)?, &desired);
+        Ok(Changes { steps, services: self.service_changes(spec) })
     }
 
     /// Makes `spec` of this lab, changing only what differs. When a step fails, all that was done is undone.
@@ -136,8 +137,9 @@ impl HeldLab {
         uplink::refuse_change(&self.spec.lab, &spec.lab)?;
         let desired = self.desired(&spec)?;
         // Also the values that only the lab of now asks for: a node that is taken away may have to come back.
-        let before = self.read_with(&desired, &desired::state(&self.spec.lab))?;
-        let steps = diff(&before, &desired);
+        let previous = desired::state(&self.spec.lab);
+        let before = self.read_with(&desired, &previous)?;
+        let steps = diff_from(&previous, &before, &desired);
         let services = self.service_changes(&spec);
         let gone = self.namespaces.iter().filter(|(ns, _)| !desired.namespaces.contains_key(*ns));
         let gone: Vec<OwnedFd> = gone.filter_map(|(_, fd)| fd.try_clone_to_owned().ok()).collect();
@@ -357,6 +359,26 @@ impl HeldLab {
         self.namespace_of(&Ns::Node(node.clone()))
     }
 
+    /// The network namespaces from that place on, the user namespace, and the mounts of rooms.
+    pub(super) fn all_namespaces(&self, after: usize) -> Result<(NamespaceNames, Vec<OwnedFd>)> {
+        /// One message holds 253 descriptors.
+        const AT_ONCE: usize = 200;
+        const ROOMS_MAX: usize = 50;
+        let all = self.namespaces.iter().count();
+        let (mut names, mut fds) = (Vec::new(), Vec::new());
+        for (ns, fd) in self.namespaces.iter().skip(after).take(AT_ONCE) {
+            names.push(ns.clone());
+            fds.push(fd.try_clone_to_owned().map_err(|e| Error::io("cannot copy a descriptor", &e))?);
+        }
+        if let Some(users) = &self.users {
+            fds.push(copied(&users.persons)?);
+        }
+        for (_, room) in self.rooms.values().take(ROOMS_MAX) {
+            fds.push(copied(&room.mounts)?);
+        }
+        Ok((NamespaceNames { names, all, has_user_namespace: self.users.is_some() }, fds))
+    }
+
     fn namespace_of(&self, ns: &Ns) -> Result<OwnedFd> {
         let Some(fd) = self.namespaces.fd(ns) else {
             if let Ns::Node(name) = ns {
@@ -492,7 +514,16 @@ fn refused(error: &ApplyError) -> Error {
     let commands = error.step.commands();
     let first = commands.first().map_or("", |command| command.lines().next().unwrap_or_default());
     let title = format!("step {} failed in `{}`: {errno}", error.index + 1, error.step.ns());
-    let mut result = Error::kernel("K001", title).note(format!("step: {first}"));
+    let mut result = Error::kernel("K001", title).note(format!("step: {first}")).with_limit(error.errno);
+    if error.errno == rustix::io::Errno::NOSPC.raw_os_error()
+        && matches!(*error.step, Step::AddNamespace { .. })
+    {
+        let limit = std::fs::read_to_string("/proc/sys/user/max_net_namespaces").unwrap_or_default();
+        result = result.help(format!(
+            "the limit of network namespaces is reached (sysctl user.max_net_namespaces, here {})",
+            limit.trim()
+        ));
+    }
     if let Some(message) = &error.message {
         result = result.note(format!("kernel: \"{message}\""));
     }

@@ -14,7 +14,11 @@ use netyard_core::nft::Family;
 use netyard_core::state::{Namespace, Ns, State};
 use netyard_kernel::netns;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
+/// How long the kernel may take to remove the links of a lab that has ended, and how often they are looked for.
+const REMOVAL_TIME: Duration = Duration::from_secs(1);
+const REMOVAL_PAUSE: Duration = Duration::from_millis(10);
 /// The name of the lab's table (as in the desired state).
 const TABLE: &str = "netyard";
 
@@ -36,18 +40,30 @@ pub(super) fn adopt(lab: &Lab, desired: &State, namespaces: &mut Namespaces) -> 
     let Some(ns) = host_of(lab) else { return Ok(State::default()) };
     let left = netns::leave().map_err(|e| Error::io("cannot leave the machine's network namespace", &e))?;
     namespaces.adopt(ns.clone(), left);
-    // Also learns the machine's ifindexes, so that the lab's are others.
-    let found = live::read(namespaces, &BTreeMap::new()).map_err(|error| unread(&error))?;
-    if let (Some(found), Some(desired)) = (found.namespaces.get(&ns), desired.namespaces.get(&ns)) {
-        refuse_what_is_in_the_way(found, desired)?;
+    let deadline = Instant::now() + REMOVAL_TIME;
+    loop {
+        // Also learns the machine's ifindexes, so that the lab's are others.
+        let found = live::read(namespaces, &BTreeMap::new()).map_err(|error| unread(&error))?;
+        let (Some(found), Some(desired)) = (found.namespaces.get(&ns), desired.namespaces.get(&ns)) else {
+            break;
+        };
+        match refuse_what_is_in_the_way(found, desired) {
+            // The links of a lab that has just ended go a moment later than it.
+            Err(_) if Instant::now() < deadline => std::thread::sleep(REMOVAL_PAUSE),
+            checked => break checked?,
+        }
     }
     Ok(State { namespaces: BTreeMap::from([(ns, Namespace::default())]) })
 }
 
 fn refuse_what_is_in_the_way(found: &Namespace, desired: &Namespace) -> Result<()> {
     if let Some(name) = desired.links.keys().find(|name| found.links.contains_key(*name)) {
-        return Err(Error::input("U014", format!("the machine has an interface `{name}` already"))
-            .help("give the lab's another name: `links: { NETWORK: { name: ny0 } }`"));
+        return Err(Error::input("U014", format!("the machine has an interface `{name}` already")).help(
+            format!(
+                "give the lab's another name: `links: {{ NETWORK: {{ name: lab-{} }} }}`",
+                desired.links.len()
+            ),
+        ));
     }
     for address in desired.links.values().flat_map(|link| &link.addresses) {
         let overlaps = |own: &&ipnet::IpNet| own.contains(&address.trunc()) || address.contains(&own.trunc());

@@ -153,7 +153,7 @@ fn policy_word(policy: Policy) -> &'static str {
     }
 }
 
-fn protocol_word(protocol: Protocol) -> &'static str {
+pub(super) fn protocol_word(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Icmp => "icmp",
         Protocol::Tcp => "tcp",
@@ -162,7 +162,7 @@ fn protocol_word(protocol: Protocol) -> &'static str {
     }
 }
 
-fn target(action: &Action) -> &str {
+pub(super) fn target(action: &Action) -> &str {
     match action {
         Action::Continue | Action::Other(_) => "",
         Action::Accept => "ACCEPT",
@@ -196,7 +196,7 @@ fn condition_words(condition: &Match, is_numeric: bool) -> String {
     }
 }
 
-fn state_words(states: CtStates) -> String {
+pub(super) fn state_words(states: CtStates) -> String {
     let words = [
         (states.invalid, "INVALID"),
         (states.new, "NEW"),
@@ -205,64 +205,6 @@ fn state_words(states: CtStates) -> String {
         (states.untracked, "UNTRACKED"),
     ];
     words.iter().filter(|(is_set, _)| *is_set).map(|(_, word)| *word).collect::<Vec<_>>().join(",")
-}
-
-/// A rule as `iptables -S` writes it.
-#[must_use]
-pub fn specification(chain: &str, rule: &Rule) -> String {
-    let parts = Parts::of(rule);
-    let mut text = format!("-A {chain}");
-    let mut put = |word: &str, value: &str| {
-        let _ = write!(text, " {word} {value}");
-    };
-    parts.source.iter().for_each(|prefix| put("-s", &prefix.to_string()));
-    parts.destination.iter().for_each(|prefix| put("-d", &prefix.to_string()));
-    parts.input.iter().for_each(|name| put("-i", name.as_str()));
-    match parts.output {
-        Some((name, true)) => put("-o", name.as_str()),
-        Some((name, false)) => put("! -o", name.as_str()),
-        None => {}
-    }
-    rule.protocol().iter().for_each(|protocol| put("-p", protocol_word(*protocol)));
-    let mut last = None;
-    for condition in &parts.others {
-        let name = match condition {
-            Match::CtState(_) => "conntrack",
-            other => other.included_protocol().map_or("", protocol_word),
-        };
-        if last != Some(name) && !name.is_empty() {
-            put("-m", name);
-        }
-        last = Some(name);
-        let range = |ports: &Ports| {
-            if ports.first == ports.last {
-                ports.first.to_string()
-            } else {
-                format!("{}:{}", ports.first, ports.last)
-            }
-        };
-        match condition {
-            Match::SourcePort(_, ports) => put("--sport", &range(ports)),
-            Match::DestinationPort(_, ports) => put("--dport", &range(ports)),
-            Match::IcmpType(_, number) => put("--icmp-type", &number.to_string()),
-            Match::CtState(states) => put("--ctstate", &state_words(*states)),
-            other => put("#", &other.to_string()),
-        }
-    }
-    match &rule.action {
-        Action::Continue => {}
-        Action::Other(words) => put("#", words),
-        action => put("-j", target(action)),
-    }
-    match &rule.action {
-        Action::Snat(to) => put("--to-source", &to.to_string()),
-        Action::Dnat(to) if to.port() == 0 => put("--to-destination", &to.ip().to_string()),
-        Action::Dnat(to) => put("--to-destination", &to.to_string()),
-        Action::Reject => put("--reject-with", "icmp-port-unreachable"),
-        Action::ClampMss => put("--clamp-mss-to-pmtu", ""),
-        _ => {}
-    }
-    text
 }
 
 #[cfg(test)]
@@ -310,20 +252,6 @@ num   pkts bytes target     prot opt in     out     source               destina
         assert_eq!(second, "RETURN     icmp --  anywhere             anywhere            ");
         let own = ListedChain { name: "MINE".into(), policy: None, references: 1, rules: vec![] };
         assert!(listing(&[own], Columns::default()).starts_with("Chain MINE (1 references)\n"));
-    }
-
-    #[test]
-    fn specifications_can_be_typed_again() {
-        for text in [
-            "-t nat -A X -s 10.0.0.0/24 -o ens4 -j MASQUERADE",
-            "-t nat -A X -s 10.0.1.0/24 ! -o ens4 -j SNAT --to-source 10.138.0.3",
-            "-t nat -A X -i ens4 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 10.0.0.1:80",
-            "-A X -d 1.1.1.1/32 -p icmp -m icmp --icmp-type 8 -m conntrack --ctstate NEW -j ACCEPT",
-            "-A X -p udp -j REJECT --reject-with icmp-port-unreachable",
-        ] {
-            let expected = text.strip_prefix("-t nat ").unwrap_or(text);
-            assert_eq!(specification("X", &rule(text).rule), expected);
-        }
     }
 
     #[test]

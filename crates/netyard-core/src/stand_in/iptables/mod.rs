@@ -1,10 +1,13 @@
 //! iptables(8): its words, and its listings of nf_tables chains.
 
+mod draft;
 mod list;
 mod order;
+mod specification;
 
-pub use list::{Columns, ListedChain, ListedRule, listing, specification};
+pub use list::{Columns, ListedChain, ListedRule, listing};
 pub use order::{Failure, Order, Task, order};
+pub use specification::specification;
 
 use crate::name::IfName;
 use crate::nft::{BaseChain, Chain, ChainKind, Hook, Match, Policy, Rule};

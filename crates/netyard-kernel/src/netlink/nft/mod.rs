@@ -7,7 +7,7 @@
 //! A transaction is a datagram of messages between `NFNL_MSG_BATCH_BEGIN` and `NFNL_MSG_BATCH_END`; the kernel carries
 //! out all of them or none. Source: linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h, nft(8).
 
-mod compat;
+pub(crate) mod compat;
 mod decode;
 mod edit;
 mod encode;
@@ -23,7 +23,7 @@ mod words;
 use crate::netlink::{Message, Messages, Refusal, Socket};
 pub use edit::{Edit, PlacedChain, PlacedRule, edit, read};
 use expression::Expression;
-pub use list::list;
+pub use list::{list, named_sets};
 use netyard_core::nft::{Action, BaseChain, Chain, ChainKind, Family, Hook, Policy, Table};
 use std::os::fd::AsFd;
 

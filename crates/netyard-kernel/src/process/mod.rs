@@ -1,0 +1,15 @@
+//! Processes: the holder of a lab, programs inside a lab's namespaces, and how both end.
+
+mod end;
+mod fork;
+mod holder;
+mod launch;
+mod report;
+
+pub use end::{ExitStatus, dies_with_caller, kill, kill_all_in, kill_group, pid_of, reap, wait_gone};
+pub(crate) use fork::become_root_of_namespace;
+pub use holder::{
+    HOLDER_ARGV0, HOLDER_LISTENER_FD, HOLDER_OWNER_FD, HolderOptions, HolderProcess, spawn_holder,
+};
+pub use launch::{Doors, Launch, Mount, Room, Running};
+pub use report::LaunchError;
