@@ -2,7 +2,7 @@
 
 use super::decode::mtu;
 use super::decode_node::addresses;
-use super::read::{Problems, one_or_many};
+use super::read::{Fields, Problems, one_or_many};
 use super::syntax::{AddressDecl, At, OwnKindDecl, OwnLinkDecl};
 use super::tree::{Entry, Tree, Value};
 use crate::diagnostic::{Code, Diagnostic};
@@ -40,7 +40,7 @@ fn interface(entry: &Entry, problems: &mut Problems) -> Option<OwnLinkDecl> {
             Some(tree) => problems.choice(tree, &kinds)?,
             None => {
                 fields.missing("kind", entry.value.span, "`macvlan`, `vlan`, `vxlan`, `tun` or `tap`");
-                return None;
+                return incomplete(fields, problems);
             }
         }
     };
@@ -49,7 +49,7 @@ fn interface(entry: &Entry, problems: &mut Problems) -> Option<OwnLinkDecl> {
     let needs_parent = matches!(word, "macvlan" | "vlan");
     if needs_parent && parent.is_none() {
         fields.missing("parent", entry.value.span, "the interface that it stands on");
-        return None;
+        return incomplete(fields, problems);
     }
     let kind = match word {
         "lo" => OwnKindDecl::Loopback,
@@ -95,6 +95,29 @@ fn interface(entry: &Entry, problems: &mut Problems) -> Option<OwnLinkDecl> {
     }
     fields.finish(problems);
     Some(decl)
+}
+
+/// Reports what is missing, or the misspelt key in its place, of a link that cannot be made.
+fn incomplete(mut fields: Fields<'_>, problems: &mut Problems) -> Option<OwnLinkDecl> {
+    const KEYS: [&str; 12] = [
+        "kind",
+        "parent",
+        "mode",
+        "id",
+        "remote",
+        "local",
+        "port",
+        "learning",
+        "mac",
+        "mtu",
+        "address",
+        "addresses",
+    ];
+    for key in KEYS {
+        fields.get(key);
+    }
+    fields.finish(problems);
+    None
 }
 
 fn ip_address(tree: &Tree, problems: &mut Problems) -> Option<IpAddr> {
