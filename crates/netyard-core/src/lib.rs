@@ -23,5 +23,6 @@ pub mod schema;
 pub mod script;
 pub mod shaping;
 pub mod show;
+pub mod stand_in;
 pub mod state;
 pub mod step;

@@ -122,6 +122,24 @@ pub fn set_fragmentation(fd: impl AsFd, family: Family, fragmentation: Fragmenta
     }
 }
 
+/// Sends and receives by one interface only (socket(7) `SO_BINDTODEVICE`). Same as `ping -I NAME`.
+///
+/// # Errors
+/// `ENODEV` where there is no such interface.
+pub fn bind_to_interface(fd: impl AsFd, name: &str) -> io::Result<()> {
+    // SAFETY: the pointer and length name the text, which lives during the call; it needs no closing zero.
+    let done = unsafe {
+        libc::setsockopt(
+            fd.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_BINDTODEVICE,
+            name.as_ptr().cast(),
+            name.len() as libc::socklen_t,
+        )
+    };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// The largest TCP payload of one segment in bytes, TCP options deducted (tcp(7) `TCP_MAXSEG`).
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 //! system call and reads all answers. One builder serves rtnetlink, nf_tables and generic netlink alike.
 
 pub mod address;
+pub mod bridge;
 pub mod conntrack;
 pub mod ethtool;
 pub mod link;

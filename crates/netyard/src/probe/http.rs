@@ -136,7 +136,13 @@ fn request(what: Get<'_>) -> String {
 
 /// Why bytes are not an HTTP answer.
 #[derive(Debug, PartialEq, Eq)]
-struct NotHttp(&'static str);
+pub struct NotHttp(&'static str);
+
+impl std::fmt::Display for NotHttp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
 
 #[derive(Debug, PartialEq, Eq)]
 enum Parsed {
@@ -202,7 +208,10 @@ fn status_of(line: &str) -> Result<u16, NotHttp> {
 
 /// Takes the chunks apart: size in hexadecimal, line break, that many bytes, line break; size 0 ends (RFC 9112 7.1).
 /// Gives what has come, and whether it is all.
-fn unchunk(mut rest: &[u8]) -> Result<(Vec<u8>, bool), NotHttp> {
+///
+/// # Errors
+/// A chunk without a size.
+pub fn unchunk(mut rest: &[u8]) -> Result<(Vec<u8>, bool), NotHttp> {
     let mut body = Vec::new();
     loop {
         let Some(line_len) = find(rest, b"\r\n") else { return Ok((body, false)) };
