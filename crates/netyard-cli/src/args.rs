@@ -35,6 +35,8 @@ pub enum Verb {
     Show(Show),
     /// A picture of a lab
     Diagram(Diagram),
+    /// See any network namespaces, whoever made them: links, addresses, routes, NAT; nothing is changed
+    Look(Look),
     /// Run a program in a node
     Exec(Exec),
     /// A shell in a node; without a node: one that has all nodes in `ip netns`
@@ -151,6 +153,17 @@ pub struct Diagram {
     /// A lab file, or the name of a running lab
     #[arg(add = Names::new(completion::targets))]
     pub target: Option<String>,
+    #[command(flatten)]
+    pub form: Form,
+    /// Print JSON: the lab as understood
+    #[arg(long, group = "form")]
+    pub json: bool,
+}
+
+/// The form of a picture.
+#[derive(Debug, ClapArgs)]
+#[group(skip)]
+pub struct Form {
     /// Letters of ASCII only
     #[arg(long, group = "form")]
     pub ascii: bool,
@@ -163,12 +176,34 @@ pub struct Diagram {
     /// Graphviz
     #[arg(long, group = "form")]
     pub dot: bool,
-    /// Print JSON: the lab as understood
-    #[arg(long, group = "form")]
-    pub json: bool,
     /// Columns; those of the terminal when not given
     #[arg(long, value_name = "COLUMNS")]
     pub width: Option<usize>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Without a name: inside of a lab or sandbox all that is there; outside the running lab, or where \
+                        none runs this namespace and those that it is cabled to."
+)]
+pub struct Look {
+    /// A running lab, with what was made inside of it
+    #[arg(add = Names::new(completion::labs), group = "scope")]
+    pub name: Option<String>,
+    /// The namespace of a process, and those that it is cabled to
+    #[arg(long, group = "scope")]
+    pub pid: Option<u32>,
+    /// The namespace of this name (as `ip netns` makes them) or path, and those that it is cabled to
+    #[arg(long, value_name = "NAME", group = "scope")]
+    pub netns: Option<String>,
+    /// All namespaces of this machine: named ones, containers, processes
+    #[arg(long, group = "scope")]
+    pub host: bool,
+    #[command(flatten)]
+    pub form: Form,
+    /// Print JSON
+    #[arg(long, group = "form")]
+    pub json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

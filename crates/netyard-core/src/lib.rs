@@ -15,6 +15,7 @@ pub mod generate;
 pub mod lab;
 pub mod labfile;
 pub mod lesson;
+pub mod look;
 pub mod mac;
 pub mod name;
 pub mod nft;

@@ -259,6 +259,13 @@ impl Rule {
         })
     }
 
+    /// Whether every part of it has a form of its own here, so that it can be made again.
+    #[must_use]
+    pub fn is_understood(&self) -> bool {
+        let is_other = |m: &Match| matches!(m, Match::Other(_));
+        !self.matches.iter().any(is_other) && !matches!(self.action, Action::Other(_))
+    }
+
     /// The same rule in the form in which the kernel gives it back.
     ///
     /// Prefixes lose their host bits; a match on a protocol goes where another match includes it (`meta l4proto tcp

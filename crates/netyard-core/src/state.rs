@@ -1,5 +1,11 @@
 //! What the kernel holds for a lab, desired or live: the same type for both, so that they compare.
 
+mod kind;
+mod rule;
+
+pub use kind::{Bridge, LinkKind, MacvlanMode, Parent, Stp, Tun, Vxlan};
+pub use rule::{PolicyAction, PolicyRule};
+
 use crate::mac::Mac;
 use crate::name::{IfName, NodeName};
 use crate::nft::Table;
@@ -106,56 +112,6 @@ pub struct Link {
     pub egress: Shaping,
     /// Whether the kernel fills in transmit checksums before the peer sees a packet (`ethtool -K DEV tx off`).
     pub fills_checksums: bool,
-}
-
-/// What a link is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LinkKind {
-    /// The loopback link.
-    Loopback,
-    /// One end of a veth pair (veth(4)).
-    Veth {
-        /// Namespace of the other end.
-        peer_ns: Ns,
-        /// Name of the other end.
-        peer: IfName,
-    },
-    /// A bridge.
-    Bridge(Bridge),
-    /// Any other kind, by the kernel's word (`tun`, `vxlan`): never made or removed by a plan.
-    Other(String),
-}
-
-/// The settings of a bridge that netyard decides (ip-link(8), "bridge").
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bridge {
-    /// Spanning tree, when on.
-    pub stp: Option<Stp>,
-    /// Whether MAC addresses are learned; a hub does not (`ageing_time 0`).
-    pub learns: bool,
-    /// Whether the bridge snoops IGMP and MLD.
-    pub snoops_multicast: bool,
-}
-
-/// Spanning tree timers and priority (IEEE 802.1D).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stp {
-    /// Seconds in each of listening and learning, 2 to 30.
-    pub forward_delay_s: u8,
-    /// Seconds between hello frames, 1 to 10.
-    pub hello_s: u8,
-    /// Seconds after which information ages out, 6 to 40.
-    pub max_age_s: u8,
-    /// Bridge priority; the lowest becomes root. 0 to 65535.
-    pub priority: u16,
-}
-
-impl Stp {
-    /// Short timers for a classroom: a port forwards after 2 x 2 s where the standard's takes 2 x 15 s.
-    pub const CLASSROOM: Self = Self { forward_delay_s: 2, hello_s: 1, max_age_s: 6, priority: 0x8000 };
-    /// The standard's own timers.
-    pub const STANDARD: Self = Self { forward_delay_s: 15, hello_s: 2, max_age_s: 20, priority: 0x8000 };
 }
 
 /// One route (ip-route(8)).

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::probe::SocketKind;
 use netyard_core::lab::Lab;
 use netyard_core::name::{IfName, LabName, NodeName};
-use netyard_core::state::State;
+use netyard_core::state::{Ns, State};
 use netyard_core::step::Step;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -32,6 +32,12 @@ pub enum Request {
     Sockets(Vec<(NodeName, SocketKind)>),
     /// The network namespace of a node; it travels with the answer.
     Namespace(NodeName),
+    /// All network namespaces from this place in their order on, at most 200; they travel with the answer, then the
+    /// lab's user namespace and the mount namespaces of what persons have started.
+    Namespaces {
+        /// How many are known already.
+        after: usize,
+    },
     /// The live state of the kernel.
     Live,
     /// The steps that would make this of the running lab.
@@ -74,6 +80,8 @@ pub enum Reply {
     Description(Box<Description>),
     /// For [`Request::Enter`].
     Entrance(Entrance),
+    /// For [`Request::Namespaces`].
+    Namespaces(NamespaceNames),
     /// For [`Request::Live`].
     State(Box<State>),
     /// For [`Request::Plan`] and [`Request::Apply`]: the steps taken, or to take.
@@ -132,6 +140,17 @@ pub struct Entrance {
     pub stand_ins: Option<PathBuf>,
     /// Whether setgroups(2) is to succeed although the user namespace has given it up.
     pub grants_setgroups: bool,
+}
+
+/// Some of a lab's namespaces, in the order of the descriptors.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NamespaceNames {
+    /// Their names.
+    pub names: Vec<Ns>,
+    /// How many there are in all.
+    pub all: usize,
+    /// Whether the lab's user namespace follows.
+    pub has_user_namespace: bool,
 }
 
 /// A program of the lab.

@@ -61,7 +61,7 @@ fn indexes(state: &State, namespace: &Namespace, known: &HashMap<IfName, u32>) -
             let is_port = |port: &&Link| port.master.as_ref() == Some(name);
             link.is_up && namespace.links.values().filter(is_port).any(|port| carries(state, port))
         }
-        LinkKind::Loopback | LinkKind::Other(_) => false,
+        _ => false,
     };
     let awaited = namespace.links.iter().filter(is_awaited);
     awaited.filter_map(|(name, _)| known.get(name)).copied().filter(|index| *index != LOOPBACK).collect()

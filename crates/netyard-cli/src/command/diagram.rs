@@ -1,7 +1,7 @@
 //! `netyard diagram`: a picture of a lab.
 
 use super::{running, test};
-use crate::args::Diagram;
+use crate::args::{Diagram, Form};
 use crate::output::theme::{Label, Theme};
 use crate::output::{self, json};
 use netyard::{Error, Lab, Result, RunningLab, show};
@@ -25,7 +25,7 @@ pub fn run(args: &Diagram, lab: Option<&str>) -> Result<ExitCode> {
     if let Some(live) = live {
         mark_what_is_down(&mut picture, &live)?;
     }
-    output::print(&rendered(&picture, args));
+    output::print(&rendered(&picture, &args.form));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -52,17 +52,18 @@ fn mark_what_is_down(picture: &mut Picture, lab: &RunningLab) -> Result<()> {
     Ok(())
 }
 
-fn rendered(picture: &Picture, args: &Diagram) -> String {
-    if args.svg {
+/// The picture in the form that was asked for.
+pub fn rendered(picture: &Picture, form: &Form) -> String {
+    if form.svg {
         return diagram::svg(picture);
     }
-    if args.mermaid {
+    if form.mermaid {
         return diagram::mermaid(picture);
     }
-    if args.dot {
+    if form.dot {
         return diagram::dot(picture);
     }
-    drawn(picture, args.width.unwrap_or_else(output::width), args.ascii)
+    drawn(picture, form.width.unwrap_or_else(output::width), form.ascii)
 }
 
 /// The picture as the terminal can show it.

@@ -7,6 +7,7 @@ mod exec;
 mod link;
 mod list;
 mod logs;
+mod look;
 mod new;
 mod ping;
 mod plan;
@@ -40,6 +41,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Logs(args) => logs::run(&args, lab),
         Verb::Show(args) => show::run(&args, lab),
         Verb::Diagram(args) => diagram::run(&args, lab),
+        Verb::Look(args) => look::run(&args, lab),
         Verb::New(args) => new::run(&args),
         Verb::Schema => reference::schema(),
         Verb::Explain { code } => reference::explain(&code),

@@ -176,6 +176,7 @@ codes! {
     Error HostNotAllowed = "U013", "a node is this machine itself";
     Error HostInTheWay = "U014", "the machine has something that the lab wants to make";
     Error UplinkRefused = "U015", "an uplink is not possible here";
+    Error NoSuchNamespace = "U018", "there is no such network namespace";
 }
 
 impl fmt::Display for Code {

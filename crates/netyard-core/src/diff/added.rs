@@ -118,8 +118,8 @@ fn in_order<'a>(change: &Change<'a>) -> Vec<(&'a IfName, &'a Link)> {
     let mut links: Vec<_> = change.desired.links.iter().collect();
     links.sort_by_key(|(_, link)| match link.kind {
         LinkKind::Loopback => 0,
-        LinkKind::Veth { .. } | LinkKind::Other(_) => 1,
         LinkKind::Bridge(_) => 2,
+        _ => 1,
     });
     links
 }

@@ -130,12 +130,12 @@ fn changes_mac(from: &Link, to: &Link) -> bool {
 fn is_same_link(live: &State, desired: &State, ns: &Ns, name: &IfName, (from, to): (&Link, &Link)) -> bool {
     match (&from.kind, &to.kind) {
         (LinkKind::Loopback, LinkKind::Loopback) | (LinkKind::Bridge(_), LinkKind::Bridge(_)) => true,
-        (LinkKind::Other(from), LinkKind::Other(to)) => from == to,
         (LinkKind::Veth { peer_ns, peer }, LinkKind::Veth { .. }) => {
             from.kind == to.kind
                 && [live, desired].iter().all(|state| is_veth_to(state, (peer_ns, peer), (ns, name)))
         }
-        _ => false,
+        (LinkKind::Veth { .. }, _) => false,
+        (from, to) => from == to,
     }
 }
 

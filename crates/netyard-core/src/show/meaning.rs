@@ -1,19 +1,50 @@
-//! What a rule of nf_tables does, in plain words and with the names of the lab.
+//! What a rule of nf_tables does, in plain words and with names for addresses.
 
 use crate::lab::{Lab, Node};
+use crate::name::IfName;
 use crate::nft::{Action, CtStates, Match, Ports, Protocol, Rule, icmp_type_word};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 
-/// Reads the rules of one node.
-pub(super) struct Reader<'a> {
+/// Who has which address, as the node sees it whose rules are read.
+pub(crate) trait Names {
+    /// Who else has this address.
+    fn owner_of(&self, address: IpAddr) -> Option<String>;
+    /// The network of that prefix.
+    fn network_of(&self, prefix: IpNet) -> Option<String>;
+    /// An address of one of the node's own interfaces.
+    fn address_of(&self, interface: &IfName, is_ipv4: bool) -> Option<IpAddr>;
+}
+
+/// The names of a lab.
+pub(super) struct LabNames<'a> {
     pub lab: &'a Lab,
     pub node: &'a Node,
 }
 
-impl Reader<'_> {
+impl Names for LabNames<'_> {
+    fn owner_of(&self, address: IpAddr) -> Option<String> {
+        let owner = self.lab.node_with_address(address).filter(|node| node.name != self.node.name);
+        owner.map(|node| node.name.to_string())
+    }
+
+    fn network_of(&self, prefix: IpNet) -> Option<String> {
+        let network = self.lab.networks.iter().find(|network| network.prefixes.contains(&prefix.trunc()));
+        network.map(|network| network.name.to_string())
+    }
+
+    fn address_of(&self, interface: &IfName, is_ipv4: bool) -> Option<IpAddr> {
+        let addresses = &self.node.interface(interface.as_str())?.addresses;
+        addresses.iter().map(IpNet::addr).find(|address| address.is_ipv4() == is_ipv4)
+    }
+}
+
+/// Reads the rules of one node.
+pub(crate) struct Reader<N>(pub(crate) N);
+
+impl<N: Names> Reader<N> {
     /// `from lan, out by eth1: the source becomes 10.138.0.3`; none when a part of the rule is not understood.
-    pub fn meaning(&self, rule: &Rule) -> Option<String> {
+    pub(crate) fn meaning(&self, rule: &Rule) -> Option<String> {
         let conditions: Option<Vec<String>> = rule.matches.iter().map(|m| self.condition(m)).collect();
         let conditions = conditions?;
         let what = if conditions.is_empty() { "everything".to_owned() } else { conditions.join(", ") };
@@ -56,16 +87,12 @@ impl Reader<'_> {
 
     /// The address that a masquerade gives: that of the only interface that the rule is about.
     fn masquerade_source(&self, rule: &Rule) -> String {
-        let out = rule.matches.iter().find_map(|m| match m {
-            Match::InterfaceOut(name) => self.node.interface(name.as_str()),
+        let is_ipv4 = rule.ip_version() != Some(6);
+        let address = rule.matches.iter().find_map(|m| match m {
+            Match::InterfaceOut(name) => self.0.address_of(name, is_ipv4),
             _ => None,
         });
-        let is_ipv4 = rule.ip_version() != Some(6);
-        let address = out.and_then(|out| out.addresses.iter().find(|a| a.addr().is_ipv4() == is_ipv4));
-        address.map_or_else(
-            || "the address of the interface that it leaves by".to_owned(),
-            |a| a.addr().to_string(),
-        )
+        address.map_or_else(|| "the address of the interface that it leaves by".to_owned(), |a| a.to_string())
     }
 
     /// The network or node of that prefix, or the prefix.
@@ -73,23 +100,22 @@ impl Reader<'_> {
         if prefix.prefix_len() == prefix.max_prefix_len() {
             return self.address(prefix.addr());
         }
-        let network = self.lab.networks.iter().find(|network| network.prefixes.contains(&prefix.trunc()));
-        network.map_or_else(|| prefix.to_string(), |network| network.name.to_string())
+        self.0.network_of(prefix).unwrap_or_else(|| prefix.to_string())
     }
 
     /// `pc (10.0.0.1)`; the address alone where it is this node's own or nobody's.
     fn address(&self, address: IpAddr) -> String {
-        match self.lab.node_with_address(address) {
-            Some(node) if node.name != self.node.name => format!("{} ({address})", node.name),
-            _ => address.to_string(),
+        match self.0.owner_of(address) {
+            Some(owner) => format!("{owner} ({address})"),
+            None => address.to_string(),
         }
     }
 
     /// As [`Self::address`], with the port where there is one.
     fn socket(&self, to: SocketAddr) -> String {
-        match (to.port(), self.lab.node_with_address(to.ip())) {
+        match (to.port(), self.0.owner_of(to.ip())) {
             (0, _) => self.address(to.ip()),
-            (_, Some(node)) => format!("{} ({to})", node.name),
+            (_, Some(owner)) => format!("{owner} ({to})"),
             (_, None) => to.to_string(),
         }
     }

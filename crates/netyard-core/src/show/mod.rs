@@ -1,6 +1,6 @@
 //! What `netyard show` tells: a lab's definition joined with what the kernel holds for it.
 
-mod meaning;
+pub(crate) mod meaning;
 #[cfg(test)]
 mod tests;
 
@@ -11,7 +11,7 @@ use crate::name::{IfName, LabName, NetworkName, NodeName};
 use crate::nft::{Chain, ChainKind, Policy, Table};
 use crate::state::{Link, LinkKind, Namespace, Ns, State};
 use ipnet::IpNet;
-use meaning::Reader;
+use meaning::{LabNames, Reader};
 use serde::Serialize;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -208,7 +208,7 @@ impl Endpoint {
 fn node_view(lab: &Lab, node: &Node, live: &State) -> NodeView {
     let empty = Namespace::default();
     let here = live.namespaces.get(&Ns::Node(node.name.clone())).unwrap_or(&empty);
-    let reader = Reader { lab, node };
+    let reader = Reader(LabNames { lab, node });
     NodeView {
         name: node.name.clone(),
         kind: node.kind,
@@ -284,7 +284,7 @@ fn state(name: &IfName, link: &Link, here: &Namespace, live: &State) -> LinkStat
             .iter()
             .filter(|(_, port)| port.master.as_ref() == Some(name))
             .any(|(port_name, port)| state(port_name, port, here, live) == LinkState::Up),
-        LinkKind::Loopback | LinkKind::Other(_) => true,
+        _ => true,
     };
     match (link.is_up, has_carrier) {
         (false, _) => LinkState::Down,
@@ -312,14 +312,18 @@ fn network_of_port(lab: &Lab, live: &State, port: &IfName) -> Option<NetworkName
 }
 
 /// The rules of all chains of some kinds; chains that only rules jump to count as filters.
-fn rules(reader: &Reader<'_>, here: &Namespace, is_wanted: impl Fn(ChainKind) -> bool) -> Vec<RuleView> {
+fn rules(
+    reader: &Reader<LabNames<'_>>,
+    here: &Namespace,
+    is_wanted: impl Fn(ChainKind) -> bool,
+) -> Vec<RuleView> {
     let kind = |chain: &Chain| chain.base.as_ref().map_or(ChainKind::Filter, |base| base.kind);
     let chains = here.tables.iter().flat_map(|table| table.chains.iter().map(move |chain| (table, chain)));
     let wanted = chains.filter(|(_, chain)| is_wanted(kind(chain)));
     wanted.flat_map(|(table, chain)| chain_rules(reader, table, chain)).collect()
 }
 
-fn chain_rules(reader: &Reader<'_>, table: &Table, chain: &Chain) -> Vec<RuleView> {
+fn chain_rules(reader: &Reader<LabNames<'_>>, table: &Table, chain: &Chain) -> Vec<RuleView> {
     let name = format!("{} {} {}", table.family, table.name, chain.name);
     let rules = chain.rules.iter().map(|rule| RuleView {
         chain: name.clone(),

@@ -3,6 +3,7 @@
 use super::message::{Attributes, Messages};
 use super::socket::{Refusal, Socket};
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 const RTM_NEWADDR: u16 = 20;
@@ -85,7 +86,7 @@ pub(super) fn address_of(octets: &[u8]) -> Option<IpAddr> {
 }
 
 /// An address as the kernel tells of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
     /// ifindex of its link.
     pub index: u32,

@@ -1,9 +1,14 @@
 //! Links: veth pairs, bridges, and what every link has (ip-link(8), linux/if_link.h).
 
+mod settings;
+
+pub use settings::Settings;
+
 use super::message::{Attributes, Message, Messages, Nest};
 use super::socket::{Refusal, Socket};
 use netyard_core::mac::Mac;
 use netyard_core::state::{Bridge, Stp};
+use serde::{Deserialize, Serialize};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 const RTM_NEWLINK: u16 = 16;
@@ -40,6 +45,7 @@ const IFLA_BR_MAX_AGE: u16 = 3;
 const IFLA_BR_AGEING_TIME: u16 = 4;
 const IFLA_BR_STP_STATE: u16 = 5;
 const IFLA_BR_PRIORITY: u16 = 6;
+const IFLA_BR_VLAN_FILTERING: u16 = 7;
 const IFLA_BR_MCAST_SNOOPING: u16 = 23;
 const IFLA_BRPORT_STATE: u16 = 1;
 /// linux/rtnetlink.h: leaves the counters out of an answer, most of its bytes.
@@ -215,7 +221,7 @@ fn header(index: u32, is_up: bool, change: u32) -> [u8; HEADER_LEN] {
 }
 
 /// A link as the kernel tells of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// ifindex.
     pub index: u32,
@@ -241,6 +247,10 @@ pub struct Link {
     pub qdisc: String,
     /// The settings, when it is a bridge.
     pub bridge: Option<Bridge>,
+    /// Whether it is a bridge that looks at tags.
+    pub filters_vlans: bool,
+    /// What only its kind has.
+    pub settings: Settings,
     /// `BR_STATE_*` (linux/if_bridge.h), when it is a port of a bridge; 3 is forwarding.
     pub port_state: Option<u8>,
 }
@@ -334,6 +344,9 @@ fn decode(kind: u16, payload: &[u8]) -> Option<Link> {
         peer_nsid: attributes.u32(IFLA_LINK_NETNSID).map(u32::cast_signed),
         qdisc: attributes.str(IFLA_QDISC).unwrap_or_default().to_owned(),
         bridge: (kind == "bridge").then(|| decode_bridge(what.nested(IFLA_INFO_DATA))),
+        filters_vlans: kind == "bridge"
+            && what.nested(IFLA_INFO_DATA).u8(IFLA_BR_VLAN_FILTERING).is_some_and(|on| on != 0),
+        settings: settings::decode(kind, what.nested(IFLA_INFO_DATA)),
         port_state: is_port.then(|| what.nested(IFLA_INFO_SLAVE_DATA).u8(IFLA_BRPORT_STATE)).flatten(),
     })
 }

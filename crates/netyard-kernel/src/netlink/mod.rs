@@ -14,6 +14,7 @@ pub mod nft;
 pub mod qdisc;
 pub mod ready;
 pub mod route;
+pub mod rule;
 pub mod sockdiag;
 mod socket;
 

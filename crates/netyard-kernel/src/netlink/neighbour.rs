@@ -4,6 +4,8 @@ use super::address::{address_of, family, octets_of};
 use super::message::{Attributes, Messages};
 use super::socket::{Refusal, Socket};
 use netyard_core::mac::Mac;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 const RTM_NEWNEIGH: u16 = 28;
@@ -49,7 +51,7 @@ fn header(index: u32, to: IpAddr, state: u16) -> [u8; HEADER_LEN] {
 }
 
 /// A neighbour entry as the kernel tells of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Neighbour {
     /// ifindex.
     pub index: u32,
@@ -73,6 +75,32 @@ pub fn dump(socket: &mut Socket) -> Result<Vec<Neighbour>, Refusal> {
     let mut neighbours = Vec::new();
     socket.dump(&mut messages, |kind, payload| neighbours.extend(decode(kind, payload)))?;
     Ok(neighbours)
+}
+
+/// How many Ethernet addresses each bridge of the namespace of the socket has learned, by the bridge's ifindex.
+///
+/// # Errors
+/// The kernel's [`Refusal`].
+///
+/// Same as counting `bridge fdb show dynamic`.
+pub fn learned(socket: &mut Socket) -> Result<HashMap<u32, usize>, Refusal> {
+    const NDA_MASTER: u16 = 9;
+    const FIXED: u16 = STATE_PERMANENT | 0x40;
+    let mut messages = Messages::new();
+    let mut header = [0; HEADER_LEN];
+    header[0] = u8::try_from(libc::AF_BRIDGE).expect("address families are below 256");
+    messages.begin(RTM_GETNEIGH, 0, &header);
+    let mut counts = HashMap::new();
+    socket.dump(&mut messages, |kind, payload| {
+        let Some(attributes) = payload.get(HEADER_LEN..).map(Attributes) else { return };
+        let state = u16::from_ne_bytes([payload[8], payload[9]]);
+        if let (RTM_NEWNEIGH, Some(bridge)) = (kind, attributes.u32(NDA_MASTER))
+            && state & FIXED == 0
+        {
+            *counts.entry(bridge).or_default() += 1;
+        }
+    })?;
+    Ok(counts)
 }
 
 fn decode(kind: u16, payload: &[u8]) -> Option<Neighbour> {

@@ -5,6 +5,7 @@ use super::message::{Attributes, Message, Messages};
 use super::socket::{Refusal, Socket};
 use ipnet::IpNet;
 use netyard_core::state::{Route as Wanted, RouteTarget};
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const RTM_NEWROUTE: u16 = 24;
@@ -155,7 +156,7 @@ fn kind_of(target: &RouteTarget) -> u8 {
 }
 
 /// A route as the kernel tells of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     /// Destination; length 0 is the default route.
     pub to: IpNet,
@@ -174,7 +175,7 @@ pub struct Route {
 }
 
 /// The type of a route (`RTN_*`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RouteKind {
     /// To its next hops.
     Unicast,
@@ -191,7 +192,7 @@ pub enum RouteKind {
 }
 
 /// One next hop as the kernel tells of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hop {
     /// Gateway.
     pub via: Option<IpAddr>,

@@ -91,6 +91,10 @@ impl Client {
                 fds = vec![ns];
                 Reply::Done
             }),
+            Request::Namespaces { after } => lab.all_namespaces(after).map(|(names, all)| {
+                fds = all;
+                Reply::Namespaces(names)
+            }),
             Request::Live => lab.live().map(|state| Reply::State(Box::new(state))),
             Request::Plan(spec) => lab.plan(&spec).map(Reply::Steps),
             Request::Apply(spec) => lab.apply(*spec, &mut on_step).map(Reply::Steps),

@@ -12,7 +12,7 @@ use crate::fault::Faults;
 use crate::live::{self, LiveError};
 use crate::namespaces::Namespaces;
 use crate::probe::SocketKind;
-use crate::protocol::{Description, Entrance, Spec};
+use crate::protocol::{Description, Entrance, NamespaceNames, Spec};
 use netyard_core::desired;
 use netyard_core::diff::diff;
 use netyard_core::lab::Lab;
@@ -266,6 +266,26 @@ impl HeldLab {
     /// The network namespace of a node.
     pub(super) fn namespace(&self, node: &NodeName) -> Result<OwnedFd> {
         self.namespace_of(&Ns::Node(node.clone()))
+    }
+
+    /// The network namespaces from that place on, the user namespace, and the mounts of rooms.
+    pub(super) fn all_namespaces(&self, after: usize) -> Result<(NamespaceNames, Vec<OwnedFd>)> {
+        /// One message holds 253 descriptors.
+        const AT_ONCE: usize = 200;
+        const ROOMS_MAX: usize = 50;
+        let all = self.namespaces.iter().count();
+        let (mut names, mut fds) = (Vec::new(), Vec::new());
+        for (ns, fd) in self.namespaces.iter().skip(after).take(AT_ONCE) {
+            names.push(ns.clone());
+            fds.push(fd.try_clone_to_owned().map_err(|e| Error::io("cannot copy a descriptor", &e))?);
+        }
+        if let Some(user) = &self.user {
+            fds.push(copied(user)?);
+        }
+        for room in self.rooms.values().take(ROOMS_MAX) {
+            fds.push(copied(&room.mounts)?);
+        }
+        Ok((NamespaceNames { names, all, has_user_namespace: self.user.is_some() }, fds))
     }
 
     fn namespace_of(&self, ns: &Ns) -> Result<OwnedFd> {

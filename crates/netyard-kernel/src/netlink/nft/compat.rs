@@ -7,7 +7,7 @@ use netyard_core::nft::{Action, CtStates, Family, Match, Ports, Protocol};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The conditions of an xtables match.
-pub(super) fn matches(name: &str, info: &[u8], protocol: Option<u8>) -> Vec<Match> {
+pub(crate) fn matches(name: &str, info: &[u8], protocol: Option<u8>) -> Vec<Match> {
     let known = match name {
         "conntrack" => conntrack(info).map(|m| vec![m]),
         "state" => u32_at(info, 0).and_then(|mask| xt_states(mask, 64)).map(|s| vec![Match::CtState(s)]),
@@ -24,7 +24,7 @@ pub(super) fn matches(name: &str, info: &[u8], protocol: Option<u8>) -> Vec<Matc
 }
 
 /// The action of an xtables target.
-pub(super) fn target(family: Family, name: &str, revision: u32, info: &[u8]) -> Action {
+pub(crate) fn target(family: Family, name: &str, revision: u32, info: &[u8]) -> Action {
     let known = match name {
         "MASQUERADE" => nat_range(family, name, revision, info).map(masquerade),
         "SNAT" => nat_range(family, name, revision, info).map(|range| nat("snat", range)),

@@ -7,7 +7,7 @@
 //! A transaction is a datagram of messages between `NFNL_MSG_BATCH_BEGIN` and `NFNL_MSG_BATCH_END`; the kernel carries
 //! out all of them or none. Source: linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h, nft(8).
 
-mod compat;
+pub(crate) mod compat;
 mod decode;
 mod encode;
 mod expression;

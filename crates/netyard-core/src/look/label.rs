@@ -1,0 +1,59 @@
+//! Short names for namespaces, fit for nodes of a lab file.
+
+use crate::name::NodeName;
+use std::collections::HashSet;
+
+/// A node name made of any text: lower case, `-` for what may not stand there; `ns` where nothing is left.
+///
+/// ```
+/// use netyard_core::look::label::label;
+/// assert_eq!(label("My PC").as_str(), "my-pc");
+/// assert_eq!(label("fabric").as_str(), "fabric-1");
+/// assert_eq!(label("日本").as_str(), "ns");
+/// ```
+///
+/// # Panics
+/// Never: what is made is a name.
+#[must_use]
+pub fn label(text: &str) -> NodeName {
+    let mut clean = String::new();
+    for c in text.chars().map(|c| c.to_ascii_lowercase()) {
+        let is_allowed = c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+        let c = if is_allowed { c } else { '-' };
+        let repeats = clean.ends_with(c) && "-.".contains(c);
+        if !repeats && (!clean.is_empty() || c.is_ascii_alphanumeric()) && clean.len() < 50 {
+            clean.push(c);
+        }
+    }
+    let clean = clean.trim_end_matches(['-', '.']);
+    let clean = match clean {
+        "" => "ns",
+        // Two words that the lab file has for itself.
+        "all" => "all-1",
+        "fabric" => "fabric-1",
+        other => other,
+    };
+    NodeName::new(clean).expect("a lower-case label")
+}
+
+/// Gives out names, each once.
+#[derive(Debug, Default)]
+pub struct Labels {
+    taken: HashSet<NodeName>,
+}
+
+impl Labels {
+    /// The name for this text: its label, with a number behind where that is taken.
+    ///
+    /// # Panics
+    /// Never: a number makes no name too long.
+    pub fn give(&mut self, text: &str) -> NodeName {
+        let first = label(text);
+        let numbered = |n: u32| NodeName::new(format!("{first}-{n}")).expect("a label and a number");
+        let name =
+            std::iter::once(first.clone()).chain((2..).map(numbered)).find(|n| !self.taken.contains(n));
+        let name = name.unwrap_or(first);
+        self.taken.insert(name.clone());
+        name
+    }
+}

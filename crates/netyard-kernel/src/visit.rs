@@ -1,0 +1,114 @@
+//! Work inside namespaces that only a process with a single thread may enter (setns(2)).
+
+use crate::fds;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What a visitor brings back.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// Whatever it has read, in a form of the caller's own.
+    pub bytes: Vec<u8>,
+    /// Descriptors that it has opened.
+    pub fds: Vec<OwnedFd>,
+}
+
+/// Descriptors in one message.
+const FDS_PER_MESSAGE: usize = 100;
+
+/// Runs `work` in a forked child that has entered these namespaces, in order, and returns what it found.
+///
+/// The caller stays where it is; the child ends with the call, and with the caller's thread. Each descriptor is that of
+/// a user namespace or a mount namespace. Same as `nsenter --user=FILE --mount=FILE`.
+///
+/// # Errors
+/// Those of fork(2) and setns(2): `EPERM` for a user namespace of somebody else. `EBUSY` when the caller has other
+/// threads: they may hold locks that the child would wait for.
+pub fn inside(doors: &[BorrowedFd<'_>], work: impl FnOnce() -> Findings) -> io::Result<Findings> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    if !is_alone() {
+        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+    }
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    // SAFETY: the caller has one thread, so that no lock is held by another one; the child ends with `_exit`.
+    let child = unsafe { libc::fork() };
+    match child {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            drop(ours);
+            let status = catch_unwind(AssertUnwindSafe(|| visit(doors, work, &theirs))).unwrap_or(libc::EIO);
+            // SAFETY: ends the child without running the parent's exit handlers.
+            unsafe { libc::_exit(status) }
+        }
+        pid => {
+            drop(theirs);
+            let received = receive(ours);
+            let mut status = 0;
+            // SAFETY: waits for our own child; the pointer names `status`.
+            while unsafe { libc::waitpid(pid, &raw mut status, 0) } < 0
+                && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+            {}
+            match libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)) {
+                Some(0) => received,
+                Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+                None => Err(io::Error::from_raw_os_error(libc::ECHILD)),
+            }
+        }
+    }
+}
+
+/// Whether the process has one thread. One that has just ended may still be seen for a moment.
+fn is_alone() -> bool {
+    for _ in 0..1000 {
+        let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+        if threads <= 1 {
+            return true;
+        }
+        std::thread::yield_now();
+    }
+    false
+}
+
+/// The child. Returns 0 or an errno.
+fn visit(doors: &[BorrowedFd<'_>], work: impl FnOnce() -> Findings, to: &OwnedFd) -> i32 {
+    // SAFETY: prctl(2) with these arguments takes no pointers.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    for door in doors {
+        // SAFETY: setns(2) takes no pointers; 0 stands for whatever kind of namespace it is.
+        if unsafe { libc::setns(door.as_raw_fd(), 0) } < 0 {
+            return io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+        }
+    }
+    let found = work();
+    send(&found, to).err().and_then(|error| error.raw_os_error()).unwrap_or(0)
+}
+
+/// The number of descriptors, the descriptors, the bytes.
+fn send(found: &Findings, to: &OwnedFd) -> io::Result<()> {
+    let count = u32::try_from(found.fds.len()).unwrap_or(u32::MAX);
+    let mut stream = std::fs::File::from(to.try_clone()?);
+    stream.write_all(&count.to_ne_bytes())?;
+    for several in found.fds.chunks(FDS_PER_MESSAGE) {
+        let borrowed: Vec<BorrowedFd<'_>> = several.iter().map(AsFd::as_fd).collect();
+        fds::send(to.as_fd(), &[0], &borrowed)?;
+    }
+    stream.write_all(&found.bytes)
+}
+
+fn receive(from: OwnedFd) -> io::Result<Findings> {
+    let mut stream = std::fs::File::from(from);
+    let mut count = [0; 4];
+    stream.read_exact(&mut count)?;
+    let count = u32::from_ne_bytes(count) as usize;
+    let mut found = Findings::default();
+    while found.fds.len() < count {
+        let (got, mut received) = fds::receive(stream.as_fd(), &mut [0])?;
+        if got == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        found.fds.append(&mut received);
+    }
+    stream.read_to_end(&mut found.bytes)?;
+    Ok(found)
+}

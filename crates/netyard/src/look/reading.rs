@@ -1,0 +1,204 @@
+//! Reads what is in namespaces: here, by going there, or by sending somebody who may.
+
+use super::discover::{Discovery, Found};
+use super::netfilter;
+use crate::error::{Error, Result};
+use crate::live::{Raw, again, read_sysctls};
+use netyard_core::nft::Table;
+use netyard_core::state::PolicyRule;
+use netyard_kernel::netlink::sockdiag::Transport;
+use netyard_kernel::netlink::{Protocol, Socket, link, neighbour, rule};
+use netyard_kernel::traveller::Traveller;
+use netyard_kernel::{nsfs, procnet, visit};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// What was read of a namespace.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Reading {
+    pub(super) raw: Raw,
+    /// Namespaces by the numbers that this one has for them.
+    pub(super) numbers: BTreeMap<i32, u64>,
+    pub(super) legacy: Vec<Table>,
+    pub(super) policy: Vec<PolicyRule>,
+    /// Learned Ethernet addresses by bridge.
+    pub(super) learned: HashMap<u32, usize>,
+    pub(super) listening: Vec<Listening>,
+    pub(super) notes: Vec<String>,
+}
+
+/// A socket that waits for others.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Listening {
+    pub(super) is_tcp: bool,
+    pub(super) address: SocketAddr,
+    pub(super) inode: u32,
+}
+
+/// What became of a namespace: what was read, or why it was not.
+pub(super) type Outcome = std::result::Result<Reading, String>;
+
+/// Reads all, each by the nearest way. The user who owns one that was not entered is told too.
+pub(super) fn read(discovery: &Discovery) -> Result<BTreeMap<u64, (Outcome, Option<u32>)>> {
+    let mut all: Vec<(u64, BorrowedFd<'_>)> = discovery
+        .found
+        .iter()
+        .filter_map(|(inode, found)| Some((*inode, found.fd.as_ref()?.as_fd())))
+        .collect();
+    // The caller's own comes first: a thread that has left it may not be let in again.
+    all.sort_by_key(|(inode, _)| *inode != discovery.here);
+    let mut outcomes: BTreeMap<u64, Outcome> = Traveller::run(|traveller| {
+        all.iter()
+            .map(|(inode, fd)| (*inode, visited(traveller, *fd, *inode == discovery.here, &all)))
+            .collect()
+    })
+    .map_err(|e| Error::io("cannot start a thread", &e))?;
+    let refused: Vec<(u64, BorrowedFd<'_>)> =
+        all.iter().filter(|(inode, _)| matches!(outcomes.get(inode), Some(Err(_)))).copied().collect();
+    outcomes.extend(sent(&refused, &all));
+    let told = discovery.found.iter().map(|(inode, found)| {
+        let outcome = outcomes.remove(inode).unwrap_or_else(|| Err(closed(found)));
+        let owner = found.fd.as_ref().and_then(|fd| owner(fd.as_fd()));
+        (*inode, (outcome, owner))
+    });
+    Ok(told.collect())
+}
+
+fn closed(found: &Found) -> String {
+    found.refusal.clone().unwrap_or_else(|| "there is no way to it".to_owned())
+}
+
+/// The user whose user namespace owns a namespace; none for the caller's own user namespace.
+fn owner(ns: BorrowedFd<'_>) -> Option<u32> {
+    let chain = nsfs::owners_below_own(ns).ok()?;
+    nsfs::owner_uid(chain.first()?.as_fd()).ok()
+}
+
+/// Goes there and reads. The caller's own namespace needs no going.
+fn visited(
+    traveller: &mut Traveller,
+    fd: BorrowedFd<'_>,
+    is_here: bool,
+    all: &[(u64, BorrowedFd<'_>)],
+) -> Outcome {
+    if let Err(error) = traveller.enter(fd)
+        && !is_here
+    {
+        return Err(refusal(fd, &error));
+    }
+    reading(traveller, all).map_err(|error| error.to_string())
+}
+
+/// Why a namespace cannot be entered.
+fn refusal(fd: BorrowedFd<'_>, error: &io::Error) -> String {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return format!("cannot enter it: {error}");
+    }
+    let owner = nsfs::owners_below_own(fd).ok().and_then(|chain| {
+        let uid = nsfs::owner_uid(chain.last()?.as_fd()).ok()?;
+        Some(user_name(uid).unwrap_or_else(|| format!("user {uid}")))
+    });
+    match owner {
+        Some(owner) => format!("cannot enter it: it is {owner}'s; only {owner} and root may"),
+        None => "cannot enter it: only root may".to_owned(),
+    }
+}
+
+fn user_name(uid: u32) -> Option<String> {
+    let text = std::fs::read_to_string("/etc/passwd").ok()?;
+    text.lines().find_map(|line| {
+        let mut parts = line.split(':');
+        let name = parts.next()?;
+        (parts.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
+}
+
+/// Sends a child into the user namespace that owns each namespace, as far up as the caller's own: there it has every
+/// right over what is below.
+fn sent(refused: &[(u64, BorrowedFd<'_>)], all: &[(u64, BorrowedFd<'_>)]) -> BTreeMap<u64, Outcome> {
+    let mut by_user: BTreeMap<u64, (OwnedFd, Vec<(u64, BorrowedFd<'_>)>)> = BTreeMap::new();
+    for (inode, fd) in refused {
+        let Some(user) = nsfs::owners_below_own(*fd).ok().and_then(|mut chain| chain.pop()) else { continue };
+        let Ok(key) = nsfs::inode(user.as_fd()) else { continue };
+        by_user.entry(key).or_insert_with(|| (user, Vec::new())).1.push((*inode, *fd));
+    }
+    let mut outcomes = BTreeMap::new();
+    for (user, namespaces) in by_user.values() {
+        let work = || {
+            let read = Traveller::run(|traveller| {
+                namespaces
+                    .iter()
+                    .map(|(inode, fd)| (*inode, visited(traveller, *fd, false, all)))
+                    .collect::<BTreeMap<u64, Outcome>>()
+            });
+            let bytes = read.ok().and_then(|read| serde_json::to_vec(&read).ok()).unwrap_or_default();
+            visit::Findings { bytes, fds: Vec::new() }
+        };
+        // Who may not enter the user namespace is told of the first refusal.
+        if let Ok(found) = visit::inside(&[user.as_fd()], work) {
+            outcomes
+                .extend(serde_json::from_slice::<BTreeMap<u64, Outcome>>(&found.bytes).unwrap_or_default());
+        }
+    }
+    outcomes
+}
+
+/// Reads the namespace that the thread is in.
+fn reading(traveller: &mut Traveller, all: &[(u64, BorrowedFd<'_>)]) -> io::Result<Reading> {
+    let mut notes = Vec::new();
+    let mut socket = Socket::open(Protocol::Route)?;
+    let mut raw = Raw::read_links(&mut socket).map_err(|error| error.error)?;
+    raw.tables = netfilter::tables(&mut notes);
+    let keys = keys(&raw);
+    raw.sysctls = read_sysctls(traveller, &keys)?;
+    let mut numbers = BTreeMap::new();
+    if raw.links.iter().any(|link| link.peer_nsid.is_some()) {
+        for (inode, fd) in all {
+            if let Ok(Some(number)) = link::nsid(&mut socket, *fd) {
+                numbers.insert(number, *inode);
+            }
+        }
+    }
+    let has_bridges = raw.links.iter().any(|link| link.bridge.is_some());
+    let learned = if has_bridges { again(|| neighbour::learned(&mut socket))? } else { HashMap::new() };
+    let listening = procnet::listeners().unwrap_or_else(|error| {
+        notes.push(format!("listening sockets are not told: {error}"));
+        Vec::new()
+    });
+    Ok(Reading {
+        raw,
+        numbers,
+        legacy: netfilter::legacy(&mut notes),
+        policy: again(|| rule::dump(&mut socket))?,
+        learned,
+        listening: listening
+            .into_iter()
+            .map(|l| Listening { is_tcp: l.transport == Transport::Tcp, address: l.address, inode: l.inode })
+            .collect(),
+        notes,
+    })
+}
+
+/// The values that decide about packets: of the namespace, and of each interface.
+fn keys(raw: &Raw) -> Vec<String> {
+    let mut keys: Vec<String> = [
+        "net.ipv4.ip_forward",
+        "net.ipv6.conf.all.forwarding",
+        "net.ipv4.conf.all.rp_filter",
+        "net.ipv6.conf.all.disable_ipv6",
+        "net.bridge.bridge-nf-call-iptables",
+        "net.bridge.bridge-nf-call-ip6tables",
+        "net.bridge.bridge-nf-call-arptables",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    for name in raw.names.values() {
+        let name = name.as_str().replace('.', "/");
+        keys.extend(["forwarding", "rp_filter"].map(|leaf| format!("net.ipv4.conf.{name}.{leaf}")));
+        keys.extend(["forwarding", "disable_ipv6"].map(|leaf| format!("net.ipv6.conf.{name}.{leaf}")));
+    }
+    keys
+}
