@@ -27,6 +27,9 @@ fn main() -> ExitCode {
     if let Some(code) = stand_in::run() {
         return code;
     }
+    if let Some(code) = command::word::run() {
+        return code;
+    }
     completion::answer();
     if std::env::args_os().len() <= 1 {
         output::print(SHORT_HELP);

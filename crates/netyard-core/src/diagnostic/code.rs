@@ -177,6 +177,8 @@ codes! {
     Error HostInTheWay = "U014", "the machine has something that the lab wants to make";
     Error UplinkRefused = "U015", "an uplink is not possible here";
     Error NoSuchNamespace = "U018", "there is no such network namespace";
+    Error NoSuchLesson = "U021", "there is no such lesson";
+    Error ExamUnreadable = "U022", "the result of an exam cannot be read";
 }
 
 impl fmt::Display for Code {

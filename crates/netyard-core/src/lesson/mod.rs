@@ -12,15 +12,19 @@ mod markdown;
 mod missing;
 mod picture;
 mod schema;
+mod script;
 mod sight;
 mod wants;
+mod wrap;
 
 pub use check::{Check, Fact, LinkFact, Place, ProbeFact, Translation};
 pub use markdown::markdown;
 pub use picture::changes;
 pub use schema::schema;
+pub use script::script;
 pub use sight::{Flow, Link, Listening, Neighbour, PeerEnd, Route, Seen, Sight};
 pub use wants::Wants;
+pub use wrap::wrap;
 
 use crate::diagnostic::{Diagnostic, Source};
 use crate::labfile::read_tree;

@@ -1,0 +1,58 @@
+//! The terminal as the coach of a lesson uses it: it prints while the learner's shell has it.
+
+use super::theme::{Label, Theme};
+use super::width;
+use netyard::lesson::coach::{Screen, Tone};
+use netyard_core::diagram::{Paint, Picture, Style, unicode};
+use rustix::process::{Signal, kill_process_group};
+use rustix::stdio::stderr;
+use rustix::termios::tcgetpgrp;
+use std::io::{IsTerminal, Write};
+
+/// The narrowest picture that is drawn.
+const WIDTH_MIN: usize = 20;
+
+/// Standard error, where there is a terminal or not.
+pub struct CoachScreen;
+
+impl Screen for CoachScreen {
+    fn paint(&self, tone: Tone, text: &str) -> String {
+        let label = match tone {
+            Tone::Title => Label::Heading,
+            Tone::Good => Label::Good,
+            Tone::Bad => Label::Doubtful,
+            Tone::Command => Label::Node,
+            Tone::Quiet => Label::Quiet,
+        };
+        // Each line by itself: whoever shows one of them alone shows it in its colour.
+        let painted: Vec<String> = text.split('\n').map(|line| Theme::of_errors().paint(label, line)).collect();
+        painted.join("\n")
+    }
+
+    fn picture(&self, picture: &Picture, width: usize) -> String {
+        let theme = Theme::of_errors();
+        let painted = |paint: Paint, text: &str| theme.paint(Label::from(paint), text);
+        let style = if theme == Theme::Plain { Style::Plain } else { Style::Painted(&painted) };
+        unicode(picture, width.max(WIDTH_MIN), style)
+    }
+
+    fn width(&self) -> usize {
+        width()
+    }
+
+    fn tell(&self, text: &str) {
+        let mut terminal = std::io::stderr().lock();
+        if !terminal.is_terminal() {
+            let _ = terminal.write_all(text.as_bytes());
+            return;
+        }
+        // A line editor has the terminal in a mode in which a line end does not return to the first column; what it
+        // shows on its line is wiped, and it draws it again when told that the window has changed.
+        let text = format!("\r\x1b[K{}", text.replace('\n', "\r\n"));
+        // Nobody is left to tell when this fails.
+        let _ = terminal.write_all(text.as_bytes()).and_then(|()| terminal.flush());
+        if let Ok(group) = tcgetpgrp(stderr()) {
+            let _ = kill_process_group(group, Signal::WINCH);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Whether checks hold and what comes of predictions, probes included.
+
+use super::eyes::{Eyes, node_name};
+use crate::expect::{self, Options};
+use netyard_core::expect::{Expectation, Outcome};
+use netyard_core::lab::{Arp, Interface, Lab, Node, NodeKind, Profile, Role};
+use netyard_core::lesson::{Check, Predict, ProbeFact, Sight};
+use netyard_core::mac::Mac;
+use netyard_core::name::{IfName, LabName, NetworkName};
+use netyard_core::shaping::Shaping;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Silence after which a probe ends: everything is on one machine.
+const SILENCE: Duration = Duration::from_millis(300);
+
+/// What is judged.
+#[derive(Clone, Copy)]
+pub(super) struct Judge<'a> {
+    pub(super) eyes: &'a Eyes,
+    pub(super) now: &'a Sight,
+    /// What was seen when the step began.
+    pub(super) start: &'a Sight,
+}
+
+impl Judge<'_> {
+    /// Whether a check holds; a probe is made.
+    pub(super) fn holds(&self, check: &Check) -> bool {
+        match (check.holds(self.now, self.start), check.probe()) {
+            (Some(holds), _) => holds,
+            (None, Some(probe)) => self.comes_true(probe) != check.is_negated,
+            (None, None) => false,
+        }
+    }
+
+    /// Whether all hold; probes are made once all else does.
+    pub(super) fn hold(&self, checks: &[Check]) -> bool {
+        let (probes, states): (Vec<&Check>, Vec<&Check>) = checks.iter().partition(|c| c.probe().is_some());
+        states.into_iter().chain(probes).all(|check| self.holds(check))
+    }
+
+    fn comes_true(&self, probe: &ProbeFact) -> bool {
+        self.tried(probe, probe.within_ms).0
+    }
+
+    /// The choice that is right, and the outcome in a word.
+    pub(super) fn observe(&self, predict: &Predict) -> (Option<usize>, String) {
+        if let Some(check) = &predict.observe {
+            let word = match check.probe() {
+                Some(probe) => self.tried(probe, 0).1.map_or_else(|| "impossible".to_owned(), |o| o.to_string()),
+                None if self.holds(check) => "yes".to_owned(),
+                None => "no".to_owned(),
+            };
+            return (predict.choice_of(&word), word);
+        }
+        let right = predict.choices.iter().position(|choice| !choice.when.is_empty() && self.hold(&choice.when));
+        (right, String::new())
+    }
+
+    /// Whether a probe came out as expected, and how it came out.
+    fn tried(&self, probe: &ProbeFact, within_ms: u32) -> (bool, Option<Outcome>) {
+        let expectation = Expectation {
+            line: 0,
+            from: node_name(&probe.from),
+            probe: probe.probe.clone(),
+            outcome: probe.outcome,
+            seen_as: probe.seen_as,
+            within_ms,
+        };
+        let lab = lab_of(self.now);
+        let options = Options { silence: SILENCE, ..Options::default() };
+        let results = expect::run(&lab, self.eyes, &options, &[expectation], |_| {});
+        results.first().map_or((false, None), |result| (result.passed, result.outcome))
+    }
+}
+
+/// The sandbox as probes want to know it: who has which address.
+fn lab_of(sight: &Sight) -> Lab {
+    let nodes = sight.namespaces.iter().map(|(name, seen)| {
+        let interface = |link: &netyard_core::lesson::Link| {
+            Some(Interface {
+                name: IfName::new(&link.name).ok()?,
+                network: NetworkName::new("any").ok()?,
+                port: IfName::new("any").ok()?,
+                mac: link.mac.unwrap_or(Mac([2, 0, 0, 0, 0, 1])),
+                mtu: link.mtu,
+                addresses: link.addresses.clone(),
+                up: Shaping::default(),
+                down: Shaping::default(),
+            })
+        };
+        Node {
+            name: node_name(name),
+            kind: NodeKind::Net,
+            role: if name == "internet" { Role::Internet } else { Role::Host },
+            interfaces: seen.links.iter().filter_map(interface).collect(),
+            bridges: Vec::new(),
+            routes: Vec::new(),
+            forwards_ipv4: false,
+            forwards_ipv6: false,
+            nat: Vec::new(),
+            firewall: None,
+            sysctls: BTreeMap::new(),
+            neighbours: Vec::new(),
+            programs: Vec::new(),
+            env: BTreeMap::new(),
+            hostname: None,
+            uplink: None,
+            labels: BTreeMap::new(),
+        }
+    });
+    Lab {
+        name: LabName::new("sandbox").expect("letters are a name"),
+        networks: Vec::new(),
+        nodes: nodes.collect(),
+        expectations: Vec::new(),
+        profile: Profile::default(),
+        arp: Arp::default(),
+        dad: false,
+    }
+}
