@@ -25,7 +25,8 @@ impl Screen for CoachScreen {
             Tone::Quiet => Label::Quiet,
         };
         // Each line by itself: whoever shows one of them alone shows it in its colour.
-        let painted: Vec<String> = text.split('\n').map(|line| Theme::of_errors().paint(label, line)).collect();
+        let painted: Vec<String> =
+            text.split('\n').map(|line| Theme::of_errors().paint(label, line)).collect();
         painted.join("\n")
     }
 

@@ -1,7 +1,7 @@
 //! Commands that make what is seen.
 
-use super::sight::{Link, Seen, Sight};
 use super::MACHINE;
+use super::sight::{Link, Seen, Sight};
 use std::fmt::Write;
 
 /// What a sandbox has from the start.
@@ -37,13 +37,14 @@ fn make(out: &mut String, namespace: &str, link: &Link) {
     match (link.kind.as_str(), &link.peer) {
         _ if GIVEN.contains(&name.as_str()) => {}
         ("veth", Some(peer)) if (namespace, name.as_str()) < (&peer.namespace, &peer.link) => {
-            let there = if peer.namespace == namespace { String::new() } else { format!(" netns {}", peer.namespace) };
+            let there = if peer.namespace == namespace {
+                String::new()
+            } else {
+                format!(" netns {}", peer.namespace)
+            };
             if peer.namespace == MACHINE {
-                let _ = writeln!(
-                    out,
-                    "ip link add {} type veth peer name {name} netns {namespace}",
-                    peer.link
-                );
+                let _ =
+                    writeln!(out, "ip link add {} type veth peer name {name} netns {namespace}", peer.link);
             } else {
                 let _ = writeln!(out, "{ip} link add {name} type veth peer name {}{there}", peer.link);
             }
@@ -83,9 +84,8 @@ fn configure(out: &mut String, namespace: &str, seen: &Seen) {
         let _ = writeln!(out, "{ip}{six} route replace {}{via}{dev}", route.to);
     }
     for entry in seen.neighbours.iter().filter(|entry| entry.is_permanent) {
-        let dev = seen.links.iter().find(|link| {
-            link.addresses.iter().any(|own| own.contains(&entry.address))
-        });
+        let dev =
+            seen.links.iter().find(|link| link.addresses.iter().any(|own| own.contains(&entry.address)));
         if let (Some(mac), Some(dev)) = (entry.mac, dev) {
             let _ = writeln!(
                 out,

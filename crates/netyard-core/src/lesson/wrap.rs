@@ -7,10 +7,33 @@ const NOT_FIRST: &str = "、。，．・？！）」』】〉》ーっゃゅょ�
 /// Characters that end no line.
 const NOT_LAST: &str = "（「『【〈《([{";
 
-/// Lines of at most `width` columns. Line ends of the text stay; a line that begins with a blank is not touched.
+/// Lines of at most `width` columns. The lines of a paragraph are filled anew; an empty line ends it, and a line that
+/// begins with a blank is not touched.
 #[must_use]
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
-    text.trim_end().lines().flat_map(|line| one(line.trim_end(), width.max(10))).collect()
+    paragraphs(text).into_iter().flat_map(|line| one(&line, width.max(10))).collect()
+}
+
+/// The paragraphs of a text, one line each.
+fn paragraphs(text: &str) -> Vec<String> {
+    let mut paragraphs: Vec<String> = Vec::new();
+    let mut is_open = false;
+    for line in text.trim_end().lines() {
+        let is_text = !line.is_empty() && !line.starts_with(' ');
+        match paragraphs.last_mut() {
+            Some(last) if is_open && is_text => {
+                let is_wide = |c: Option<char>| c.is_some_and(|c| c.width() == Some(2));
+                // Japanese has no blanks between words, and so none between lines.
+                let joint =
+                    if is_wide(last.chars().last()) || is_wide(line.chars().next()) { "" } else { " " };
+                last.push_str(joint);
+                last.push_str(line.trim_end());
+            }
+            _ => paragraphs.push(line.trim_end().to_owned()),
+        }
+        is_open = is_text;
+    }
+    paragraphs
 }
 
 fn one(line: &str, width: usize) -> Vec<String> {

@@ -293,8 +293,8 @@ impl<'a> Coach<'a> {
             was_right = self.foretold.map(|foretold| seen == Some(foretold));
         }
         let has_news = self.now != self.before && self.pace == Pace::Learn && !step.solve.is_empty();
-        let picture = has_news
-            .then(|| self.screen.picture(&Picture::of_sight(&self.now, Some(&self.before)), width));
+        let picture =
+            has_news.then(|| self.screen.picture(&Picture::of_sight(&self.now, Some(&self.before)), width));
         text.push_str(&writer.reveal(step, picture.as_deref(), self.is_last()));
         self.send(&News::Passed { step: step.id.clone(), was_right, script: script(&self.now) })?;
         if self.pace == Pace::Talk && !self.is_last() {
@@ -341,7 +341,8 @@ impl<'a> Coach<'a> {
     fn hint(&mut self, width: usize) -> String {
         let (step, writer) = (self.step(), self.writer(width));
         let Some(hint) = step.hints.get(self.hints.min(step.hints.len().saturating_sub(1))) else {
-            return writer.paragraph(writer.say("there is nothing to do here but to look", "ここでは見るだけです"));
+            return writer
+                .paragraph(writer.say("there is nothing to do here but to look", "ここでは見るだけです"));
         };
         let number = (self.hints + 1).min(step.hints.len());
         self.hints += 1;
@@ -371,7 +372,10 @@ impl<'a> Coach<'a> {
             let _ = writeln!(out, "{} {missing}", self.screen.paint(Tone::Bad, "✗"));
         }
         if step.checks.is_empty() {
-            out = writer.paragraph(writer.say("answer with `quiz`, or go on with `next`", "`quiz` で答えるか、`next` で進んでください"));
+            out = writer.paragraph(writer.say(
+                "answer with `quiz`, or go on with `next`",
+                "`quiz` で答えるか、`next` で進んでください",
+            ));
         }
         Answer { text: out, code: 1 }
     }
@@ -379,7 +383,8 @@ impl<'a> Coach<'a> {
     fn quiz(&mut self, rest: &[String], width: usize) -> io::Result<Answer> {
         let (step, writer) = (self.step(), self.writer(width));
         let Some(predict) = &step.predict else {
-            let words = writer.say("there is nothing to foretell here", "このステップには予想問題がありません");
+            let words =
+                writer.say("there is nothing to foretell here", "このステップには予想問題がありません");
             return Ok(Answer { text: writer.paragraph(words), code: 1 });
         };
         let chosen = rest.first().and_then(|word| word.parse::<usize>().ok());
@@ -428,7 +433,10 @@ impl<'a> Coach<'a> {
             return Ok(answer);
         }
         if self.is_last() {
-            let words = writer.say("there is no other step; `exit` ends the lesson", "次のステップはありません。`exit` で終了します");
+            let words = writer.say(
+                "there is no other step; `exit` ends the lesson",
+                "次のステップはありません。`exit` で終了します",
+            );
             return Ok(text(writer.paragraph(words)));
         }
         if !self.is_passed && !self.step().checks.is_empty() {
@@ -445,7 +453,10 @@ impl<'a> Coach<'a> {
     fn go(&mut self, wanted: Option<usize>, width: usize) -> io::Result<Answer> {
         let writer = self.writer(width);
         let Some(wanted) = wanted else {
-            let words = writer.say("there is no such step; `steps` lists them", "そのステップはありません。`steps` で一覧を表示します");
+            let words = writer.say(
+                "there is no such step; `steps` lists them",
+                "そのステップはありません。`steps` で一覧を表示します",
+            );
             return Ok(Answer { text: writer.paragraph(words), code: 1 });
         };
         self.send(&News::Goto(wanted))?;

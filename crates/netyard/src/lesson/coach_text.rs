@@ -67,7 +67,8 @@ impl Writer<'_> {
 
     /// What a step is about and what is to do.
     pub(super) fn step(&self, number: usize, all: usize, step: &Step, picture: Option<&str>) -> String {
-        let slides = step.slides.as_ref().map(|slides| format!("  [{} {slides}]", self.say("slides", "スライド")));
+        let slides =
+            step.slides.as_ref().map(|slides| format!("  [{} {slides}]", self.say("slides", "スライド")));
         let title = format!("{number}/{all}  {}{}", step.title.of(self.language), slides.unwrap_or_default());
         let mut out = format!("\n{}\n", self.screen.paint(Tone::Title, &title));
         out.push_str(&self.paragraph(step.text.of(self.language)));
@@ -87,7 +88,8 @@ impl Writer<'_> {
     }
 
     pub(super) fn commands(&self, text: &str) -> String {
-        let lines = text.lines().map(|line| format!("  {}", self.screen.paint(Tone::Command, &format!("# {line}"))));
+        let lines =
+            text.lines().map(|line| format!("  {}", self.screen.paint(Tone::Command, &format!("# {line}"))));
         lines.collect::<Vec<_>>().join("\n")
     }
 
@@ -142,13 +144,16 @@ impl Writer<'_> {
         out.push_str(&self.paragraph(step.reveal.of(self.language)));
         if !step.modern.is_empty() && step.modern.trim() != step.shown_commands().trim() {
             let title = self.say("the same with today's commands:", "いまのコマンドで書くと:");
-            let _ = write!(out, "{}\n{}\n", self.screen.paint(Tone::Quiet, title), self.commands(&step.modern));
+            let _ =
+                write!(out, "{}\n{}\n", self.screen.paint(Tone::Quiet, title), self.commands(&step.modern));
         }
         if let Some(differs) = &step.differs {
             out.push_str(&self.screen.paint(Tone::Quiet, &self.paragraph(differs.of(self.language))));
         }
         let next = match (is_last, self.pace) {
-            (true, _) => self.say("that was the last step: well done!", "これが最後のステップです。お疲れさまでした！"),
+            (true, _) => {
+                self.say("that was the last step: well done!", "これが最後のステップです。お疲れさまでした！")
+            }
             (false, Pace::Learn) => self.say("→ `next` goes on", "→ `next` で次へ進みます"),
             (false, Pace::Talk) => "",
         };

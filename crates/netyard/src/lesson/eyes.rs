@@ -204,7 +204,13 @@ impl Open {
         }
         let rules = Socket::open(Protocol::Netfilter)?;
         let events = if rules.join(GROUP_NFTABLES).is_ok() { vec![changes, rules] } else { vec![changes] };
-        Ok(Self { inode: nsfs::inode(fd.as_fd())?, route: Socket::open(Protocol::Route)?, fd, events, is_named })
+        Ok(Self {
+            inode: nsfs::inode(fd.as_fd())?,
+            route: Socket::open(Protocol::Route)?,
+            fd,
+            events,
+            is_named,
+        })
     }
 }
 
@@ -240,7 +246,8 @@ impl Raw {
         }
         if wants.flows {
             let mut netfilter = Socket::open(Protocol::Netfilter)?;
-            rest.flows = conntrack::list(&mut netfilter).map_or_else(|_| Vec::new(), |all| all.iter().map(flow).collect());
+            rest.flows = conntrack::list(&mut netfilter)
+                .map_or_else(|_| Vec::new(), |all| all.iter().map(flow).collect());
         }
         let links = again(|| link::dump(socket))?;
         let has_bridge = wants.learned && links.iter().any(|link| link.bridge.is_some());
@@ -263,7 +270,8 @@ impl Raw {
         let mut seen = self.rest.clone();
         seen.links = self.links.iter().map(|link| self.link(link)).collect();
         let is_shown = |route: &&route::Route| {
-            let is_link_local = matches!(route.to.addr(), std::net::IpAddr::V6(to) if to.is_unicast_link_local());
+            let is_link_local =
+                matches!(route.to.addr(), std::net::IpAddr::V6(to) if to.is_unicast_link_local());
             route.table == TABLE_MAIN && !is_link_local && matches!(route.kind, route::RouteKind::Unicast)
         };
         seen.routes = self
@@ -352,13 +360,15 @@ fn flow(connection: &conntrack::Connection) -> Flow {
 
 /// The counters of the namespace that the thread is in (proc_net(5)): `/proc/net/snmp`, `netstat` and `dev`.
 fn counters() -> BTreeMap<String, u64> {
-    let read = |file: &str| std::fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap_or_default();
+    let read =
+        |file: &str| std::fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap_or_default();
     let mut counters = BTreeMap::new();
     for file in ["snmp", "netstat"] {
         let text = read(file);
         let lines: Vec<&str> = text.lines().collect();
         for pair in lines.chunks_exact(2) {
-            let (Some((group, names)), Some((_, values))) = (pair[0].split_once(':'), pair[1].split_once(':'))
+            let (Some((group, names)), Some((_, values))) =
+                (pair[0].split_once(':'), pair[1].split_once(':'))
             else {
                 continue;
             };

@@ -47,13 +47,16 @@ impl Judge<'_> {
     pub(super) fn observe(&self, predict: &Predict) -> (Option<usize>, String) {
         if let Some(check) = &predict.observe {
             let word = match check.probe() {
-                Some(probe) => self.tried(probe, 0).1.map_or_else(|| "impossible".to_owned(), |o| o.to_string()),
+                Some(probe) => {
+                    self.tried(probe, 0).1.map_or_else(|| "impossible".to_owned(), |o| o.to_string())
+                }
                 None if self.holds(check) => "yes".to_owned(),
                 None => "no".to_owned(),
             };
             return (predict.choice_of(&word), word);
         }
-        let right = predict.choices.iter().position(|choice| !choice.when.is_empty() && self.hold(&choice.when));
+        let right =
+            predict.choices.iter().position(|choice| !choice.when.is_empty() && self.hold(&choice.when));
         (right, String::new())
     }
 

@@ -38,7 +38,8 @@ impl Progress {
     /// Those of writing the file.
     pub fn save(&self) -> Result<()> {
         let Some(folder) = folder() else { return Ok(()) };
-        let failed = |e: &std::io::Error| Error::io(format!("cannot keep progress in {}", folder.display()), e);
+        let failed =
+            |e: &std::io::Error| Error::io(format!("cannot keep progress in {}", folder.display()), e);
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|e| failed(&e))?;
         // Written aside and renamed: two lessons at once never leave half a file.
         let aside = folder.join(format!("lessons.{}", std::process::id()));

@@ -31,7 +31,8 @@ pub fn shipped(name: &str, style: Style) -> Result<Lesson> {
         let error = Error::input("U021", format!("there is no lesson `{name}`"));
         match near {
             Some(near) => error.help(format!("did you mean `{near}`?")),
-            None => error.help(format!("lessons are {}; a folder with a `lesson.yaml` is one too", names.join(", "))),
+            None => error
+                .help(format!("lessons are {}; a folder with a `lesson.yaml` is one too", names.join(", "))),
         }
     })?;
     parse(&Source::new(format!("lessons/{name}/lesson.yaml"), *text), style)

@@ -14,8 +14,14 @@ pub struct Sitting {
 }
 
 impl Sitting {
-    pub fn show(&self) -> Result<ExitCode> { Ok(ExitCode::SUCCESS) }
-    pub fn sit(&self, _answer: Option<&Path>, _lab: Option<&str>) -> Result<ExitCode> { Ok(ExitCode::SUCCESS) }
+    pub fn show(&self) -> Result<ExitCode> {
+        Ok(ExitCode::SUCCESS)
+    }
+    pub fn sit(&self, _answer: Option<&Path>, _lab: Option<&str>) -> Result<ExitCode> {
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
-pub fn grade(_files: &[PathBuf], _seed: &str, _json: bool) -> Result<ExitCode> { Ok(ExitCode::SUCCESS) }
+pub fn grade(_files: &[PathBuf], _seed: &str, _json: bool) -> Result<ExitCode> {
+    Ok(ExitCode::SUCCESS)
+}

@@ -26,7 +26,11 @@ pub fn run(args: Learn, lab: Option<&str>) -> Result<ExitCode> {
         None => {
             let language = language_of(&args.language);
             let Some(name) = args.lesson.clone().or_else(|| list::choose(language)) else {
-                return if std::io::stdin().is_terminal() { Ok(ExitCode::SUCCESS) } else { list::run(language, false) };
+                return if std::io::stdin().is_terminal() {
+                    Ok(ExitCode::SUCCESS)
+                } else {
+                    list::run(language, false)
+                };
             };
             session::run(&name, &args, language, lab)
         }

@@ -55,7 +55,8 @@ pub fn run(word: &str, args: &Learn, language: Language, lab: Option<&str>) -> R
 /// The name of the sandbox.
 pub fn name(lab: Option<&str>) -> Result<LabName> {
     let text = lab.unwrap_or(NAME);
-    LabName::new(text).map_err(|error| Error::input("N001", format!("`{text}` is not the name of a lab: {error}")))
+    LabName::new(text)
+        .map_err(|error| Error::input("N001", format!("`{text}` is not the name of a lab: {error}")))
 }
 
 /// The order of the steps: as written, or shuffled.
@@ -109,7 +110,9 @@ impl Session<'_> {
             let Joined { lab, is_new } = sandbox::join(&self.name, false, &store, &mut |_, _| {})?;
             if !is_new {
                 let title = format!("a sandbox `{}` is up", self.name);
-                return Err(Error::input("U002", title).help("`netyard learn LESSON --lab NAME` takes another one"));
+                return Err(
+                    Error::input("U002", title).help("`netyard learn LESSON --lab NAME` takes another one")
+                );
             }
             let done = self.in_sandbox(&lab, at, on_passed);
             netyard::up::down(&self.name, &store, false)?;
@@ -129,7 +132,8 @@ impl Session<'_> {
             errand: Errand::Coach { at, pace: self.pace },
         };
         let mut coached = Coached::begin(lab, &start)?;
-        let holder = lab.pidfd().try_clone_to_owned().map_err(|e| Error::io("cannot copy a descriptor", &e))?;
+        let holder =
+            lab.pidfd().try_clone_to_owned().map_err(|e| Error::io("cannot copy a descriptor", &e))?;
         loop {
             match coached.next() {
                 Some(News::Ready) => break,
