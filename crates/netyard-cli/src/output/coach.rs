@@ -4,10 +4,13 @@ use super::theme::{Label, Theme};
 use super::width;
 use netyard::lesson::coach::{Screen, Tone};
 use netyard_core::diagram::{Paint, Picture, Style, unicode};
-use rustix::process::{Signal, kill_process_group};
 use rustix::stdio::stderr;
-use rustix::termios::tcgetpgrp;
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcgetwinsize, tcsetwinsize};
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+/// The time in which a line editor notices that the window has changed.
+const REDRAWING: Duration = Duration::from_millis(20);
 
 /// The narrowest picture that is drawn.
 const WIDTH_MIN: usize = 20;
@@ -52,8 +55,24 @@ impl Screen for CoachScreen {
         let text = format!("\r\x1b[K{}", text.replace('\n', "\r\n"));
         // Nobody is left to tell when this fails.
         let _ = terminal.write_all(text.as_bytes()).and_then(|()| terminal.flush());
-        if let Ok(group) = tcgetpgrp(stderr()) {
-            let _ = kill_process_group(group, Signal::WINCH);
-        }
+        drop(terminal);
+        redraw();
+    }
+}
+
+/// Lets a line editor draw what is being typed again.
+///
+/// One has the terminal when lines are not the kernel's business (termios(3) `ICANON` off). Line editors draw anew when
+/// the window has changed, and some of them (readline 8.2) only when it really has: one column less for a moment.
+fn redraw() {
+    let is_editing = tcgetattr(stderr()).is_ok_and(|modes| !modes.local_modes.contains(LocalModes::ICANON));
+    let Ok(size) = tcgetwinsize(stderr()) else { return };
+    if !is_editing || size.ws_col < 2 {
+        return;
+    }
+    let narrower = Winsize { ws_col: size.ws_col - 1, ..size };
+    if tcsetwinsize(stderr(), narrower).is_ok() {
+        std::thread::sleep(REDRAWING);
+        let _ = tcsetwinsize(stderr(), size);
     }
 }

@@ -6,6 +6,7 @@
 mod check;
 mod decode;
 mod decode_check;
+pub mod exam;
 
 mod hold;
 mod markdown;

@@ -33,7 +33,12 @@ fn paragraphs(text: &str) -> Vec<String> {
         }
         is_open = is_text;
     }
-    paragraphs
+    paragraphs.iter().map(|line| without_folds(line)).collect()
+}
+
+/// The text without the blanks that YAML puts where it folds lines, after a stop of Japanese.
+fn without_folds(line: &str) -> String {
+    ["。", "、"].into_iter().fold(line.to_owned(), |line, stop| line.replace(&format!("{stop} "), stop))
 }
 
 fn one(line: &str, width: usize) -> Vec<String> {

@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 
 /// How often what the kernel tells nobody about is looked at.
 const GLANCE: Duration = Duration::from_millis(80);
+/// How long a sandbox may take to end.
+const ENDING: Duration = Duration::from_secs(5);
 /// How often everything is looked at, events or not.
 const ROUND: Duration = Duration::from_secs(1);
 /// After an event more may follow that has none of its own: the file of a namespace comes before its mount.
@@ -246,6 +248,9 @@ impl<'a> Coach<'a> {
         let now = self.eyes.look(self.traveller, &self.wants);
         let has_changed = now != self.now;
         self.now = now;
+        if has_changed && self.pace == Pace::Exam {
+            self.send(&News::Seen(script(&self.now)))?;
+        }
         let step = self.step();
         if self.is_passed || step.checks.is_empty() {
             return Ok(());
@@ -308,7 +313,13 @@ impl<'a> Coach<'a> {
         stream.set_read_timeout(Some(Duration::from_secs(1)))?;
         let (typed, _) = wire::receive::<Typed>(stream, &mut Inbox::default())?;
         let width = typed.width.max(20);
+        let is_help = matches!(typed.word.as_str(), "hint" | "solve" | "back" | "goto" | "reset");
         let answer = match typed.word.as_str() {
+            _ if is_help && self.pace == Pace::Exam => {
+                let writer = self.writer(width);
+                let words = writer.say("not in an exam", "試験中は使えません");
+                Answer { text: writer.paragraph(words), code: 1 }
+            }
             "task" => text(self.task(width)),
             "hint" => text(self.hint(width)),
             "check" => self.check(width),
@@ -422,7 +433,7 @@ impl<'a> Coach<'a> {
 
     fn next(&mut self, width: usize) -> io::Result<Answer> {
         let writer = self.writer(width);
-        let must_do = !self.step().checks.is_empty() && self.pace == Pace::Learn;
+        let must_do = !self.step().checks.is_empty() && self.pace != Pace::Talk;
         if must_do && !self.is_passed {
             let mut answer = self.check(width);
             let words = writer.say(
@@ -460,6 +471,8 @@ impl<'a> Coach<'a> {
             return Ok(Answer { text: writer.paragraph(words), code: 1 });
         };
         self.send(&News::Goto(wanted))?;
+        // The sandbox ends, and with it the one who waits for this answer: no prompt is to come in between.
+        std::thread::sleep(ENDING);
         Ok(Answer::default())
     }
 

@@ -56,10 +56,16 @@ impl Writer<'_> {
 
     /// The beginning of a lesson.
     pub(super) fn welcome(&self) -> String {
-        let words = self.say(
+        let words = match self.pace {
+            Pace::Exam => self.say(
+                "words here: task, check, picture, next; `exit` hands in",
+                "使える言葉: task, check, picture, next（提出するときは exit）",
+            ),
+            _ => self.say(
             "words here: task, hint, check, picture, quiz, next, back, goto N, reset, solve, steps; `exit` ends",
             "使える言葉: task, hint, check, picture, quiz, next, back, goto N, reset, solve, steps（終わるときは exit）",
-        );
+            ),
+        };
         let title = self.screen.paint(Tone::Title, self.lesson.title.of(self.language));
         let about = self.paragraph(self.lesson.about.of(self.language));
         format!("\n{title}\n{about}{}", self.screen.paint(Tone::Quiet, &self.paragraph(words)))
@@ -119,14 +125,9 @@ impl Writer<'_> {
                 self.screen.paint(Tone::Good, &self.paragraph(&words))
             }
             Some(foretold) => {
-                let words = format!(
-                    "{} {}\n{} {}",
-                    self.say("you expected:", "予想:"),
-                    text(foretold),
-                    self.say("the kernel did:", "実際のカーネルの動き:"),
-                    text(seen)
-                );
-                self.screen.paint(Tone::Bad, &self.paragraph(&words))
+                let expected = format!("{} {}", self.say("you expected:", "予想:"), text(foretold));
+                let came = format!("{} {}", self.say("the kernel did:", "実際の動き:"), text(seen));
+                self.screen.paint(Tone::Bad, &(self.paragraph(&expected) + &self.paragraph(&came)))
             }
             None => {
                 let words = format!("{} {}", self.say("the kernel did:", "カーネルの動き:"), text(seen));
@@ -154,7 +155,7 @@ impl Writer<'_> {
             (true, _) => {
                 self.say("that was the last step: well done!", "これが最後のステップです。お疲れさまでした！")
             }
-            (false, Pace::Learn) => self.say("→ `next` goes on", "→ `next` で次へ進みます"),
+            (false, Pace::Learn | Pace::Exam) => self.say("→ `next` goes on", "→ `next` で次へ進みます"),
             (false, Pace::Talk) => "",
         };
         if !next.is_empty() {

@@ -47,6 +47,8 @@ pub enum Pace {
     Learn,
     /// By a speaker on a stage: nothing is asked, and a step that is done is followed by the next.
     Talk,
+    /// By a student in an exam: nobody helps, and what is there is kept at every change.
+    Exam,
 }
 
 /// What a coach tells.
@@ -64,6 +66,8 @@ pub enum News {
         /// Commands that make what is there now.
         script: String,
     },
+    /// Commands that make what is there now, in an exam.
+    Seen(String),
     /// The learner wants to be at this position, in a fresh sandbox.
     Goto(usize),
     /// The lesson is proved, or not.

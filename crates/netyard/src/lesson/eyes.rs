@@ -6,7 +6,7 @@ use crate::probe::{NodeSockets, SocketKind};
 use netyard_core::lesson::{Flow, Link, Listening, MACHINE, Neighbour, PeerEnd, Route, Seen, Sight, Wants};
 use netyard_core::mac::Mac;
 use netyard_core::name::NodeName;
-use netyard_kernel::netlink::sockdiag::Transport;
+use netyard_kernel::netlink::sockdiag::{Listener, Transport};
 use netyard_kernel::netlink::{Protocol, Socket, address, bridge, conntrack, link, neighbour, route};
 use netyard_kernel::traveller::Traveller;
 use netyard_kernel::{nsfs, procnet};
@@ -235,10 +235,7 @@ impl Raw {
         rest.sysctls = read_sysctls(traveller, &keys)?;
         if wants.listening {
             let listening = procnet::listeners()?;
-            let one = |l: procnet_listener::Listener| Listening {
-                is_tcp: l.transport == Transport::Tcp,
-                address: l.address,
-            };
+            let one = |l: Listener| Listening { is_tcp: l.transport == Transport::Tcp, address: l.address };
             rest.listening = listening.into_iter().map(one).collect();
         }
         if wants.counters {
@@ -331,8 +328,6 @@ impl Raw {
         }
     }
 }
-
-use netyard_kernel::netlink::sockdiag as procnet_listener;
 
 /// `RT_TABLE_MAIN`, `RTPROT_KERNEL` (linux/rtnetlink.h), `NUD_FAILED` (linux/neighbour.h).
 const TABLE_MAIN: u32 = 254;

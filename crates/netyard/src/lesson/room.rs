@@ -1,7 +1,6 @@
 //! The sandbox of a lesson, from outside, and the way to the coach in it.
 
 use super::errand::{Errand, News, Start};
-use super::word;
 use crate::command::NodeChild;
 use crate::error::{Error, Result};
 use crate::running::RunningLab;
@@ -38,7 +37,7 @@ impl Coached {
     }
 
     /// What it tells next; none when it has ended.
-    pub fn next(&mut self) -> Option<News> {
+    pub fn told(&mut self) -> Option<News> {
         wire::receive(&self.stream, &mut self.inbox).ok().map(|(news, _)| news)
     }
 
@@ -62,11 +61,5 @@ pub fn alone(lesson: &Lesson, language: Language, errand: Errand) -> Result<News
     let order = (0..lesson.steps.len()).collect();
     let start = Start { lesson: lesson.clone(), order, language, errand };
     let mut coached = Coached::begin(&lab, &start)?;
-    coached.next().ok_or_else(|| Error::kernel("K010", "the coach of a lesson ended without an answer"))
-}
-
-/// The folder of the words, for the shell's `PATH`, and the variable that they look for.
-#[must_use]
-pub fn environment() -> [(&'static str, &'static str); 1] {
-    [(word::VARIABLE, "1")]
+    coached.told().ok_or_else(|| Error::kernel("K010", "the coach of a lesson ended without an answer"))
 }

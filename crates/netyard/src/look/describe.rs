@@ -57,7 +57,7 @@ struct Names<'a> {
 impl Names<'_> {
     fn describe(&self, seen: &mut Seen, reading: &Reading) {
         let raw = &reading.raw;
-        seen.state = raw.namespace(|index| self.end_of(seen, reading, index), |r| is_somebodys(r));
+        seen.state = raw.namespace(|index| self.end_of(seen, reading, index), is_somebodys);
         seen.legacy = reading.legacy.clone();
         seen.policy = reading.policy.iter().filter(|rule| !rule.is_born()).cloned().collect();
         seen.rules = seen.policy.iter().map(ToString::to_string).collect();

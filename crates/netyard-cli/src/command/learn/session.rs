@@ -5,7 +5,8 @@ use super::{load, say};
 use crate::args::{Learn, PaceChoice};
 use crate::output;
 use netyard::lesson::progress::Progress;
-use netyard::lesson::room::{Coached, environment};
+use netyard::lesson::room::Coached;
+use netyard::lesson::word::VARIABLE;
 use netyard::lesson::{Errand, News, Pace, Start};
 use netyard::sandbox::{self, Joined, MACHINE, WORDS};
 use netyard::store::Store;
@@ -20,8 +21,8 @@ use std::thread;
 /// The sandbox's name where none is given.
 const NAME: &str = "learn";
 
-/// What has come of steps, for whoever keeps it.
-pub type OnPassed<'a> = &'a mut (dyn FnMut(&str, Option<bool>, &str) + Send);
+/// What the coach tells, for whoever keeps it.
+pub type OnNews<'a> = &'a mut (dyn FnMut(News) + Send);
 
 /// A lesson on its way.
 pub struct Session<'a> {
@@ -45,10 +46,12 @@ pub fn run(word: &str, args: &Learn, language: Language, lab: Option<&str>) -> R
         PaceChoice::Talk => Pace::Talk,
     };
     let session = Session { lesson: &lesson, order, language, pace, name: name(lab)? };
-    session.run(at, &mut |step, was_right, _| {
-        progress.passed(&lesson.name, step, was_right);
-        // A lesson goes on where progress cannot be kept.
-        let _ = progress.save();
+    session.run(at, &mut |news| {
+        if let News::Passed { step, was_right, .. } = news {
+            progress.passed(&lesson.name, &step, was_right);
+            // A lesson goes on where progress cannot be kept.
+            let _ = progress.save();
+        }
     })
 }
 
@@ -104,7 +107,7 @@ fn resumed(lesson: &Lesson, order: &[usize], progress: &Progress, language: Lang
 
 impl Session<'_> {
     /// Lets the learner work from this step on, in one sandbox after the other.
-    pub fn run(&self, mut at: usize, on_passed: OnPassed<'_>) -> Result<ExitCode> {
+    pub fn run(&self, mut at: usize, on_news: OnNews<'_>) -> Result<ExitCode> {
         let store = Store::of_user();
         loop {
             let Joined { lab, is_new } = sandbox::join(&self.name, false, &store, &mut |_, _| {})?;
@@ -114,7 +117,7 @@ impl Session<'_> {
                     Error::input("U002", title).help("`netyard learn LESSON --lab NAME` takes another one")
                 );
             }
-            let done = self.in_sandbox(&lab, at, on_passed);
+            let done = self.in_sandbox(&lab, at, on_news);
             netyard::up::down(&self.name, &store, false)?;
             drop(lab);
             match done? {
@@ -124,7 +127,7 @@ impl Session<'_> {
         }
     }
 
-    fn in_sandbox(&self, lab: &RunningLab, at: usize, on_passed: OnPassed<'_>) -> Result<Outcome> {
+    fn in_sandbox(&self, lab: &RunningLab, at: usize, on_news: OnNews<'_>) -> Result<Outcome> {
         let start = Start {
             lesson: self.lesson.clone(),
             order: self.order.clone(),
@@ -135,20 +138,17 @@ impl Session<'_> {
         let holder =
             lab.pidfd().try_clone_to_owned().map_err(|e| Error::io("cannot copy a descriptor", &e))?;
         loop {
-            match coached.next() {
+            match coached.told() {
                 Some(News::Ready) => break,
                 Some(_) => {}
                 None => return Err(Error::kernel("K010", "the coach of the lesson has ended")),
             }
         }
         thread::scope(|scope| {
-            let told = scope.spawn(|| listen(coached, &holder, on_passed));
+            let told = scope.spawn(|| listen(coached, &holder, on_news));
             let node = lab.node(MACHINE)?;
             let shell = exec::shell_of_user();
-            let mut command = node.command(&shell).first_in_path(WORDS);
-            for (name, value) in environment() {
-                command = command.env(name, value);
-            }
+            let mut command = node.command(&shell).first_in_path(WORDS).env(VARIABLE, "1");
             if exec::takes_prompt_from_environment(&shell) {
                 command = command.env("PS1", format!("root@{MACHINE}:$PWD# "));
             }
@@ -169,16 +169,15 @@ enum Outcome {
 }
 
 /// Takes in what the coach tells until it ends; where another step is wanted, the sandbox ends.
-fn listen(mut coached: Coached, holder: &OwnedFd, on_passed: OnPassed<'_>) -> Option<usize> {
+fn listen(mut coached: Coached, holder: &OwnedFd, on_news: OnNews<'_>) -> Option<usize> {
     let mut wanted = None;
-    while let Some(news) = coached.next() {
+    while let Some(news) = coached.told() {
         match news {
-            News::Passed { step, was_right, script } => on_passed(&step, was_right, &script),
             News::Goto(at) => {
                 wanted = Some(at);
                 let _ = process::kill(holder.as_fd());
             }
-            _ => {}
+            news => on_news(news),
         }
     }
     let _ = coached.end();
