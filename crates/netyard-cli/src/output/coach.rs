@@ -50,9 +50,8 @@ impl Screen for CoachScreen {
             let _ = terminal.write_all(text.as_bytes());
             return;
         }
-        // A line editor has the terminal in a mode in which a line end does not return to the first column; what it
-        // shows on its line is wiped, and it draws it again when told that the window has changed.
-        let text = format!("\r\x1b[K{}", text.replace('\n', "\r\n"));
+        // What a line editor shows on its line is wiped; it draws it again when the window has changed.
+        let text = format!("\r\x1b[K{text}");
         // Nobody is left to tell when this fails.
         let _ = terminal.write_all(text.as_bytes()).and_then(|()| terminal.flush());
         drop(terminal);
