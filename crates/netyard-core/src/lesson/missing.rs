@@ -292,15 +292,17 @@ impl ProbeFact {
             self.seen_as.map(|a| (format!(", seen as {a}"), format!("（送信元が {a} に見えること）")));
         let (seen_en, seen_ja) = seen_as.unwrap_or_default();
         let ja = words.of(Language::Ja);
+        // Behind a word in Latin letters a blank stands.
+        let blank = if ja.ends_with(|c: char| c.is_ascii_alphanumeric()) { " " } else { "" };
         if self.outcome == Outcome::Ok {
             return Text::new(
                 format!("not yet: {}{seen_en}", words.en),
-                format!("{ja}がまだ成功しません{seen_ja}"),
+                format!("{ja}{blank}がまだ成功しません{seen_ja}"),
             );
         }
         Text::new(
             format!("not yet `{}`: {}{seen_en}", self.outcome, words.en),
-            format!("{ja}の結果が、まだ `{}` になりません{seen_ja}", self.outcome),
+            format!("{ja}{blank}の結果が、まだ `{}` になりません{seen_ja}", self.outcome),
         )
     }
 }

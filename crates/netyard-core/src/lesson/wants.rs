@@ -11,8 +11,8 @@ pub struct Wants {
     pub sysctls: BTreeSet<String>,
     /// Counters of protocols and links.
     pub counters: bool,
-    /// Tracked connections.
-    pub flows: bool,
+    /// Namespaces whose tracked connections are wanted: to read them takes 10 ms.
+    pub flows: BTreeSet<String>,
     /// Listening sockets.
     pub listening: bool,
     /// What bridges have learned.
@@ -41,7 +41,7 @@ impl Wants {
             let one = Self::of_step(step);
             all.sysctls.extend(one.sysctls);
             all.counters |= one.counters;
-            all.flows |= one.flows;
+            all.flows.extend(one.flows);
             all.listening |= one.listening;
             all.learned |= one.learned;
         }
@@ -52,7 +52,7 @@ impl Wants {
         match &check.fact {
             Fact::Sysctl { key, .. } => drop(self.sysctls.insert(key.clone())),
             Fact::Counter { .. } => self.counters = true,
-            Fact::Flows { .. } => self.flows = true,
+            Fact::Flows { namespace, .. } => drop(self.flows.insert(namespace.clone())),
             Fact::Listening { .. } => self.listening = true,
             Fact::Learned { .. } => self.learned = true,
             _ => {}
@@ -62,6 +62,6 @@ impl Wants {
     /// Whether the kernel tells nobody when these change, so that one has to look again and again.
     #[must_use]
     pub fn is_silent(&self) -> bool {
-        self.counters || self.flows || self.listening || self.learned
+        self.counters || !self.flows.is_empty() || self.listening || self.learned
     }
 }

@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 
 /// How often what the kernel tells nobody about is looked at.
 const GLANCE: Duration = Duration::from_millis(80);
+/// How often connections are looked at: that takes longer.
+const GLANCE_AT_FLOWS: Duration = Duration::from_millis(150);
 /// How long a sandbox may take to end.
 const ENDING: Duration = Duration::from_secs(5);
 /// How often everything is looked at, events or not.
@@ -145,7 +147,8 @@ impl<'a> Coach<'a> {
             let is_near = last_event.elapsed() < AFTERMATH;
             let pause = match (is_near, self.is_passed, self.wants.is_silent()) {
                 (true, ..) => AFTERMATH_GLANCE,
-                (false, false, true) => GLANCE,
+                (false, false, true) if self.wants.flows.is_empty() => GLANCE,
+                (false, false, true) => GLANCE_AT_FLOWS,
                 _ => ROUND,
             };
             let (is_event, is_word, is_over) = self.wait(pause)?;

@@ -111,7 +111,7 @@ impl Eyes {
     pub fn look(&mut self, traveller: &mut Traveller, wants: &Wants) -> Sight {
         let mut raw = BTreeMap::new();
         for (name, open) in &mut self.open {
-            if let Ok(read) = Raw::read(traveller, open, wants) {
+            if let Ok(read) = Raw::read(traveller, name, open, wants) {
                 raw.insert(name.clone(), read);
             }
         }
@@ -227,7 +227,7 @@ struct Raw {
 }
 
 impl Raw {
-    fn read(traveller: &mut Traveller, open: &mut Open, wants: &Wants) -> io::Result<Self> {
+    fn read(traveller: &mut Traveller, name: &str, open: &mut Open, wants: &Wants) -> io::Result<Self> {
         traveller.enter(open.fd.as_fd())?;
         let socket = &mut open.route;
         let mut notes = Vec::new();
@@ -243,7 +243,7 @@ impl Raw {
         if wants.counters {
             rest.counters = counters();
         }
-        if wants.flows {
+        if wants.flows.contains(name) {
             let mut netfilter = Socket::open(Protocol::Netfilter)?;
             rest.flows = conntrack::list(&mut netfilter)
                 .map_or_else(|_| Vec::new(), |all| all.iter().map(flow).collect());
