@@ -19,6 +19,7 @@ netyard: small networks of real Linux kernel parts, from one file
   netyard diagram                   see it
   netyard exec h1 -- ping -c1 h2    run a program in a node
   netyard down                      remove it
+  netyard play                      a machine to type ip, brctl, iptables on
 
 `netyard --help` lists all commands, `netyard doctor` tells what works on this machine.
 ";

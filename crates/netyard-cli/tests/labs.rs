@@ -76,6 +76,11 @@ labs! {
         ("a home that does not translate", "masquerade: { from: home1, out: carrier }" => "forward: true",
             fails "pc1 pings cgn"),
     ],
+    cloud_address: [
+        ("no default route", "to: default, via" => "to: 9.0.0.0/8, via", fails "vm pings 1.1.1.1"),
+        ("a shorter packet", "mtu: 1460" => "mtu: 1459", fails "vm pings 1.1.1.1 with 1432"),
+        ("a longer packet", "mtu: 1460" => "mtu: 1461", fails "vm cannot ping 1.1.1.1 with 1433"),
+    ],
     dmz: [
         ("an open firewall", "      forward:\n        allow:" => "      forward:\n        policy: drop\n        allow:\n          - all",
             fails "web cannot connect to pc port 22"),

@@ -239,6 +239,8 @@ pub enum Action {
     ClampMss,
     /// Rules of the named chain, then back here.
     Jump(String),
+    /// Back to the chain that jumped here; in a base chain, its policy decides.
+    Return,
     /// An action that is not one of the above, as read from the kernel, in words. Never encoded.
     Other(String),
 }

@@ -3,6 +3,7 @@
 //! All system calls and all `unsafe` of the workspace are here. Of netyard-core it uses the kernel's own nouns only:
 //! this crate does not know what a lab is.
 
+pub mod capture;
 pub mod entry;
 pub mod fds;
 pub mod feature;
@@ -19,6 +20,7 @@ mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod sysctl;
+pub mod terminal;
 pub mod traveller;
 pub mod userns;
 pub mod visit;

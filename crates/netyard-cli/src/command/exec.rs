@@ -1,12 +1,12 @@
 //! `netyard exec` and `netyard shell`: programs in nodes.
 
 use super::running;
-use super::terminal::Terminal;
 use crate::args::{Exec, Shell};
 use crate::output::json;
 use netyard::command::NodeCommand;
 use netyard::{Error, ExitStatus, Result, RunningLab};
 use netyard_kernel::signal::{self, ChildChange};
+use netyard_kernel::terminal::Terminal;
 use serde::Serialize;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -85,7 +85,9 @@ pub fn in_foreground(command: NodeCommand<'_>) -> Result<ExitCode> {
         }
     };
     drop(relay);
-    terminal.take_back(matches!(status, ExitStatus::Signal(_)));
+    if let Some(terminal) = terminal {
+        terminal.take_back(matches!(status, ExitStatus::Signal(_)));
+    }
     signal::ignore(&typed, false);
     Ok(exit_code(status.shell_code()))
 }

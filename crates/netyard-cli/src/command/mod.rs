@@ -15,7 +15,6 @@ mod plan;
 mod play;
 mod reference;
 mod show;
-mod terminal;
 mod test;
 mod up;
 pub mod word;

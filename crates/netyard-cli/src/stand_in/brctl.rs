@@ -67,7 +67,7 @@ fn carry_out(mut socket: Socket, order: &Order) -> Result<(), String> {
             let master = bridge_of(bridge)?.index;
             let port = link(name).ok_or_else(|| format!("interface {name} does not exist!"))?;
             if port.master != Some(master) {
-                return Err(format!("device {name} is not a slave of {bridge}"));
+                return Err(format!("device {name} is not a port of {bridge}"));
             }
             change(&mut socket, |messages| link::set_master(messages, port.index, None))
                 .map_err(|e| format!("can't delete {name} from {bridge}: {}", said(&e)))

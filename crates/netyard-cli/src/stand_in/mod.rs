@@ -3,7 +3,9 @@
 
 mod brctl;
 mod curl;
+mod iptables;
 mod ping;
+mod tcpdump;
 
 use crate::output;
 use netyard::sandbox::STAND_INS;
@@ -20,8 +22,9 @@ pub fn run() -> Option<ExitCode> {
     let code = match name {
         "brctl" => brctl::run(&typed),
         "curl" => curl::run(&typed),
+        "iptables" => iptables::run(&typed),
         "ping" => ping::run(&typed),
-        _ => fail(name, "not part of this netyard", 1),
+        _ => tcpdump::run(&typed),
     };
     Some(ExitCode::from(code))
 }

@@ -79,11 +79,11 @@ impl Pinging {
     fn run(mut self) -> Result<u8, String> {
         let signals = SignalFd::new(&[SIGINT, SIGQUIT, SIGTERM]).map_err(|e| words(&e))?;
         let own = getsockname(&self.fd).ok().and_then(|own| SocketAddr::try_from(own).ok());
-        let from = self.order.from.as_ref().map(|from| {
-            let own = own.map_or_else(String::new, |own| own.ip().to_string());
-            if *from == own { own } else { format!("{own} {from}") }
+        let from = self.order.from.as_ref().zip(own).map(|(from, own)| {
+            let is_address = from.parse::<IpAddr>().is_ok();
+            (own.ip(), if is_address { "" } else { from.as_str() })
         });
-        self.tell(&ping::heading(&self.order.target, self.to, from.as_deref(), self.order.size));
+        self.tell(&ping::heading(&self.order.target, self.to, from, self.order.size));
         self.begun = Instant::now();
         let mut last_sent = None;
         loop {
@@ -133,8 +133,10 @@ impl Pinging {
         self.tally.sent += 1;
         self.tally.pipe = self.tally.pipe.max(self.unanswered());
         // A first failure may be the error of an earlier request, which the error queue tells; it is cleared by that.
+        // What a packet filter refuses is no such error, and a second one would be counted there.
         let send = || send(&self.fd, &request, SendFlags::NOSIGNAL);
-        if let Err(errno) = send().or_else(|_| send()) {
+        let sent = send().or_else(|error| if error == rustix::io::Errno::PERM { Err(error) } else { send() });
+        if let Err(errno) = sent {
             self.waiting.remove(&sequence);
             self.tally.errors += 1;
             let error = io::Error::from(errno);

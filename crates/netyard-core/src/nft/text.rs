@@ -150,6 +150,7 @@ impl fmt::Display for Action {
             Self::Dnat(to) => write!(f, "dnat {} to {to}", ip_word(to.ip())),
             Self::ClampMss => f.write_str("tcp option maxseg size set rt mtu"),
             Self::Jump(chain) => write!(f, "jump {chain}"),
+            Self::Return => f.write_str("return"),
             Self::Other(words) => f.write_str(words),
         }
     }

@@ -81,7 +81,7 @@ impl<N: Names> Reader<N> {
             Action::Dnat(to) => format!("goes on to {}", self.socket(*to)),
             Action::ClampMss => "the TCP segment size is lowered to what the way carries".to_owned(),
             Action::Jump(chain) => format!("the rules of {chain} decide"),
-            Action::Other(_) => return None,
+            Action::Return | Action::Other(_) => return None,
         })
     }
 

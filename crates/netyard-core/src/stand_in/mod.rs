@@ -5,5 +5,7 @@
 
 pub mod brctl;
 pub mod curl;
+pub mod iptables;
 pub mod options;
 pub mod ping;
+pub mod tcpdump;

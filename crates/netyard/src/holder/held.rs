@@ -191,6 +191,11 @@ impl HeldLab {
         fds.extend([net, mounts, uts]);
         let lab = self.spec.lab.name.clone();
         let is_sandbox = self.spec.is_sandbox;
+        let mut env: Vec<(String, String)> = env;
+        if let Some(node) = node.filter(|_| is_sandbox) {
+            let home = sandbox::home(&self.spec, node);
+            env.extend(home.map_err(|e| Error::io("cannot make a home folder", &e))?);
+        }
         let entrance = Entrance {
             lab,
             env,

@@ -3,7 +3,9 @@
 
 use super::files::{ROOT, bind, keep};
 use crate::lesson::word::WORDS;
+use crate::protocol::Spec;
 use crate::sandbox::STAND_INS;
+use netyard_core::name::NodeName;
 use netyard_kernel::process::Mount;
 use netyard_kernel::{mount, userns::IdMap};
 use std::fs;
@@ -36,6 +38,16 @@ pub(super) fn make_stand_ins() -> io::Result<()> {
     let words = folder.join("words");
     fs::create_dir_all(&words)?;
     WORDS.iter().try_for_each(|word| symlink("../netyard", words.join(word)))
+}
+
+/// The variable of the environment for a home folder of the node's own, where the user's is closed to the lab's ids, as
+/// that of root is.
+pub(super) fn home(spec: &Spec, node: &NodeName) -> io::Result<Option<(String, String)>> {
+    if spec.home.as_deref().is_some_and(|home| fs::read_dir(home).is_ok()) {
+        return Ok(None);
+    }
+    fs::create_dir_all(Path::new(ROOT).join("nodes").join(node.as_str()).join("run/home"))?;
+    Ok(Some(("HOME".to_owned(), "/run/home".to_owned())))
 }
 
 /// Whether the lab's user namespace has one user only: nobody can give up root then, and setgroups(2) is denied

@@ -97,6 +97,7 @@ impl Decoder<'_> {
                     (VERDICT_ACCEPT, _) => Action::Accept,
                     (VERDICT_DROP, _) => Action::Drop,
                     (VERDICT_CONTINUE, _) => Action::Continue,
+                    (VERDICT_RETURN, _) => Action::Return,
                     (VERDICT_JUMP, Some(chain)) => Action::Jump(chain.clone()),
                     _ => Action::Other(words::verdict(verdict)),
                 };

@@ -108,6 +108,7 @@ impl Encoder {
             Action::Accept => self.verdict(VERDICT_ACCEPT, None),
             Action::Drop => self.verdict(VERDICT_DROP, None),
             Action::Jump(chain) => self.verdict(VERDICT_JUMP, Some(chain)),
+            Action::Return => self.verdict(VERDICT_RETURN, None),
             Action::Reject => {
                 let reject = reject(self.family, self.ip_version);
                 self.list.push(reject.ok_or_else(|| format!("no reject in family {}", self.family))?);

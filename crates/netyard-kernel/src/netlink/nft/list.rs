@@ -98,7 +98,7 @@ fn read_all(socket: &mut Socket) -> Result<Vec<Table>, Refusal> {
     Ok(tables)
 }
 
-fn chain(family: Family, attributes: Attributes<'_>) -> Option<Chain> {
+pub(super) fn chain(family: Family, attributes: Attributes<'_>) -> Option<Chain> {
     const NFTA_CHAIN_NAME: u16 = 3;
     let name = attributes.str(NFTA_CHAIN_NAME)?.to_owned();
     Some(Chain { name, base: base(family, attributes), rules: Vec::new() })
@@ -124,7 +124,7 @@ fn base(family: Family, attributes: Attributes<'_>) -> Option<BaseChain> {
 }
 
 /// The sets without a name, with their elements in ascending order.
-fn anonymous_sets(socket: &mut Socket) -> Result<Sets, Refusal> {
+pub(super) fn anonymous_sets(socket: &mut Socket) -> Result<Sets, Refusal> {
     const NFTA_SET_TABLE: u16 = 1;
     const NFTA_SET_NAME: u16 = 2;
     const NFTA_SET_FLAGS: u16 = 3;
@@ -187,7 +187,7 @@ fn generation(socket: &mut Socket) -> Result<Option<u32>, Refusal> {
 }
 
 /// Dumps the objects of one family, or of all, that have the wanted attributes.
-fn dump(
+pub(super) fn dump(
     socket: &mut Socket,
     kind: u16,
     family: Option<Family>,

@@ -9,6 +9,7 @@
 
 pub(crate) mod compat;
 mod decode;
+mod edit;
 mod encode;
 mod expression;
 mod list;
@@ -20,6 +21,7 @@ mod typed;
 mod words;
 
 use crate::netlink::{Message, Messages, Refusal, Socket};
+pub use edit::{Edit, PlacedChain, PlacedRule, edit, read};
 use expression::Expression;
 pub use list::list;
 use netyard_core::nft::{Action, BaseChain, Chain, ChainKind, Family, Hook, Policy, Table};
@@ -127,7 +129,7 @@ fn put_whole(socket: &mut Socket, table: &Table, flags: u32, is_there: bool) -> 
     put_table(&mut messages, NFT_MSG_NEWTABLE, family, name, NLM_F_CREATE | NLM_F_EXCL, flags);
     // All chains come before the first rule: a rule may jump to any of them.
     for chain in &table.chains {
-        put_chain(&mut messages, table, chain)?;
+        put_chain(&mut messages, table.family, &table.name, chain)?;
     }
     for chain in &table.chains {
         for (index, rule) in chain.rules.iter().enumerate() {
@@ -202,7 +204,7 @@ fn put_table(messages: &mut Messages, kind: u16, family: Family, name: &str, how
     }
 }
 
-fn put_chain(messages: &mut Messages, table: &Table, chain: &Chain) -> Result<(), Refusal> {
+fn put_chain(messages: &mut Messages, family: Family, table: &str, chain: &Chain) -> Result<(), Refusal> {
     const NFTA_CHAIN_TABLE: u16 = 1;
     const NFTA_CHAIN_NAME: u16 = 3;
     const NFTA_CHAIN_HOOK: u16 = 4;
@@ -213,18 +215,18 @@ fn put_chain(messages: &mut Messages, table: &Table, chain: &Chain) -> Result<()
     let hook = match &chain.base {
         Some(base) => Some((
             base,
-            hook_number(table.family, base.hook).ok_or_else(|| {
+            hook_number(family, base.hook).ok_or_else(|| {
                 let hook = base.hook;
                 refused(
                     messages,
-                    format!("chain {}: no hook {hook} without a link in family {}", chain.name, table.family),
+                    format!("chain {}: no hook {hook} without a link in family {family}", chain.name),
                 )
             })?,
         )),
         None => None,
     };
-    let mut message = begin(messages, NFT_MSG_NEWCHAIN, NLM_F_CREATE, table.family);
-    message.put_str(NFTA_CHAIN_TABLE, &table.name);
+    let mut message = begin(messages, NFT_MSG_NEWCHAIN, NLM_F_CREATE, family);
+    message.put_str(NFTA_CHAIN_TABLE, table);
     message.put_str(NFTA_CHAIN_NAME, &chain.name);
     if let Some((BaseChain { kind, priority, policy, .. }, number)) = hook {
         {
