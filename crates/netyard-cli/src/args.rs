@@ -209,6 +209,15 @@ pub struct Look {
     pub host: bool,
     #[command(flatten)]
     pub form: Form,
+    /// A bash script of ip, nft, iptables-legacy and sysctl commands that builds the same
+    #[arg(long, group = "form")]
+    pub script: bool,
+    /// A lab file that builds the same
+    #[arg(long, group = "form")]
+    pub yaml: bool,
+    /// Go on until interrupted: show what changes
+    #[arg(short, long, conflicts_with_all = ["script", "yaml", "svg", "mermaid", "dot"])]
+    pub watch: bool,
     /// Print JSON
     #[arg(long, group = "form")]
     pub json: bool,

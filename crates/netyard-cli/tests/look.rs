@@ -206,6 +206,30 @@ fn rules_of_both_kinds_are_told_in_words() {
 }
 
 #[test]
+fn what_has_no_place_in_a_look_is_named() {
+    let yard = Yard::new("look-untold");
+    let world = World::new(
+        "ip netns add a; ip link add v type veth peer name eth0 netns a; ip link set v up
+         ip address add 10.0.0.1 peer 10.0.0.2 dev v
+         tc qdisc add dev v root pfifo limit 7
+         nft 'add table ip t; add set ip t servers { type ipv4_addr; elements = { 10.0.0.9 } }
+              add chain ip t c; add rule ip t c ip saddr @servers drop'",
+    );
+    let told = world.run(&yard, &["look", "--script"]).stderr;
+    for words in [
+        "left out: world: what is in the nftables set `ip t servers` is not told",
+        "left out: world: 10.0.0.1 on v has the peer 10.0.0.2",
+        "left out: world: the parameters of qdisc pfifo of v are not told",
+        "left out: world: rule of ip t c is not understood: ip saddr @servers drop",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let look = world.json(&yard, &["look", "--json"]);
+    let table = &look["namespaces"][0]["tables"][0];
+    assert_eq!((&table["rules"], &table["not_understood"]), (&Value::from(1), &Value::from(1)));
+}
+
+#[test]
 fn every_kind_of_link_is_known() {
     let yard = Yard::new("look-kinds");
     let world = World::new(
@@ -265,4 +289,34 @@ fn a_lab_is_seen_with_what_was_made_inside_of_it() {
     let inside = yard.prints(&["exec", "a", "--", support::PROGRAM, "look", "--json"]);
     let inside: Value = serde_json::from_str(&inside).unwrap();
     assert!(by_name(&inside).contains_key("inner"), "{inside}");
+}
+
+#[test]
+fn a_watcher_is_told_what_changes() {
+    use std::io::{BufRead, BufReader};
+    let yard = Yard::new("look-watch");
+    let world = World::new("ip netns add pc; ip link add v type veth peer name eth0 netns pc");
+    let mut watcher = world.start(&yard, &["look", "--watch"]);
+    let mut lines = BufReader::new(watcher.stdout.take().unwrap()).lines();
+    let mut until = |words: &str| {
+        let found = lines.by_ref().map(|line| line.unwrap()).find(|line| line.contains(words));
+        assert!(found.is_some(), "never told: {words}");
+    };
+    until("pc:eth0");
+    world.shell("ip -n pc address add 10.0.0.1/24 dev eth0");
+    until("+ pc: eth0 has 10.0.0.1/24");
+    world.shell("ip link set v up");
+    until("- world: v is down");
+    world.shell("nft 'add table ip t; add chain ip t c; add rule ip t c ip saddr 10.0.0.0/8 drop'");
+    until("+ world: ip t c: ip saddr 10.0.0.0/8 drop");
+    world.shell("ip netns add other");
+    until("+ other: namespace");
+    world.shell("ip netns delete pc");
+    until("- pc: namespace");
+    world.shell("echo 1 > /proc/sys/net/ipv4/ip_forward");
+    until("+ world: net.ipv4.ip_forward = 1");
+    watcher.kill().unwrap();
+    watcher.wait().unwrap();
+    // Nobody keeps what was deleted.
+    assert!(!world.shell("ip -o link").contains("v@"), "the cable went with its namespace");
 }

@@ -2,10 +2,11 @@
 //!
 //! Every name stands after its keyword (`dev eth0`), as an interface may be called `up` or `br`.
 
+use crate::mac::Mac;
 use crate::name::IfName;
 use crate::nft::{Chain, Hook, Table};
 use crate::shaping::Shaping;
-use crate::state::{Bridge, NextHop, Ns, Route, RouteTarget};
+use crate::state::{Bridge, LinkKind, NextHop, Ns, Route, RouteTarget, Vxlan};
 use crate::step::{Step, VethEnd};
 use ipnet::IpNet;
 use std::borrow::Cow;
@@ -38,6 +39,7 @@ impl Step {
                 format!("ip -n {ns} link add name {name} address {mac} mtu {mtu} type bridge {settings}")
             }
             Self::AddVeth { near, far } => add_veth(near, far),
+            Self::AddLink { ns, name, mac, mtu, kind } => add_link(ns, name, *mac, *mtu, kind),
             Self::DeleteLink { ns, name } => format!("ip -n {ns} link delete dev {}", word(name.as_str())),
             Self::SetLinkUp { ns, name, is_up } => set_link(ns, name, if *is_up { "up" } else { "down" }),
             Self::SetMtu { ns, name, mtu } => set_link(ns, name, &format!("mtu {mtu}")),
@@ -99,6 +101,45 @@ fn add_veth(near: &VethEnd, far: &VethEnd) -> String {
     let peer_ns = if far.ns == near.ns { String::new() } else { format!(" netns {}", far.ns) };
     // The peer's own words follow `peer`; `netns` there opens the namespace by name.
     format!("ip -n {} link add {}{master}{up} type veth peer {}{peer_ns}", near.ns, end(near), end(far))
+}
+
+/// A link on another one is made where that is, and born in its own namespace.
+fn add_link(ns: &Ns, name: &IfName, mac: Option<Mac>, mtu: u32, kind: &LinkKind) -> String {
+    if let LinkKind::Tun(_) = kind {
+        return format!("ip -n {ns} tuntap add dev {} mode {}", word(name.as_str()), kind.word());
+    }
+    let from = kind.parent().map_or(ns, |parent| &parent.ns);
+    let link = match kind {
+        LinkKind::Vxlan(_) => String::new(),
+        _ => kind.parent().map(|parent| format!(" link {}", word(parent.name.as_str()))).unwrap_or_default(),
+    };
+    let netns = if from == ns { String::new() } else { format!(" netns {ns}") };
+    let address = mac.map(|mac| format!(" address {mac}")).unwrap_or_default();
+    let settings = match kind {
+        LinkKind::Macvlan { mode, .. } => format!(" mode {}", mode.word()),
+        LinkKind::Vlan { id, .. } => format!(" id {id}"),
+        LinkKind::Vxlan(vxlan) => vxlan_settings(vxlan),
+        _ => String::new(),
+    };
+    let (name, kind) = (word(name.as_str()), kind.word());
+    format!("ip -n {from} link add{link} name {name}{netns}{address} mtu {mtu} type {kind}{settings}")
+}
+
+fn vxlan_settings(vxlan: &Vxlan) -> String {
+    let mut words = format!(" id {} dstport {}", vxlan.id, vxlan.port);
+    if let Some(remote) = vxlan.remote {
+        let _ = write!(words, " {} {remote}", if remote.is_multicast() { "group" } else { "remote" });
+    }
+    if let Some(local) = vxlan.local {
+        let _ = write!(words, " local {local}");
+    }
+    if let Some(parent) = &vxlan.parent {
+        let _ = write!(words, " dev {}", word(parent.name.as_str()));
+    }
+    if !vxlan.learns {
+        words.push_str(" nolearning");
+    }
+    words
 }
 
 /// The settings of a bridge that are not those it is born with, and spanning tree and snooping in any case.

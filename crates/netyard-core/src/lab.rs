@@ -5,9 +5,9 @@
 use crate::expect::Expectation;
 use crate::mac::Mac;
 use crate::name::{IfName, LabName, NetworkName, NodeName};
-use crate::nft::{Policy, Ports, Protocol};
+use crate::nft::{Policy, Ports, Protocol, Table};
 use crate::shaping::Shaping;
-use crate::state::{Neighbour, Route, Stp};
+use crate::state::{LinkKind, Neighbour, Route, Stp};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -97,6 +97,18 @@ pub struct Node {
     pub interfaces: Vec<Interface>,
     /// Bridges inside the node.
     pub bridges: Vec<NodeBridge>,
+    /// Links of its own: on other links, over UDP, or to programs.
+    #[serde(default)]
+    pub own_links: Vec<OwnLink>,
+    /// Addresses of its loopback besides the kernel's own.
+    #[serde(default)]
+    pub loopback: Vec<IpNet>,
+    /// Interfaces that are set down.
+    #[serde(default)]
+    pub down: Vec<IfName>,
+    /// Tables of nf_tables as the file writes them, besides that of translations and firewall.
+    #[serde(default)]
+    pub tables: Vec<Table>,
     /// Routes, the default route through its gateway included.
     pub routes: Vec<Route>,
     /// Whether it forwards IPv4 packets.
@@ -170,6 +182,21 @@ pub struct Interface {
     pub down: Shaping,
 }
 
+/// A link of a node that leads to no network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OwnLink {
+    /// Its name.
+    pub name: IfName,
+    /// What it is.
+    pub kind: LinkKind,
+    /// Ethernet address; none for one that has none.
+    pub mac: Option<Mac>,
+    /// Largest packet in bytes.
+    pub mtu: u32,
+    /// Addresses with prefix lengths.
+    pub addresses: Vec<IpNet>,
+}
+
 /// A bridge inside a node, for labs about bridges.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeBridge {
@@ -181,8 +208,18 @@ pub struct NodeBridge {
     pub ports: Vec<IfName>,
     /// Spanning tree, when on.
     pub stp: Option<Stp>,
+    /// Whether it learns addresses.
+    #[serde(default = "yes")]
+    pub learns: bool,
+    /// IGMP and MLD snooping.
+    #[serde(default)]
+    pub snoops_multicast: bool,
     /// Addresses of the bridge itself.
     pub addresses: Vec<IpNet>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// One translation.
@@ -350,7 +387,17 @@ impl Node {
     /// All addresses, those of its bridges included.
     pub fn addresses(&self) -> impl Iterator<Item = IpNet> + '_ {
         let bridges = self.bridges.iter().flat_map(|bridge| bridge.addresses.iter().copied());
-        self.interfaces.iter().flat_map(|interface| interface.addresses.iter().copied()).chain(bridges)
+        let own = self.own_links.iter().flat_map(|link| link.addresses.iter().copied());
+        let own = bridges.chain(own).chain(self.loopback.iter().copied());
+        self.interfaces.iter().flat_map(|interface| interface.addresses.iter().copied()).chain(own)
+    }
+
+    /// Whether it has a link of that name: an interface, a bridge, or one of its own.
+    #[must_use]
+    pub fn has_link(&self, name: &str) -> bool {
+        self.interface(name).is_some()
+            || self.bridges.iter().any(|bridge| bridge.name == *name)
+            || self.own_links.iter().any(|link| link.name == *name)
     }
 
     /// The address that its name resolves to first, of one family where that is asked for.

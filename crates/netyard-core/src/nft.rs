@@ -2,8 +2,10 @@
 //!
 //! `Display` of each part is nft(8) syntax; that of a [`Table`] is what `nft list ruleset` prints, without counts.
 
+pub(crate) mod parse;
 mod text;
 
+pub use parse::RuleError;
 pub use text::icmp_type_word;
 
 use crate::name::IfName;

@@ -164,6 +164,12 @@ impl Route {
         }
     }
 
+    /// Whether each of its next hops is a gateway.
+    #[must_use]
+    pub fn uses_gateways_only(&self) -> bool {
+        matches!(&self.target, RouteTarget::Unicast(hops) if hops.iter().all(|hop| hop.via.is_some()))
+    }
+
     /// Whether it matches every destination of its address family.
     #[must_use]
     pub fn is_default(&self) -> bool {

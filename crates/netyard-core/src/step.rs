@@ -4,7 +4,7 @@ use crate::mac::Mac;
 use crate::name::IfName;
 use crate::nft::{Family, Table};
 use crate::shaping::Shaping;
-use crate::state::{Bridge, Neighbour, Ns, Route};
+use crate::state::{Bridge, LinkKind, Neighbour, Ns, Route};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -48,6 +48,19 @@ pub enum Step {
         near: VethEnd,
         /// The other end; it starts down.
         far: VethEnd,
+    },
+    /// Makes a macvlan, vlan, vxlan or tun link, down.
+    AddLink {
+        /// Where.
+        ns: Ns,
+        /// Its name.
+        name: IfName,
+        /// Ethernet address; none for one that has none, or that the kernel chooses.
+        mac: Option<Mac>,
+        /// Largest packet in bytes.
+        mtu: u32,
+        /// What it is.
+        kind: LinkKind,
     },
     /// Removes a link (a veth: with its peer).
     DeleteLink {
@@ -220,6 +233,7 @@ impl Step {
             Self::AddNamespace { ns, .. }
             | Self::DeleteNamespace { ns }
             | Self::AddBridge { ns, .. }
+            | Self::AddLink { ns, .. }
             | Self::DeleteLink { ns, .. }
             | Self::SetLinkUp { ns, .. }
             | Self::SetMtu { ns, .. }

@@ -461,3 +461,44 @@ nodes:
     assert_eq!(lab.nodes.len(), 5000);
     assert_eq!(addresses(node(&lab, "e1000")), "eth0@n5 10.0.3.232/16\n");
 }
+
+#[test]
+fn own_links_and_tables_in_every_form() {
+    let lab = lab(forms::OWN_LINKS_AND_TABLES_IN_EVERY_FORM);
+    let a = node(&lab, "a");
+    let own = |link: &netyard_core::lab::OwnLink| {
+        let mac = link.mac.is_some();
+        format!("{} {} {} {mac} {:?}", link.name, link.kind.word(), link.mtu, link.addresses)
+    };
+    assert_eq!(
+        a.own_links.iter().map(own).collect::<Vec<_>>(),
+        [
+            "mv macvlan 1500 true [10.0.0.3/24]",
+            "v5 vlan 1400 true []",
+            "vx vxlan 1450 true []",
+            "many vxlan 1450 true [10.8.0.1/24, 10.8.1.1/24]",
+            "tap0 tap 1500 true []",
+        ]
+    );
+    assert_eq!(format!("{:?}", a.loopback), "[10.9.9.9/32, fd09::9/128]");
+    let ports: Vec<&str> = a.bridges[0].ports.iter().map(|port| port.as_str()).collect();
+    assert_eq!(ports, ["x", "tap0", "vx"]);
+    let state = netyard_core::desired::state(&lab);
+    let here = &state.namespaces[&"a".parse().unwrap()];
+    assert!(!here.links["lo"].is_up && !here.links["y"].is_up && here.links["x"].is_up);
+    assert_eq!(here.tables.len(), 3);
+    let far = &state.namespaces[&"b".parse().unwrap()].links["far"];
+    assert_eq!(far.kind.parent().unwrap().to_string(), "a:eth0");
+    let steps = netyard_core::diff::diff(&netyard_core::state::State::default(), &state);
+    let commands: Vec<String> = steps.iter().flat_map(netyard_core::step::Step::commands).collect();
+    for words in [
+        "ip -n a link add link eth0 name far netns b",
+        "type vxlan id 42 dstport 8472 remote 10.0.0.2 local 10.0.0.1 nolearning",
+        "type vxlan id 43 dstport 4789 group 239.1.1.1 dev eth0",
+        "ip -n a tuntap add dev tap0 mode tap",
+        "type vlan id 5",
+        "type macvlan mode private",
+    ] {
+        assert!(commands.iter().any(|command| command.contains(words)), "{words}: {commands:#?}");
+    }
+}

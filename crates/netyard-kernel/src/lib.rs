@@ -22,6 +22,7 @@ pub mod socket;
 pub mod sysctl;
 pub mod terminal;
 pub mod traveller;
+pub mod tun;
 pub mod userns;
 pub mod visit;
 pub mod xtables;

@@ -33,7 +33,10 @@ pub fn listeners() -> io::Result<Vec<Listener>> {
 /// `EACCES` for users who are not root of the namespace.
 pub fn legacy_tables(is_ipv6: bool) -> io::Result<Vec<String>> {
     let text = read(if is_ipv6 { "ip6_tables_names" } else { "ip_tables_names" })?;
-    Ok(text.lines().map(str::to_owned).collect())
+    // The kernel has the latest one first.
+    let mut names: Vec<String> = text.lines().map(str::to_owned).collect();
+    names.sort();
+    Ok(names)
 }
 
 /// A file below `/proc/net`; an empty text where the kernel has none of that name.

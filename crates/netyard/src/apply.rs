@@ -3,13 +3,15 @@
 use crate::fault::Faults;
 use crate::namespaces::Namespaces;
 use crate::request;
+use netyard_core::mac::Mac;
 use netyard_core::name::IfName;
-use netyard_core::state::Ns;
+use netyard_core::state::{LinkKind, Ns, Tun};
 use netyard_core::step::Step;
+use netyard_kernel::netlink::link::NewLink;
 use netyard_kernel::netlink::nft;
 use netyard_kernel::netlink::{Messages, Protocol, Refusal, Socket, ethtool, link, qdisc};
 use netyard_kernel::traveller::Traveller;
-use netyard_kernel::{netns, sysctl};
+use netyard_kernel::{netns, sysctl, tun};
 use rustix::io::Errno;
 use std::fmt;
 use std::io;
@@ -203,6 +205,7 @@ impl<'a, F: FnMut(usize)> Execution<'a, F> {
         let done = match &steps[0] {
             Step::AddNamespace { .. } => self.add_namespaces(steps),
             Step::DeleteNamespace { ns } => self.delete_namespace(ns),
+            Step::AddLink { ns, name, mac, mtu, kind } => self.add_link(ns, name, *mac, *mtu, kind),
             Step::SetChecksums { ns, name, fills } => self.set_checksums(ns, name, *fills),
             Step::SetSysctl { ns, key, value } => self.set_sysctl(ns, key, value),
             Step::ReplaceTable { ns, table } if self.namespaces.is_adopted(ns) => {
@@ -264,6 +267,40 @@ impl<'a, F: FnMut(usize)> Execution<'a, F> {
         }
         self.namespaces.forget(ns);
         self.traveller.forget();
+        Ok(())
+    }
+
+    /// A link on another one is made in the namespace of that.
+    fn add_link(
+        &mut self,
+        ns: &Ns,
+        name: &IfName,
+        mac: Option<Mac>,
+        mtu: u32,
+        kind: &LinkKind,
+    ) -> Result<(), Failure> {
+        if let LinkKind::Tun(Tun { is_tap, .. }) = kind {
+            return self.add_tun(ns, name, *is_tap);
+        }
+        let index = self.namespaces.give_index(ns, name).ok_or_else(|| request::no_namespace(ns))?;
+        let from = kind.parent().map_or(ns, |parent| &parent.ns);
+        let below = kind.parent().map(|p| request::index(self.namespaces, &p.ns, &p.name)).transpose()?;
+        let fd = self.namespaces.fd(ns).ok_or_else(|| request::no_namespace(ns))?.try_clone_to_owned()?;
+        let mut messages = Messages::new();
+        let own = (from != ns).then(|| fd.as_fd());
+        let new = NewLink { name: name.as_str(), index, mac, mtu, kind, parent: below, ns: own };
+        link::add_link(&mut messages, new);
+        let open = self.namespaces.open.get_mut(from).ok_or_else(|| request::no_namespace(from))?;
+        Ok(open.route(self.traveller)?.send(&mut messages)?)
+    }
+
+    fn add_tun(&mut self, ns: &Ns, name: &IfName, is_tap: bool) -> Result<(), Failure> {
+        let open = self.namespaces.open.get_mut(ns).ok_or_else(|| request::no_namespace(ns))?;
+        self.traveller.enter(open.fd.as_fd())?;
+        tun::add(name.as_str(), is_tap)?;
+        let links = link::dump(open.route(self.traveller)?)?;
+        let known = links.iter().filter_map(|l| Some((IfName::new(&l.name).ok()?, l.index))).collect();
+        self.namespaces.learn(ns, known);
         Ok(())
     }
 

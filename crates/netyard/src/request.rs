@@ -13,6 +13,7 @@ pub(crate) fn goes_by_rtnetlink(step: &Step) -> bool {
     match step {
         Step::AddNamespace { .. }
         | Step::DeleteNamespace { .. }
+        | Step::AddLink { .. }
         | Step::SetChecksums { .. }
         | Step::SetSysctl { .. }
         | Step::ReplaceTable { .. }
@@ -87,6 +88,7 @@ pub(crate) fn append(
         }
         Step::AddNamespace { .. }
         | Step::DeleteNamespace { .. }
+        | Step::AddLink { .. }
         | Step::SetChecksums { .. }
         | Step::SetSysctl { .. }
         | Step::ReplaceTable { .. }
@@ -122,7 +124,7 @@ fn devices(namespaces: &Namespaces, ns: &Ns, route: &Route) -> Result<Vec<u32>, 
     }
 }
 
-fn index(namespaces: &Namespaces, ns: &Ns, link: &IfName) -> Result<u32, Failure> {
+pub(crate) fn index(namespaces: &Namespaces, ns: &Ns, link: &IfName) -> Result<u32, Failure> {
     namespaces.index(ns, link).ok_or_else(|| Failure::new(Errno::NODEV, format!("{ns} has no link {link}")))
 }
 

@@ -17,8 +17,33 @@ pub struct World {
 }
 
 impl World {
+    /// A world in which nothing is.
+    pub fn bare() -> Self {
+        Self::with("")
+    }
+
+    /// A world in which `/dev/net/tun` is open to everybody, as udev makes it; only root of the machine can have one.
+    pub fn with_tun() -> Self {
+        Self::with_tun_and("")
+    }
+
+    /// The same, in which this script has been run.
+    pub fn with_tun_and(script: &str) -> Self {
+        Self::new(&format!(
+            "if mknod /run/tun c 10 200 2>/dev/null; then chmod 666 /run/tun; mount --bind /run/tun /dev/net/tun; fi
+             {script}"
+        ))
+    }
+
     /// A world in which this script has been run. Addresses that the kernel makes by itself would come later.
     pub fn new(script: &str) -> Self {
+        Self::with(&format!(
+            "echo 1 | tee /proc/sys/net/ipv6/conf/all/disable_ipv6 > /proc/sys/net/ipv6/conf/default/disable_ipv6
+             {script}"
+        ))
+    }
+
+    fn with(script: &str) -> Self {
         let mut command = Command::new("unshare");
         if !is_root() {
             // The network namespace comes after the map: only then are files below /proc/net those of its root.
@@ -39,7 +64,6 @@ impl World {
             "set -e
              mount -t tmpfs -o mode=755 tmpfs /run
              hostname world
-             echo 1 | tee /proc/sys/net/ipv6/conf/all/disable_ipv6 > /proc/sys/net/ipv6/conf/default/disable_ipv6
              {script}
              echo ready; cat; exit"
         );
@@ -53,12 +77,25 @@ impl World {
         Self { unshare, pid }
     }
 
-    fn enter(&self, mut command: Command, words: &[&str]) -> Ran {
+    fn enter(&self, command: Command, words: &[&str]) -> Ran {
+        finished(&mut self.entering(command, words))
+    }
+
+    /// Starts netyard there.
+    pub fn start(&self, yard: &Yard, words: &[&str]) -> Child {
+        let mut command = yard.command("nsenter");
+        command.env_remove("NETYARD_LAB").env("COLUMNS", "200");
+        let mut command = self.entering(command, &[&[PROGRAM], words].concat());
+        command.stdout(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn entering(&self, mut command: Command, words: &[&str]) -> Command {
         command.args(["--target", &self.pid.to_string(), "--net", "--mount", "--pid", "--uts"]);
         if !is_root() {
             command.args(["--user", "--preserve-credentials"]);
         }
-        finished(command.arg("--").args(words).stdin(Stdio::null()))
+        command.arg("--").args(words).stdin(Stdio::null());
+        command
     }
 
     /// What a shell there prints; its code is 0.
@@ -73,6 +110,11 @@ impl World {
         let mut command = yard.command("nsenter");
         command.env_remove("NETYARD_LAB").env("COLUMNS", "200");
         self.enter(command, &[&[PROGRAM], words].concat())
+    }
+
+    /// A program there.
+    pub fn enter_with(&self, yard: &Yard, words: &[&str]) -> Ran {
+        self.enter(yard.command("nsenter"), words)
     }
 
     /// What netyard prints there when all is well.

@@ -11,7 +11,9 @@ mod tables;
 pub use fabric::fabric_bridge_name;
 pub use sysctls::sysctl_may_be_absent;
 
-use crate::lab::{Arp, Interface, Lab, Network, NetworkKind, Node, NodeBridge, NodeKind, Profile, Role};
+use crate::lab::{
+    Arp, Interface, Lab, Network, NetworkKind, Node, NodeBridge, NodeKind, OwnLink, Profile, Role,
+};
 use crate::mac::Mac;
 use crate::name::IfName;
 use crate::shaping::Shaping;
@@ -154,8 +156,15 @@ fn namespace(surroundings: &Surroundings<'_>, node: &Node, mut links: BTreeMap<I
     for bridge in &node.bridges {
         links.insert(bridge.name.clone(), bridge_link(node, bridge));
     }
+    for own in &node.own_links {
+        links.insert(own.name.clone(), own_link(node, own));
+    }
     if node.kind == NodeKind::Net {
-        links.insert(loopback_name(), loopback(true));
+        let addresses = node.loopback.iter().copied().collect();
+        links.insert(loopback_name(), Link { addresses, ..loopback(true) });
+    }
+    for (_, link) in links.iter_mut().filter(|(name, _)| node.down.contains(name)) {
+        link.is_up = false;
     }
     let mut routes: std::collections::BTreeSet<_> = node.routes.iter().cloned().collect();
     if node.role == Role::Internet {
@@ -171,6 +180,7 @@ fn namespace(surroundings: &Surroundings<'_>, node: &Node, mut links: BTreeMap<I
         // In the form in which the kernel gives them back, so that they compare.
         tables: tables::of_node(node, surroundings.uses_ipv6)
             .iter()
+            .chain(&node.tables)
             .map(crate::nft::Table::canonical)
             .collect(),
     }
@@ -178,13 +188,25 @@ fn namespace(surroundings: &Surroundings<'_>, node: &Node, mut links: BTreeMap<I
 
 fn bridge_link(node: &Node, bridge: &NodeBridge) -> Link {
     let ports = || node.interfaces.iter().filter(|interface| bridge.ports.contains(&interface.name));
-    let settings = Bridge { stp: bridge.stp, learns: true, snoops_multicast: false };
+    let (learns, snoops_multicast) = (bridge.learns, bridge.snoops_multicast);
+    let settings = Bridge { stp: bridge.stp, learns, snoops_multicast };
+    let own = node.own_links.iter().filter(|link| bridge.ports.contains(&link.name)).map(|link| link.mtu);
     Link {
         mac: Some(bridge.mac),
         // What the kernel makes of it by itself (net/bridge/br_if.c, br_mtu_auto_adjust).
-        mtu: ports().map(|port| port.mtu).min().unwrap_or(1500),
+        mtu: ports().map(|port| port.mtu).chain(own).min().unwrap_or(1500),
         addresses: addresses_of_bridge(node, bridge).collect(),
         ..link(LinkKind::Bridge(settings))
+    }
+}
+
+fn own_link(node: &Node, own: &OwnLink) -> Link {
+    Link {
+        mac: own.mac,
+        mtu: own.mtu,
+        master: bridge_with_port(node, &own.name).map(|bridge| bridge.name.clone()),
+        addresses: own.addresses.iter().copied().collect(),
+        ..link(own.kind.clone())
     }
 }
 

@@ -136,6 +136,7 @@ codes! {
     Warning TranslationWithoutForwarding = "F009", "a node translates but does not forward";
     Warning AllowHasNoEffect = "F010", "`allow` has no effect with policy accept";
     Error TooManyRules = "F011", "too many rules";
+    Error BadRule = "F012", "not a table, chain or rule of nft";
 
     Error NotOneProbe = "E001", "an expectation does one thing";
     Error KeyNotForProbe = "E003", "the probe has no such key";

@@ -86,6 +86,7 @@ fn node_block(node: &Node) -> Block {
     block.caption = node.labels.get(LABEL_TITLE).cloned();
     block.ports = node.interfaces.iter().map(|interface| port(node, interface)).collect();
     block.notes = bridges(node)
+        .chain(own_links(node))
         .chain(node.nat.iter().map(|nat| Note::new(NoteKind::Nat, nat_words(node, nat))))
         .chain(node.firewall.iter().flat_map(firewall))
         .chain(other_routes(node))
@@ -112,6 +113,15 @@ fn bridges(node: &Node) -> impl Iterator<Item = Note> + '_ {
         let addresses = bridge.addresses.iter();
         let addresses = addresses.map(|a| Note::new(NoteKind::Address, format!("{}: {a}", bridge.name)));
         std::iter::once(ports).chain(addresses)
+    })
+}
+
+/// Links that lead to no network: `mv: macvlan on eth0 10.0.0.3/24`.
+fn own_links(node: &Node) -> impl Iterator<Item = Note> + '_ {
+    node.own_links.iter().map(|link| {
+        let parent = link.kind.parent().map(|parent| format!(" on {}", parent.name)).unwrap_or_default();
+        let addresses = link.addresses.iter().map(|address| format!(" {address}")).collect::<String>();
+        Note::new(NoteKind::Setting, format!("{}: {}{parent}{addresses}", link.name, link.kind.word()))
     })
 }
 

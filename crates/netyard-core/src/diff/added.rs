@@ -83,14 +83,43 @@ fn veth_end(ns: &Ns, name: &IfName, link: &Link) -> VethEnd {
     }
 }
 
-/// Brings everything in a namespace to where it should be.
-pub(super) fn contents(change: &Change<'_>, steps: &mut Vec<Step>) {
+/// The links to be made that stand on others or on nothing, each after the one that it stands on.
+pub(super) fn stacked(changes: &[Change<'_>]) -> Vec<Step> {
+    let mut ahead: Vec<(&Ns, &IfName, &Link)> = Vec::new();
+    for change in changes {
+        let missing = change.desired.links.iter().filter(|(name, _)| !change.kept.contains_key(*name));
+        let made = missing.filter(|(_, link)| super::is_stacked(link));
+        ahead.extend(made.map(|(name, link)| (change.ns, name, link)));
+    }
+    let mut steps = Vec::new();
+    while !ahead.is_empty() {
+        let waits = |link: &Link| {
+            let parent = link.kind.parent();
+            parent.is_some_and(|p| ahead.iter().any(|(ns, name, _)| **ns == p.ns && **name == p.name))
+        };
+        let (later, now): (Vec<_>, Vec<_>) = ahead.iter().partition(|(_, _, link)| waits(link));
+        // Links that stand on each other in a circle cannot be; the kernel says so.
+        let (later, now) = if now.is_empty() { (now, later) } else { (later, now) };
+        steps.extend(now.into_iter().map(|(ns, name, link)| Step::AddLink {
+            ns: ns.clone(),
+            name: name.clone(),
+            mac: link.mac,
+            mtu: link.mtu,
+            kind: link.kind.clone(),
+        }));
+        ahead = later;
+    }
+    steps
+}
+
+/// Brings everything in a namespace to where it should be. `has_bridges` when its bridges were made before.
+pub(super) fn contents(change: &Change<'_>, has_bridges: bool, steps: &mut Vec<Step>) {
     let ns = change.ns;
     // The filter is there before the first packet can be.
     for table in change.desired.tables.difference(&change.live.tables) {
         steps.push(Step::ReplaceTable { ns: ns.clone(), table: table.clone() });
     }
-    if *ns != Ns::Fabric {
+    if *ns != Ns::Fabric && !has_bridges {
         bridges(change, steps);
     }
     let sysctls = sysctls_by_interface(change);
@@ -116,9 +145,15 @@ pub(super) fn contents(change: &Change<'_>, steps: &mut Vec<Step>) {
 /// (net/bridge/br_if.c, br_mtu_auto_adjust), and the one that is asked for must be the last word.
 fn in_order<'a>(change: &Change<'a>) -> Vec<(&'a IfName, &'a Link)> {
     let mut links: Vec<_> = change.desired.links.iter().collect();
+    let stands_on_bridge = |link: &Link| {
+        let below = link.kind.parent().and_then(|parent| change.desired.links.get(&parent.name));
+        below.is_some_and(|below| matches!(below.kind, LinkKind::Bridge(_)))
+    };
     links.sort_by_key(|(_, link)| match link.kind {
         LinkKind::Loopback => 0,
-        LinkKind::Bridge(_) => 2,
+        LinkKind::Bridge(_) => 3,
+        _ if stands_on_bridge(link) => 4,
+        _ if link.kind.parent().is_some() => 2,
         _ => 1,
     });
     links
@@ -201,7 +236,11 @@ fn after_removals(change: &Change<'_>, name: &IfName, from: &Link) -> Link {
 fn at_birth(ns: &Ns, name: &IfName, to: &Link) -> Link {
     let is_far = matches!(&to.kind, LinkKind::Veth { peer_ns, peer } if (peer_ns, peer) < (ns, name));
     let is_complete = *ns == Ns::Fabric && !is_far;
+    // tun(4) has no place for more than name and mode.
+    let is_tun = matches!(to.kind, LinkKind::Tun(_));
     Link {
+        mtu: if is_tun { 1500 } else { to.mtu },
+        mac: to.mac.filter(|_| !is_tun),
         is_up: to.is_up && is_complete,
         master: to.master.clone().filter(|_| is_complete),
         addresses: BTreeSet::new(),

@@ -61,9 +61,44 @@ pub fn diff(live: &State, desired: &State) -> Vec<Step> {
     for change in &changes {
         added::veths(change, desired, &mut steps);
     }
-    for change in &changes {
-        added::contents(change, &mut steps);
+    let stacked = added::stacked(&changes);
+    let has_stacked = !stacked.is_empty();
+    if has_stacked {
+        // They may stand on bridges, of other nodes too.
+        for change in changes.iter().filter(|change| *change.ns != Ns::Fabric) {
+            added::bridges(change, &mut steps);
+        }
+        steps.extend(stacked);
     }
+    for change in &changes {
+        added::contents(change, has_stacked, &mut steps);
+    }
+    steps
+}
+
+/// As [`diff`], for a lab that had another desired state before: links that stand on others go when only that one had
+/// them, where `diff` alone cannot tell them from those that somebody made by hand.
+#[must_use]
+pub fn diff_from(previous: &State, live: &State, desired: &State) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut left = live.clone();
+    for (ns, namespace) in &previous.namespaces {
+        let (Some(there), Some(wanted)) = (left.namespaces.get_mut(ns), desired.namespaces.get(ns)) else {
+            continue;
+        };
+        for (name, _) in namespace.links.iter().filter(|(_, link)| is_stacked(link)) {
+            let is_as_wanted =
+                |link: &Link| wanted.links.get(name).is_some_and(|wanted| wanted.kind == link.kind);
+            if there.links.get(name).is_none_or(|link| !is_stacked(link) || is_as_wanted(link)) {
+                continue;
+            }
+            steps.push(Step::DeleteLink { ns: ns.clone(), name: name.clone() });
+            there.links.remove(name);
+            there.routes.retain(|route| !route.uses(name));
+            there.neighbours.retain(|neighbour| neighbour.dev != *name);
+        }
+    }
+    steps.extend(diff(&left, desired));
     steps
 }
 
@@ -120,6 +155,12 @@ impl<'a> Change<'a> {
 /// Whether plans make and remove links of this kind.
 fn is_ours(link: &Link) -> bool {
     matches!(link.kind, LinkKind::Veth { .. } | LinkKind::Bridge(_))
+}
+
+/// Whether plans make links of this kind, where they are desired, but leave alone those that nobody asks for.
+fn is_stacked(link: &Link) -> bool {
+    use LinkKind::{Macvlan, Tun, Vlan, Vxlan};
+    matches!(link.kind, Macvlan { .. } | Vlan { .. } | Vxlan(_) | Tun(_))
 }
 
 fn changes_mac(from: &Link, to: &Link) -> bool {

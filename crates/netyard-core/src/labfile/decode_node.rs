@@ -2,6 +2,7 @@
 
 use super::decode::{mtu, stp};
 use super::decode_nat;
+use super::decode_own;
 use super::decode_route;
 use super::read::{Fields, Problems, as_switch, bad_address, one_or_many};
 use super::shape::ShapingDecl;
@@ -47,6 +48,9 @@ impl NodeDecl {
             groups: groups.map(|tree| problems.words(tree, "the name of a group")).unwrap_or_default(),
             links: fields.get("links").map(|tree| links(tree, problems)),
             bridges: bridges(fields, problems),
+            interfaces: fields.get("interfaces").map(|tree| decode_own::interfaces(tree, problems)),
+            down: fields.get("down").map(|tree| decode_own::down(tree, problems)),
+            tables: fields.get("tables").map(|tree| decode_own::tables(tree, problems)),
             mtu: fields.get("mtu").and_then(|tree| mtu(tree, problems).map(|n| At::new(n, tree.span))),
             routes: fields.get("routes").map(|tree| decode_route::list(tree, problems)),
             gateway: fields.get("gateway").and_then(|tree| decode_route::gateway(tree, problems)),
@@ -241,7 +245,15 @@ const BRIDGE_NAME: &str = "br0";
 /// The bridge of a node of role `bridge` that says nothing about it.
 pub(crate) fn bridge_of_all(span: Span) -> BridgeDecl {
     let name = IfName::new(BRIDGE_NAME).expect("a constant that is an interface name");
-    BridgeDecl { name: At::new(name, span), ports: None, mac: None, stp: None, addresses: Vec::new() }
+    BridgeDecl {
+        name: At::new(name, span),
+        ports: None,
+        mac: None,
+        stp: None,
+        learns: true,
+        snoops_multicast: false,
+        addresses: Vec::new(),
+    }
 }
 
 fn bridge(name: At<IfName>, tree: &Tree, problems: &mut Problems) -> Option<BridgeDecl> {
@@ -258,6 +270,9 @@ fn bridge(name: At<IfName>, tree: &Tree, problems: &mut Problems) -> Option<Brid
     decl.ports = fields.get("ports").map(|tree| problems.words(tree, "an interface or network"));
     decl.mac = fields.get("mac").and_then(|tree| problems.mac(tree).map(|mac| At::new(mac, tree.span)));
     decl.stp = fields.get("stp").and_then(|tree| stp(tree, problems)).flatten();
+    decl.learns = fields.get("learning").and_then(|tree| problems.switch(tree)).unwrap_or(true);
+    let snooping = fields.get("multicast-snooping");
+    decl.snoops_multicast = snooping.and_then(|tree| problems.switch(tree)).unwrap_or_default();
     if let Some(tree) = fields.get("priority")
         && let Some(priority) = problems.number(tree, 0, 65_535)
     {

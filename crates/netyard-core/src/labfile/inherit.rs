@@ -286,6 +286,9 @@ impl NodeDecl {
         self.forward = self.forward.or(base.forward);
         self.uplink = self.uplink.or(base.uplink);
         absent(&mut self.bridges, &base.bridges);
+        absent(&mut self.interfaces, &base.interfaces);
+        absent(&mut self.down, &base.down);
+        absent(&mut self.tables, &base.tables);
         absent(&mut self.routes, &base.routes);
         absent(&mut self.gateway, &base.gateway);
         absent(&mut self.masquerade, &base.masquerade);

@@ -11,7 +11,7 @@ use super::syntax::{FileDecl, NodeDecl, SegmentKind, Word};
 use super::{
     resolve_address, resolve_bridge, resolve_expect, resolve_firewall, resolve_forward, resolve_link,
 };
-use super::{resolve_nat, resolve_port, resolve_program, resolve_route};
+use super::{resolve_nat, resolve_own, resolve_port, resolve_program, resolve_route};
 use crate::diagnostic::{Code, Diagnostic, Source, Span};
 use crate::lab::{Lab, Network, NetworkKind, Node, NodeKind, Role};
 use crate::mac::Mac;
@@ -109,7 +109,9 @@ pub(crate) fn resolve(file: &FileDecl, source: &Source, problems: &mut Problems)
     draft.add_networks(file, problems);
     draft.add_nodes(file, problems);
     resolve_link::add_interfaces(&mut draft, problems);
+    resolve_own::add_own_links(&mut draft, problems);
     resolve_bridge::add_bridges(&mut draft, problems);
+    resolve_own::check(&mut draft, problems);
     resolve_address::assign(&mut draft, problems);
     resolve_port::name_ports(&mut draft, problems);
     resolve_link::shape(&mut draft, problems);
@@ -305,6 +307,17 @@ impl Draft {
                     addresses: bridge.addresses.clone(),
                 });
             }
+            let node = &draft.node;
+            let own = node.own_links.iter().map(|link| (link.name.clone(), link.mac, link.addresses.clone()));
+            let loopback = (!node.loopback.is_empty())
+                .then(|| (crate::desired::loopback_name(), None, node.loopback.clone()));
+            draft.endpoints.extend(own.chain(loopback).map(|(dev, mac, addresses)| Endpoint {
+                dev,
+                mac: mac.unwrap_or(Mac([0; 6])),
+                segment: None,
+                network: None,
+                addresses,
+            }));
             for (number, endpoint) in draft.endpoints.iter().enumerate() {
                 if let Some(segment) = endpoint.segment {
                     self.segments[segment].push((at, number));
@@ -352,8 +365,12 @@ impl Draft {
     /// The interfaces of a node that a word names: one by its own name, or those on a network.
     pub(crate) fn find_devs(&self, node: usize, word: &Word, problems: &mut Problems) -> Vec<IfName> {
         let draft = &self.nodes[node];
-        let own =
-            draft.node.interfaces.iter().map(|i| &i.name).chain(draft.node.bridges.iter().map(|b| &b.name));
+        let own = draft.node.interfaces.iter().map(|i| &i.name);
+        let own = own.chain(draft.node.bridges.iter().map(|b| &b.name));
+        let own = own.chain(draft.node.own_links.iter().map(|link| &link.name));
+        if word.value == "lo" {
+            return vec![crate::desired::loopback_name()];
+        }
         if let Some(name) = own.clone().find(|name| **name == *word.value) {
             return vec![name.clone()];
         }
@@ -411,6 +428,10 @@ fn plain_node(name: NodeName, decl: &NodeDecl) -> Node {
         role: decl.role.unwrap_or(Role::Host),
         interfaces: Vec::new(),
         bridges: Vec::new(),
+        own_links: Vec::new(),
+        loopback: Vec::new(),
+        down: Vec::new(),
+        tables: Vec::new(),
         routes: Vec::new(),
         forwards_ipv4: false,
         forwards_ipv6: false,

@@ -46,10 +46,15 @@ fn add_bridge(
     problems: &mut Problems,
 ) {
     let mut ports = Vec::new();
+    let mut own_ports = Vec::new();
     match &decl.ports {
         None => ports.extend((0..draft.nodes[at].links.len()).filter(|port| !port_of.contains_key(port))),
         Some(words) => {
             for word in words {
+                if let Some(own) = draft.nodes[at].node.own_links.iter().find(|l| l.name == *word.value) {
+                    own_ports.push(own.name.clone());
+                    continue;
+                }
                 for port in find_ports(draft, at, word, problems) {
                     if let Some(first) = port_of.insert(port, word.span) {
                         let problem = Diagnostic::new(Code::PortOfTwoBridges, word.span);
@@ -63,7 +68,7 @@ fn add_bridge(
     }
     let lab = draft.name.clone();
     let owner = &mut draft.nodes[at];
-    if owner.node.interfaces.iter().any(|interface| interface.name == decl.name.value) {
+    if owner.node.has_link(decl.name.value.as_str()) {
         let label = format!("an interface of `{}` is called `{}`", owner.node.name, decl.name.value);
         problems.push(Diagnostic::new(Code::InterfaceNameTwice, decl.name.span).label(label));
     }
@@ -82,8 +87,10 @@ fn add_bridge(
     owner.node.bridges.push(NodeBridge {
         name: decl.name.value.clone(),
         mac: decl.mac.map_or_else(own_mac, |mac| mac.value),
-        ports: ports.iter().map(|port| owner.node.interfaces[*port].name.clone()).collect(),
+        ports: ports.iter().map(|port| owner.node.interfaces[*port].name.clone()).chain(own_ports).collect(),
         stp: decl.stp,
+        learns: decl.learns,
+        snoops_multicast: decl.snoops_multicast,
         addresses: Vec::new(),
     });
 }

@@ -6,8 +6,8 @@ use crate::expect::Outcome;
 use crate::lab::{Arp, NodeKind, Profile, Restart, Role, Uplink};
 use crate::mac::Mac;
 use crate::name::{IfName, LabName};
-use crate::nft::{Policy, Ports, Protocol};
-use crate::state::Stp;
+use crate::nft::{Policy, Ports, Protocol, Table};
+use crate::state::{MacvlanMode, Stp, Vxlan};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -90,6 +90,9 @@ pub(crate) struct NodeDecl {
     pub groups: Vec<Word>,
     pub links: Option<Vec<LinkDecl>>,
     pub bridges: Option<Vec<BridgeDecl>>,
+    pub interfaces: Option<Vec<OwnLinkDecl>>,
+    pub down: Option<Vec<At<IfName>>>,
+    pub tables: Option<Vec<Table>>,
     pub mtu: Option<At<u32>>,
     pub routes: Option<Vec<RouteDecl>>,
     pub gateway: Option<At<GatewayDecl>>,
@@ -136,7 +139,29 @@ pub(crate) struct BridgeDecl {
     pub ports: Option<Vec<Word>>,
     pub mac: Option<At<Mac>>,
     pub stp: Option<Stp>,
+    pub learns: bool,
+    pub snoops_multicast: bool,
     pub addresses: Vec<At<AddressDecl>>,
+}
+
+/// A link of a node that leads to no network.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnLinkDecl {
+    pub name: At<IfName>,
+    pub kind: OwnKindDecl,
+    pub mac: Option<Mac>,
+    pub mtu: Option<u32>,
+    pub addresses: Vec<At<AddressDecl>>,
+}
+
+/// Parents are interfaces, or `node:interface`.
+#[derive(Debug, Clone)]
+pub(crate) enum OwnKindDecl {
+    Loopback,
+    Macvlan { parent: Word, mode: MacvlanMode },
+    Vlan { parent: Word, id: u16 },
+    Vxlan { parent: Option<Word>, vxlan: Vxlan },
+    Tun { is_tap: bool },
 }
 
 #[derive(Debug, Clone, PartialEq)]

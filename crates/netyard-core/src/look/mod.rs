@@ -1,13 +1,21 @@
 //! What `netyard look` tells: network namespaces as they are, whoever made them.
 
+pub mod again;
+mod changes;
 mod container;
 pub mod label;
+mod legacy;
 mod meaning;
 mod picture;
+mod script;
 #[cfg(test)]
 mod tests;
+mod yaml;
 
+pub use changes::Changes;
 pub use container::container_of;
+pub use script::{Script, script};
+pub use yaml::{Yaml, yaml};
 
 use crate::mac::Mac;
 use crate::name::{IfName, NodeName};
@@ -45,6 +53,8 @@ pub struct Seen {
     pub files: Vec<String>,
     /// Processes that are in it or keep it open.
     pub holders: Vec<Holder>,
+    /// The running lab that it is part of.
+    pub lab: Option<String>,
     /// The container or pod whose processes are in it.
     pub container: Option<String>,
     /// The user whose user namespace owns it, where that is not the caller's own.
@@ -299,6 +309,7 @@ impl Seen {
             is_here: false,
             files: Vec::new(),
             holders: Vec::new(),
+            lab: None,
             container: None,
             owner: None,
             unread: None,
@@ -336,6 +347,7 @@ impl Seen {
     pub fn known_by(&self) -> Vec<String> {
         let mut words = Vec::new();
         words.extend(self.is_here.then(|| "here".to_owned()));
+        words.extend(self.lab.as_ref().map(|lab| format!("lab {lab}")));
         words.extend(self.container.clone());
         words.extend(self.files.iter().cloned());
         words.extend(self.holders.iter().take(3).map(ToString::to_string));

@@ -67,7 +67,9 @@ impl Picture {
             block.ports.push(port(interface));
         }
         let is_bare = block.ports.is_empty() && block.notes.is_empty() && bridges.len() == 1 && !seen.is_here;
-        if !is_bare {
+        // The fabric of a lab is nothing but its bridges.
+        let is_fabric = seen.name == Ns::Fabric && block.ports.is_empty();
+        if !is_bare && !is_fabric {
             self.add(block);
         }
         for bridge in bridges {
@@ -82,7 +84,13 @@ impl Picture {
         ports: &mut BTreeMap<Place, (usize, usize)>,
         is_bare: bool,
     ) {
-        let name = if is_bare { seen.name.to_string() } else { format!("{}:{}", seen.name, bridge.name) };
+        let name = if seen.name == Ns::Fabric {
+            bridge.name.clone()
+        } else if is_bare {
+            seen.name.to_string()
+        } else {
+            format!("{}:{}", seen.name, bridge.name)
+        };
         let mut block = Block::network(&name, Role::Bridge);
         block
             .notes
@@ -184,7 +192,7 @@ fn notes(seen: &Seen) -> Vec<Note> {
     let routes = few(routes.map(|route| route.words.clone()).collect(), "routes");
     notes.extend(routes.into_iter().map(|text| Note::new(NoteKind::Route, text)));
     notes.extend(seen.container.iter().map(|name| Note::new(NoteKind::Remark, name.clone())));
-    let is_named = !seen.files.is_empty() || seen.container.is_some() || seen.is_here;
+    let is_named = !seen.files.is_empty() || seen.container.is_some() || seen.lab.is_some() || seen.is_here;
     if let (false, Some(holder)) = (is_named, seen.holders.first()) {
         notes.push(Note::new(NoteKind::Remark, holder.to_string()));
     }

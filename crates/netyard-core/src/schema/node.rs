@@ -18,6 +18,7 @@ pub(super) fn definitions() -> Map<String, Value> {
         "defaults": object(with(node(), network_defaults), &[]),
     }));
     all.extend(links());
+    all.extend(own());
     all.extend(routes());
     all.extend(translations());
     all.extend(firewall());
@@ -35,6 +36,9 @@ fn node() -> Value {
             "links": refers("links", "The networks that it is on; interfaces are `eth0`, `eth1` ... in this order."),
             "bridge": refers("bridge", "A bridge `br0` in the node, of all its links where no ports are given."),
             "bridges": map_of("bridge", "Bridges in the node by name."),
+            "interfaces": { "type": ["object", "null"], "additionalProperties": { "$ref": "#/$defs/ownLink" }, "description": "Links of its own by name: macvlan, vlan, vxlan, tun, tap; and addresses of `lo`." },
+            "down": refers("words", "Interfaces that are set down."),
+            "tables": { "type": ["object", "null"], "additionalProperties": { "anyOf": [{ "type": "null" }, map_of("nftChain", "Chains by name.")] }, "description": "Tables of nftables by family and name, as `ip nat`." },
             "mtu": refers("mtu", "MTU of its interfaces that name none."),
             "routes": refers("routes", "Routes; with any, the node gets no default route by itself."),
             "gateway": refers("gateway", "Default gateway: an address, a node, one of each family, or `none`."),
@@ -94,10 +98,44 @@ fn links() -> Map<String, Value> {
                 "mac": refers("mac", "Its Ethernet address."),
                 "stp": refers("stp", "Spanning tree."),
                 "priority": number(0, 65_535, "Bridge priority for spanning tree."),
+                "learning": refers("switch", "Whether it learns Ethernet addresses; on where not given."),
+                "multicast-snooping": refers("switch", "IGMP and MLD snooping; off where not given."),
                 "address": refers("addresses", "Addresses of the bridge itself."),
                 "addresses": refers("addresses", "The same as `address`."),
             }), &[]),
         ] },
+    }))
+}
+
+fn own() -> Map<String, Value> {
+    let interface = json!({
+        "kind": words("What it is.", &["macvlan", "vlan", "vxlan", "tun", "tap"]),
+        "parent": refers("word", "The interface that it stands on: `eth0`, or `node:eth0`."),
+        "mode": words("What passes between macvlans of one parent.", &["private", "vepa", "bridge", "passthru"]),
+        "id": number(0, 0xff_ffff, "VLAN tag, or identifier of a vxlan."),
+        "remote": refers("word", "Other end, or multicast group, of a vxlan."),
+        "local": refers("word", "Source address of a vxlan's packets."),
+        "port": number(1, 65_535, "UDP port of a vxlan; 4789 where none is given."),
+        "learning": refers("switch", "Whether a vxlan learns which end has which Ethernet address."),
+        "mac": refers("mac", "Its Ethernet address."),
+        "mtu": refers("mtu", "Largest packet in bytes."),
+        "address": refers("addresses", "Its addresses."),
+        "addresses": refers("addresses", "The same as `address`."),
+    });
+    let rules = json!({ "anyOf": [
+        { "type": ["string", "null"] },
+        { "type": "array", "items": { "type": "string" } },
+    ], "description": "Rules as nft(8) writes them." });
+    let chain = json!({
+        "type": words("What its rules may do.", &["filter", "nat", "route"]),
+        "hook": words("Where packets enter it from.", &["prerouting", "input", "forward", "output", "postrouting"]),
+        "priority": { "type": "integer", "description": "The lowest is first." },
+        "policy": words("What happens to packets that no rule decides.", &["accept", "drop"]),
+        "rules": rules,
+    });
+    entries(json!({
+        "ownLink": { "anyOf": [{ "$ref": "#/$defs/addresses" }, object(interface, &[])] },
+        "nftChain": { "anyOf": [rules, object(chain, &["hook"])] },
     }))
 }
 

@@ -220,6 +220,34 @@ nodes:
   internet: { role: internet, links: [isp] }
 ";
 
+/// Links of nodes' own, tables, and what is down.
+pub const OWN_LINKS_AND_TABLES_IN_EVERY_FORM: &str = "\
+networks: { wire: { kind: cable }, loop: { kind: cable } }
+nodes:
+  a:
+    links: [{ network: wire, name: eth0, address: 10.0.0.1/24 }, { network: loop, name: x, address: none }, { network: loop, name: y, address: none }]
+    interfaces:
+      lo: [10.9.9.9/32, 'fd09::9']
+      mv: { kind: macvlan, parent: eth0, mode: private, address: 10.0.0.3/24, mac: '02:00:00:00:00:07' }
+      v5: { kind: vlan, parent: eth0, id: 5, mtu: 1400 }
+      vx: { kind: vxlan, id: 42, remote: 10.0.0.2, local: 10.0.0.1, port: 8472, learning: no }
+      many: { kind: vxlan, id: 43, remote: 239.1.1.1, parent: eth0, addresses: [10.8.0.1/24, 10.8.1.1/24] }
+      tap0: { kind: tap }
+    bridges: { br0: { ports: [x, tap0, vx], learning: off, multicast-snooping: on } }
+    down: [lo, y]
+    routes: [{ to: 10.7.0.0/16, dev: many }, { to: 10.6.0.0/16, via: 10.8.0.9, dev: many }]
+    tables:
+      ip nat: { post: { type: nat, hook: postrouting, priority: 100, rules: [ip saddr 10.8.0.0/16 oifname eth0 masquerade] } }
+      inet f:
+        in: { hook: input, policy: drop, rules: [ct state established accept, jump own] }
+        own: tcp dport 80-90 counter accept
+      ip6 empty: ~
+  b:
+    links: [wire]
+    interfaces: { far: { kind: macvlan, parent: 'a:eth0' }, lo: { address: 10.9.9.8/32 } }
+    down: far
+";
+
 /// All of them.
 #[allow(dead_code)]
 pub const ALL: &[&str] = &[
@@ -237,4 +265,5 @@ pub const ALL: &[&str] = &[
     ALIASES_SHARE_PARTS,
     WARNINGS_COME_WITH_THE_LAB,
     TRANSLATIONS_IN_EVERY_FORM,
+    OWN_LINKS_AND_TABLES_IN_EVERY_FORM,
 ];

@@ -48,6 +48,7 @@ impl Kernel {
                 names.iter().for_each(|name| self.delete_link(ns, name));
                 self.state.namespaces.remove(ns);
             }
+            Step::AddLink { .. } => panic!("no random lab has such a link: {step:?}"),
             Step::AddBridge { ns, name, mac, mtu, bridge } => {
                 let kind = LinkKind::Bridge(bridge.clone());
                 let link = Link { mac: Some(*mac), mtu: *mtu, ..down(kind) };

@@ -184,6 +184,8 @@ fn furnish(one: &mut Node, random: &RandomNode, has_ipv6: bool) {
             name: "br0".parse().unwrap(),
             mac,
             ports,
+            learns: true,
+            snoops_multicast: false,
             stp: None,
             addresses: vec![],
         });

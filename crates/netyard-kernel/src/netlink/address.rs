@@ -92,6 +92,8 @@ pub struct Address {
     pub index: u32,
     /// Address and prefix length.
     pub address: IpNet,
+    /// The address at the other end of a point-to-point link.
+    pub peer: Option<IpAddr>,
     /// `IFA_F_*` (linux/if_addr.h).
     pub flags: u32,
     /// Who made it, `IFAPROT_*` (linux/if_addr.h); 0 is nobody in particular.
@@ -128,9 +130,11 @@ fn decode(kind: u16, payload: &[u8]) -> Option<Address> {
     let attributes = Attributes(payload.get(HEADER_LEN..)?);
     // With a peer address, IFA_ADDRESS is the peer's and IFA_LOCAL ours.
     let local = attributes.get(IFA_LOCAL).or_else(|| attributes.get(IFA_ADDRESS))?;
+    let address = address_of(local)?;
     Some(Address {
         index: u32::from_ne_bytes(payload.get(4..8)?.try_into().ok()?),
-        address: IpNet::new(address_of(local)?, payload[1]).ok()?,
+        address: IpNet::new(address, payload[1]).ok()?,
+        peer: attributes.get(IFA_ADDRESS).and_then(address_of).filter(|peer| *peer != address),
         flags: attributes.u32(IFA_FLAGS).unwrap_or_else(|| u32::from(payload[2])),
         protocol: attributes.u8(IFA_PROTO).unwrap_or_default(),
     })

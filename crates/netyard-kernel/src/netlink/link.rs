@@ -2,7 +2,7 @@
 
 mod settings;
 
-pub use settings::Settings;
+pub use settings::{NewLink, Settings, add_link};
 
 use super::message::{Attributes, Message, Messages, Nest};
 use super::socket::{Refusal, Socket};

@@ -9,6 +9,7 @@ pub mod conntrack;
 pub mod ethtool;
 pub mod link;
 mod message;
+pub mod monitor;
 pub mod neighbour;
 pub mod nft;
 pub mod qdisc;

@@ -14,7 +14,7 @@ use crate::namespaces::Namespaces;
 use crate::probe::SocketKind;
 use crate::protocol::{Description, Entrance, NamespaceNames, Spec};
 use netyard_core::desired;
-use netyard_core::diff::diff;
+use netyard_core::diff::{diff, diff_from};
 use netyard_core::lab::Lab;
 use netyard_core::labfile::nearest;
 use netyard_core::name::{IfName, NodeName};
@@ -83,7 +83,7 @@ impl HeldLab {
     /// What would have to be done to make `spec` of this lab.
     pub(super) fn plan(&mut self, spec: &Spec) -> Result<Vec<Step>> {
         let desired = desired::state(&spec.lab);
-        Ok(diff(&self.read(&desired)?, &desired))
+        Ok(diff_from(&desired::state(&self.spec.lab), &self.read(&desired)?, &desired))
     }
 
     /// Makes `spec` of this lab, changing only what differs. When a step fails, all that was done is undone.
@@ -96,8 +96,9 @@ impl HeldLab {
         uplink::refuse_change(&self.spec.lab, &spec.lab)?;
         let desired = desired::state(&spec.lab);
         // Also the values that only the lab of now asks for: a node that is taken away may have to come back.
-        let before = self.read_with(&desired, &desired::state(&self.spec.lab))?;
-        let steps = diff(&before, &desired);
+        let previous = desired::state(&self.spec.lab);
+        let before = self.read_with(&desired, &previous)?;
+        let steps = diff_from(&previous, &before, &desired);
         let mut faults = Faults { fail_at: spec.fail_at, count: 0 };
         let previous = std::mem::replace(&mut self.spec, spec);
         let done = self

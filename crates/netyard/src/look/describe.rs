@@ -45,6 +45,7 @@ fn known(found: &Found, inode: u64, is_here: bool) -> Seen {
         files: found.files.clone(),
         holders: found.holders.clone(),
         container: found.container.clone(),
+        lab: found.lab.clone(),
         ..Seen::new(nameless, inode)
     }
 }

@@ -46,6 +46,8 @@ pub struct Found {
     pub container: Option<String>,
     /// The name that a running lab has for it.
     pub of_lab: Option<Ns>,
+    /// That lab.
+    pub lab: Option<String>,
     /// Why it could not be opened.
     pub refusal: Option<String>,
 }
@@ -244,6 +246,7 @@ impl Discovery {
             let inode = inode(fd.as_fd())?;
             let found = self.entry(inode);
             found.of_lab = Some(name);
+            found.lab = Some(lab.name.clone());
             found.fd.get_or_insert(fd);
         }
         self.lab_users.extend(lab.users.iter().filter_map(|user| nsfs::inode(user.as_fd()).ok()));

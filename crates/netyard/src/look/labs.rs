@@ -12,6 +12,8 @@ use std::os::fd::OwnedFd;
 /// What the holder of a lab keeps.
 #[derive(Debug, Default)]
 pub(super) struct LabNamespaces {
+    /// The lab's name.
+    pub(super) name: String,
     /// All nodes, and the fabric.
     pub(super) namespaces: Vec<(Ns, OwnedFd)>,
     /// The lab's user namespace, where it has one.
@@ -22,7 +24,7 @@ pub(super) struct LabNamespaces {
 
 /// Asks the holder.
 pub(super) fn of_lab(lab: &RunningLab) -> Result<LabNamespaces> {
-    let mut all = LabNamespaces::default();
+    let mut all = LabNamespaces { name: lab.name().to_string(), ..LabNamespaces::default() };
     loop {
         match lab.ask(&Request::Namespaces { after: all.namespaces.len() })? {
             (Reply::Namespaces(told), fds) => {

@@ -11,7 +11,9 @@ mod sockets;
 use crate::error::{Error, Result};
 use crate::running::RunningLab;
 use netyard_core::look::Look;
+pub use netyard_kernel::netlink::monitor::Monitor;
 use netyard_kernel::process::HOLDER_ARGV0;
+use std::path::Path;
 
 pub use discover::{Discovery, Found};
 
@@ -68,7 +70,11 @@ pub fn look(scope: Scope<'_>) -> Result<Look> {
     match scope {
         Scope::Here if !is_inside_lab() => select::around_here(&mut look),
         Scope::Process(_) | Scope::Named(_) => select::around(&mut look, discovery.wanted()),
-        Scope::Lab(_) => select::of_lab(&mut look, &discovery),
+        Scope::Lab(_) => {
+            select::of_lab(&mut look, &discovery);
+            // Other users' processes are not in it.
+            look.notes.clear();
+        }
         Scope::Here | Scope::Host => {}
     }
     sockets::add_processes(&mut look);
@@ -81,6 +87,16 @@ pub fn look(scope: Scope<'_>) -> Result<Look> {
 pub fn is_inside_lab() -> bool {
     let words = std::fs::read("/proc/1/cmdline").unwrap_or_default();
     words.split(|byte| *byte == 0).next() == Some(HOLDER_ARGV0.as_bytes())
+}
+
+/// Hears of changes in the namespaces that one is looking at. Of those that no cable leads to from here, and of legacy
+/// rules, the kernel tells nobody: look again after a while.
+///
+/// # Errors
+/// Those of opening netlink sockets.
+pub fn monitor() -> Result<Monitor> {
+    Monitor::open(netfilter::has_nf_tables(), Path::new("/run/netns"))
+        .map_err(|e| Error::io("cannot listen to the kernel", &e))
 }
 
 /// That there is no namespace of that name.

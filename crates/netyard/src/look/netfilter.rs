@@ -14,14 +14,22 @@ pub(crate) fn tables(notes: &mut Vec<String>) -> Vec<Table> {
     if !has_nf_tables() {
         return Vec::new();
     }
-    let listed = || -> io::Result<Vec<Table>> {
+    let listed = || -> io::Result<(Vec<Table>, Vec<String>)> {
         let mut socket = Socket::open(Protocol::Netfilter)?;
-        Ok(again(|| nft::list(&mut socket))?)
+        Ok((again(|| nft::list(&mut socket))?, again(|| nft::named_sets(&mut socket))?))
     };
-    listed().unwrap_or_else(|error| {
-        notes.push(format!("nftables rules are not told: {}", reason(&error)));
-        Vec::new()
-    })
+    match listed() {
+        Ok((tables, sets)) => {
+            notes.extend(
+                sets.into_iter().map(|set| format!("what is in the nftables set `{set}` is not told")),
+            );
+            tables
+        }
+        Err(error) => {
+            notes.push(format!("nftables rules are not told: {}", reason(&error)));
+            Vec::new()
+        }
+    }
 }
 
 /// The tables of legacy iptables that exist.
@@ -56,7 +64,7 @@ fn reason(error: &io::Error) -> String {
 
 /// Whether nf_tables is part of the kernel or loaded. A kernel without modules has no `/proc/modules`, and there asking
 /// loads nothing.
-fn has_nf_tables() -> bool {
+pub(super) fn has_nf_tables() -> bool {
     let Ok(loaded) = std::fs::read_to_string("/proc/modules") else { return true };
     let is_builtin = || {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();

@@ -162,6 +162,7 @@ fn reading(traveller: &mut Traveller, all: &[(u64, BorrowedFd<'_>)]) -> io::Resu
             }
         }
     }
+    notes.extend(untold(&raw));
     let has_bridges = raw.links.iter().any(|link| link.bridge.is_some());
     let learned = if has_bridges { again(|| neighbour::learned(&mut socket))? } else { HashMap::new() };
     let listening = procnet::listeners().unwrap_or_else(|error| {
@@ -182,13 +183,29 @@ fn reading(traveller: &mut Traveller, all: &[(u64, BorrowedFd<'_>)]) -> io::Resu
     })
 }
 
+/// What is there and has no place in a look.
+fn untold(raw: &Raw) -> Vec<String> {
+    /// What the kernel gives by itself, and what is read.
+    const QDISCS: [&str; 9] = ["", "noqueue", "noop", "pfifo_fast", "fq_codel", "fq", "mq", "tbf", "netem"];
+    let name = |index: u32| raw.names.get(&index).map_or("?", |name| name.as_str());
+    let peers = raw.addresses.iter().filter_map(|a| Some((a, a.peer?)));
+    let peers =
+        peers.map(|(a, peer)| format!("{} on {} has the peer {peer}", a.address.addr(), name(a.index)));
+    let odd = raw.links.iter().filter(|link| !QDISCS.contains(&link.qdisc.as_str()));
+    let qdiscs =
+        odd.map(|link| format!("the parameters of qdisc {} of {} are not told", link.qdisc, link.name));
+    peers.chain(qdiscs).collect()
+}
+
 /// The values that decide about packets: of the namespace, and of each interface.
 fn keys(raw: &Raw) -> Vec<String> {
     let mut keys: Vec<String> = [
         "net.ipv4.ip_forward",
         "net.ipv6.conf.all.forwarding",
         "net.ipv4.conf.all.rp_filter",
+        "net.ipv4.conf.default.rp_filter",
         "net.ipv6.conf.all.disable_ipv6",
+        "net.ipv6.conf.default.disable_ipv6",
         "net.bridge.bridge-nf-call-iptables",
         "net.bridge.bridge-nf-call-ip6tables",
         "net.bridge.bridge-nf-call-arptables",

@@ -123,6 +123,29 @@ fn base(family: Family, attributes: Attributes<'_>) -> Option<BaseChain> {
     })
 }
 
+/// The sets and maps that have a name, as `ip nat servers`; they are no part of [`list()`].
+///
+/// # Errors
+/// As [`list()`].
+///
+/// Same as `nft list sets` and `nft list maps`.
+pub fn named_sets(socket: &mut Socket) -> Result<Vec<String>, Refusal> {
+    const NFTA_SET_TABLE: u16 = 1;
+    const NFTA_SET_NAME: u16 = 2;
+    const NFTA_SET_FLAGS: u16 = 3;
+    const NFT_SET_ANONYMOUS: u32 = 1;
+    let mut names = Vec::new();
+    dump(socket, NFT_MSG_GETSET, None, &[], |family, attributes| {
+        let is_anonymous = attributes.be32(NFTA_SET_FLAGS).unwrap_or(0) & NFT_SET_ANONYMOUS != 0;
+        if let (Some(table), Some(name), false) =
+            (attributes.str(NFTA_SET_TABLE), attributes.str(NFTA_SET_NAME), is_anonymous)
+        {
+            names.push(format!("{family} {table} {name}"));
+        }
+    })?;
+    Ok(names)
+}
+
 /// The sets without a name, with their elements in ascending order.
 pub(super) fn anonymous_sets(socket: &mut Socket) -> Result<Sets, Refusal> {
     const NFTA_SET_TABLE: u16 = 1;
