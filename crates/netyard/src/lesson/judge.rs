@@ -2,13 +2,12 @@
 
 use super::eyes::{Eyes, node_name};
 use crate::expect::{self, Options};
+use netyard_core::diagnostic::Source;
 use netyard_core::expect::{Expectation, Outcome};
-use netyard_core::lab::{Arp, Interface, Lab, Node, NodeKind, Profile, Role};
-use netyard_core::lesson::{Check, Predict, ProbeFact, Sight};
-use netyard_core::mac::Mac;
-use netyard_core::name::{IfName, LabName, NetworkName};
-use netyard_core::shaping::Shaping;
-use std::collections::BTreeMap;
+use netyard_core::lab::{Interface, Lab, Node, Role};
+use netyard_core::labfile;
+use netyard_core::lesson::{Check, Link, Predict, ProbeFact, Seen, Sight};
+use netyard_core::name::IfName;
 use std::time::Duration;
 
 /// Silence after which a probe ends: everything is on one machine.
@@ -79,48 +78,29 @@ impl Judge<'_> {
     }
 }
 
+/// A lab of one node, from which those of a sandbox are made.
+const TEMPLATE: &str = "networks: { any: 10.0.0.0/24 }\nnodes: { any: { links: [any] } }";
+
 /// The sandbox as probes want to know it: who has which address.
 fn lab_of(sight: &Sight) -> Lab {
-    let nodes = sight.namespaces.iter().map(|(name, seen)| {
-        let interface = |link: &netyard_core::lesson::Link| {
-            Some(Interface {
-                name: IfName::new(&link.name).ok()?,
-                network: NetworkName::new("any").ok()?,
-                port: IfName::new("any").ok()?,
-                mac: link.mac.unwrap_or(Mac([2, 0, 0, 0, 0, 1])),
-                mtu: link.mtu,
-                addresses: link.addresses.clone(),
-                up: Shaping::default(),
-                down: Shaping::default(),
-            })
-        };
-        Node {
-            name: node_name(name),
-            kind: NodeKind::Net,
-            role: if name == "internet" { Role::Internet } else { Role::Host },
-            interfaces: seen.links.iter().filter_map(interface).collect(),
-            bridges: Vec::new(),
-            routes: Vec::new(),
-            forwards_ipv4: false,
-            forwards_ipv6: false,
-            nat: Vec::new(),
-            firewall: None,
-            sysctls: BTreeMap::new(),
-            neighbours: Vec::new(),
-            programs: Vec::new(),
-            env: BTreeMap::new(),
-            hostname: None,
-            uplink: None,
-            labels: BTreeMap::new(),
-        }
-    });
-    Lab {
-        name: LabName::new("sandbox").expect("letters are a name"),
-        networks: Vec::new(),
-        nodes: nodes.collect(),
-        expectations: Vec::new(),
-        profile: Profile::default(),
-        arp: Arp::default(),
-        dad: false,
+    let parsed = labfile::parse(&Source::new("sandbox", TEMPLATE)).expect("the template is right");
+    let mut lab = parsed.lab;
+    let template = lab.nodes.remove(0);
+    lab.nodes = sight.namespaces.iter().map(|(name, seen)| node(&template, name, seen)).collect();
+    lab
+}
+
+fn node(template: &Node, name: &str, seen: &Seen) -> Node {
+    let interface = |link: &Link| {
+        let interface = template.interfaces.first()?.clone();
+        let name = IfName::new(&link.name).ok()?;
+        Some(Interface { name, mtu: link.mtu, addresses: link.addresses.clone(), ..interface })
+    };
+    Node {
+        name: node_name(name),
+        role: if name == "internet" { Role::Internet } else { Role::Host },
+        interfaces: seen.links.iter().filter_map(interface).collect(),
+        routes: Vec::new(),
+        ..template.clone()
     }
 }
