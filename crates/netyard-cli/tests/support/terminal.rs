@@ -34,7 +34,7 @@ impl Terminal {
         let path = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
         let theirs = || -> OwnedFd { File::options().read(true).write(true).open(&path).unwrap().into() };
         let mut command = yard.command("setsid");
-        command.args(["--ctty", "--wait", PROGRAM, verb, "--lab", &yard.lab]).args(words);
+        command.args(["--ctty", "--wait", PROGRAM, "--lab", &yard.lab, verb]).args(words);
         command.env("SHELL", "/bin/sh").env("NETYARD_STAND_INS", stand_ins).env("TERM", "dumb");
         command.current_dir(&yard.folder);
         command.stdin(theirs()).stdout(theirs()).stderr(Stdio::from(theirs()));

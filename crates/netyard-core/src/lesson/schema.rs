@@ -117,7 +117,7 @@ fn check() -> Value {
             })
         })
         .collect();
-    json!({ "oneOf": forms })
+    json!({ "anyOf": forms })
 }
 
 /// The keys beside the one that says what a check is about.

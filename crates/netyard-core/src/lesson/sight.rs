@@ -130,6 +130,23 @@ pub struct Flow {
 }
 
 impl Sight {
+    /// Without what packets leave behind: neighbours, learned addresses, counters, connections.
+    #[must_use]
+    pub fn settled(&self) -> Self {
+        let settled = |seen: &Seen| Seen {
+            links: seen.links.clone(),
+            routes: seen.routes.clone(),
+            neighbours: seen.neighbours.iter().filter(|entry| entry.is_permanent).cloned().collect(),
+            sysctls: seen.sysctls.clone(),
+            tables: seen.tables.clone(),
+            listening: seen.listening.clone(),
+            ..Seen::default()
+        };
+        Self {
+            namespaces: self.namespaces.iter().map(|(name, seen)| (name.clone(), settled(seen))).collect(),
+        }
+    }
+
     /// The namespace of that name.
     #[must_use]
     pub fn seen(&self, name: &str) -> Option<&Seen> {

@@ -30,6 +30,8 @@ const GLANCE_AT_FLOWS: Duration = Duration::from_millis(150);
 const ENDING: Duration = Duration::from_secs(5);
 /// How often everything is looked at, events or not.
 const ROUND: Duration = Duration::from_secs(1);
+/// How often probes are made although nothing has changed.
+const PROBING: Duration = Duration::from_secs(2);
 /// After an event more may follow that has none of its own: the file of a namespace comes before its mount.
 const AFTERMATH: Duration = Duration::from_millis(100);
 /// The pause between two looks then.
@@ -158,7 +160,7 @@ impl<'a> Coach<'a> {
             if is_event {
                 last_event = Instant::now();
             }
-            self.see(is_event)?;
+            self.see()?;
             if is_word && let Ok((stream, _)) = self.listener.accept() {
                 // One who asks and goes away is nobody's business.
                 let _ = self.answer(&stream);
@@ -246,10 +248,10 @@ impl<'a> Coach<'a> {
     }
 
     /// Looks, and says so when the step is done.
-    fn see(&mut self, is_event: bool) -> io::Result<()> {
-        let has_moved = self.eyes.refresh(self.traveller);
+    fn see(&mut self) -> io::Result<()> {
+        self.eyes.refresh(self.traveller);
         let now = self.eyes.look(self.traveller, &self.wants);
-        let has_changed = now != self.now;
+        let has_changed = now.settled() != self.now.settled();
         self.now = now;
         if has_changed && self.pace == Pace::Exam {
             self.send(&News::Seen(script(&self.now)))?;
@@ -259,9 +261,9 @@ impl<'a> Coach<'a> {
             return Ok(());
         }
         let has_probe = step.checks.iter().any(|check| check.probe().is_some());
-        // What a probe would find changes with the state only; but the state of others is not all seen.
-        let is_stale = self.probed.is_none_or(|at| at.elapsed() >= ROUND);
-        if has_probe && !(has_changed || has_moved || is_event || is_stale) {
+        // What a probe would find changes with the state only; but not all of the state is seen.
+        let is_stale = self.probed.is_none_or(|at| at.elapsed() >= PROBING);
+        if has_probe && !has_changed && !is_stale {
             return Ok(());
         }
         if has_probe {
