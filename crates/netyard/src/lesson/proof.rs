@@ -136,7 +136,14 @@ pub(super) fn grade(start: &Start, script: &str, eyes: Eyes, traveller: &mut Tra
     let wants = Wants::of_step(step);
     let before = prover.look(&wants);
     prover.run(script)?;
-    let now = prover.look(&wants);
-    let judge = prover.judge(&now, &before);
-    Ok(News::Graded(step.checks.iter().map(|check| judge.holds(check)).collect()))
+    let begun = Instant::now();
+    loop {
+        let now = prover.look(&wants);
+        let judge = prover.judge(&now, &before);
+        let held: Vec<bool> = step.checks.iter().map(|check| judge.holds(check)).collect();
+        // Links that have just come up lose the first frames.
+        if held.iter().all(|holds| *holds) || begun.elapsed() > SETTLING {
+            return Ok(News::Graded(held));
+        }
+    }
 }
