@@ -6,6 +6,7 @@
 mod check;
 mod decode;
 mod decode_check;
+mod decode_probe;
 pub mod exam;
 
 mod hold;

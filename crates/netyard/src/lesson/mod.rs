@@ -12,6 +12,7 @@ pub mod eyes;
 mod judge;
 pub mod progress;
 pub mod proof;
+mod raw;
 pub mod room;
 mod shipped;
 pub mod word;
