@@ -20,6 +20,7 @@ netyard: small networks of real Linux kernel parts, from one file
   netyard exec h1 -- ping -c1 h2    run a program in a node
   netyard down                      remove it
   netyard play                      a machine to type ip, brctl, iptables on
+  netyard learn                     lessons on such a machine
 
 `netyard --help` lists all commands, `netyard doctor` tells what works on this machine.
 ";

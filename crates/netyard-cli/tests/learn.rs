@@ -48,6 +48,15 @@ fn every_lesson_that_ships_is_proved() {
 }
 
 #[test]
+fn the_talk_is_proved_on_a_machine_without_the_programs() {
+    let yard = Yard::new("learn-bare");
+    let mut command = yard.command(support::PROGRAM);
+    command.args(["learn", "check", "talk"]).env("NETYARD_STAND_INS", "first");
+    let ran = support::finished(&mut command);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+}
+
+#[test]
 fn a_lesson_that_promises_too_much_is_not_proved() {
     let yard = Yard::new("learn-wrong");
     let says = |step: &str, words: &str| {
