@@ -17,6 +17,16 @@ impl Check {
     }
 }
 
+impl Check {
+    /// The tracked connections that it is about, as `conntrack -L` prints them.
+    #[must_use]
+    pub fn flows(&self, now: &Sight) -> Vec<String> {
+        let Fact::Flows { namespace, .. } = &self.fact else { return Vec::new() };
+        let flows = now.seen(namespace).map(|seen| seen.flows.as_slice()).unwrap_or_default();
+        flows.iter().filter(|flow| self.fact.is_about(flow)).map(|flow| flow.line.clone()).collect()
+    }
+}
+
 impl Fact {
     fn is_true(&self, now: &Sight, start: &Sight) -> bool {
         match self {

@@ -22,10 +22,13 @@ fn paragraphs(text: &str) -> Vec<String> {
         let is_text = !line.is_empty() && !line.starts_with(' ');
         match paragraphs.last_mut() {
             Some(last) if is_open && is_text => {
-                let is_wide = |c: Option<char>| c.is_some_and(|c| c.width() == Some(2));
-                // Japanese has no blanks between words, and so none between lines.
-                let joint =
-                    if is_wide(last.chars().last()) || is_wide(line.chars().next()) { "" } else { " " };
+                // Japanese has no blanks between words, and so none between lines; beside Latin letters it has.
+                let joint = match (last.chars().last(), line.chars().next()) {
+                    (Some(before), Some(after)) if is_wide(before) && is_wide(after) => "",
+                    (Some(before), _) if NOT_FIRST.contains(before) && is_wide(before) => "",
+                    (_, Some(after)) if NOT_LAST.contains(after) && is_wide(after) => "",
+                    _ => " ",
+                };
                 last.push_str(joint);
                 last.push_str(line.trim_end());
             }
@@ -58,6 +61,10 @@ fn one(line: &str, width: usize) -> Vec<String> {
     lines
 }
 
+fn is_wide(c: char) -> bool {
+    c.width() == Some(2)
+}
+
 fn columns(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
@@ -69,7 +76,6 @@ fn pieces(line: &str) -> Vec<&str> {
     let chars: Vec<(usize, char)> = line.char_indices().collect();
     for pair in chars.windows(2) {
         let ((_, before), (at, after)) = (pair[0], pair[1]);
-        let is_wide = |c: char| c.width() == Some(2);
         let may_divide = before == ' ' && after != ' '
             || (is_wide(before) || is_wide(after))
                 && after != ' '
@@ -100,5 +106,11 @@ mod tests {
     fn japanese_breaks_between_characters_but_not_before_a_stop() {
         assert_eq!(wrap("ルーターがパケットを転送します。", 20), ["ルーターがパケットを", "転送します。"]);
         assert_eq!(wrap("あいうえおかきくけこ。さ", 20), ["あいうえおかきくけ", "こ。さ"]);
+    }
+
+    #[test]
+    fn lines_of_a_paragraph_are_filled_anew() {
+        assert_eq!(wrap("one\ntwo\n\nthree", 20), ["one two", "", "three"]);
+        assert_eq!(wrap("帰りは\nsrc です。\n次\nへ", 40), ["帰りは src です。次へ"]);
     }
 }

@@ -317,6 +317,8 @@ impl<'a> Coach<'a> {
         let has_news = self.now != self.before && self.pace == Pace::Learn && !step.solve.is_empty();
         let picture =
             has_news.then(|| self.screen.picture(&Picture::of_sight(&self.now, Some(&self.before)), width));
+        let flows: Vec<String> = step.checks.iter().flat_map(|check| check.flows(&self.now)).collect();
+        text.push_str(&writer.flows(&flows));
         text.push_str(&writer.reveal(step, picture.as_deref(), self.is_last()));
         self.send(&News::Passed { step: step.id.clone(), was_right, script: script(&self.now) })?;
         if self.pace == Pace::Talk && !self.is_last() {

@@ -164,6 +164,19 @@ impl Writer<'_> {
         out
     }
 
+    /// The connections that a step is about, as the kernel tracks them.
+    pub(super) fn flows(&self, flows: &[String]) -> String {
+        if flows.is_empty() {
+            return String::new();
+        }
+        let title = self.say(
+            "vm tracks (first how it came in, then how the answer must look):",
+            "vm の接続追跡表（前半が行き、後半が帰り）:",
+        );
+        let lines: String = flows.iter().map(|line| format!("  {line}\n")).collect();
+        format!("{}\n{lines}", self.screen.paint(Tone::Quiet, title))
+    }
+
     pub(super) fn done(&self, step: &Step) -> String {
         self.screen.paint(Tone::Good, &format!("✓ {}", step.title.of(self.language))) + "\n"
     }
