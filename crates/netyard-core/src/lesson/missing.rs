@@ -186,7 +186,9 @@ impl LinkFact {
     fn missing(&self, now: &Sight) -> Text {
         let (name, ns) = (&self.place.link, &self.place.namespace);
         let Some(link) = now.link(ns, name) else {
-            let elsewhere = now.namespaces.iter().find(|(_, seen)| seen.link(name).is_some());
+            // What the internet has is nobody's mistake.
+            let others = now.namespaces.iter().filter(|(other, _)| *other != "internet");
+            let elsewhere = others.into_iter().find(|(_, seen)| seen.link(name).is_some());
             return match elsewhere {
                 Some((other, _)) => Text::new(
                     format!("{name} is in {other}, not in {ns}"),
