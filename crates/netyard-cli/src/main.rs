@@ -20,6 +20,7 @@ netyard: small networks of real Linux kernel parts, from one file
   netyard exec h1 -- ping -c1 h2    run a program in a node
   netyard down                      remove it
   netyard play                      a machine to type ip, brctl, iptables on
+  netyard learn                     lessons on such a machine
 
 `netyard --help` lists all commands, `netyard doctor` tells what works on this machine.
 ";
@@ -28,6 +29,9 @@ fn main() -> ExitCode {
     // Whoever started us may ignore the end of children, which we wait for.
     netyard_kernel::signal::ignore(&[netyard_kernel::signal::SIGCHLD], false);
     if let Some(code) = stand_in::run() {
+        return code;
+    }
+    if let Some(code) = command::word::run() {
         return code;
     }
     completion::answer();

@@ -14,6 +14,7 @@ pub mod feature;
 pub mod generate;
 pub mod lab;
 pub mod labfile;
+pub mod lesson;
 pub mod look;
 pub mod mac;
 pub mod name;

@@ -191,6 +191,20 @@ fn the_gallery_fits_the_schema() {
 }
 
 #[test]
+fn lessons_that_ship_fit_their_schema() {
+    let schema = netyard_core::lesson::schema();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../lessons");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path().join("lesson.yaml");
+        let value = as_json(&std::fs::read_to_string(&path).unwrap());
+        assert!(fits(&value, &schema, &schema), "{}", path.display());
+    }
+    let wrong =
+        "lesson: a\ntitle: A\nsteps: [{ id: a, title: A, text: A, check: [{ link: a, colour: red }] }]\n";
+    assert!(!fits(&as_json(wrong), &schema, &schema));
+}
+
+#[test]
 fn wrong_forms_do_not_fit_the_schema() {
     let schema = json_schema();
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad");

@@ -31,6 +31,7 @@ pub struct NodeCommand<'a> {
     cwd: Option<PathBuf>,
     stdio: [Option<OwnedFd>; 3],
     dies_with_caller: bool,
+    first_in_path: Option<PathBuf>,
 }
 
 impl<'a> NodeCommand<'a> {
@@ -43,6 +44,7 @@ impl<'a> NodeCommand<'a> {
             cwd: None,
             stdio: [None, None, None],
             dies_with_caller: false,
+            first_in_path: None,
         }
     }
 
@@ -71,6 +73,13 @@ impl<'a> NodeCommand<'a> {
     #[must_use]
     pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
         self.env.insert(name.as_ref().to_owned(), None);
+        self
+    }
+
+    /// Makes the programs in this folder found before all others.
+    #[must_use]
+    pub fn first_in_path(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.first_in_path = Some(folder.into());
         self
     }
 
@@ -180,6 +189,12 @@ impl<'a> NodeCommand<'a> {
         }
         if let Some(folder) = &entrance.stand_ins {
             sandbox::add_to_environment(&mut all, folder);
+        }
+        if let Some(folder) = &self.first_in_path {
+            let mut path = folder.clone().into_os_string();
+            path.push(":");
+            path.push(all.get(OsStr::new("PATH")).cloned().unwrap_or_default());
+            all.insert("PATH".into(), path);
         }
         for (name, value) in &self.env {
             match value {

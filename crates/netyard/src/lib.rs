@@ -45,6 +45,7 @@ pub mod expect;
 pub mod fault;
 mod holder;
 pub mod internet;
+pub mod lesson;
 #[doc(hidden)]
 pub mod live;
 pub mod look;

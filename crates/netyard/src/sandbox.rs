@@ -18,6 +18,10 @@ pub const MACHINE: &str = "vm";
 /// Programs that netyard stands in for where the machine does not have them: it does their work when it is started
 /// under one of these names.
 pub const STAND_INS: [&str; 5] = ["brctl", "curl", "iptables", "ping", "tcpdump"];
+/// This program, as it is found in a sandbox.
+pub const PROGRAM: &str = "/run/netyard-programs/netyard";
+/// The folder of the words of lessons there.
+pub const WORDS: &str = "/run/netyard-programs/words";
 /// Set to `first`, stand-ins are taken also where the machine has the program, for tests.
 const PREFERENCE: &str = "NETYARD_STAND_INS";
 /// Where programs are, whoever's `PATH` says so: an ordinary user's often lacks the folders of root's programs.

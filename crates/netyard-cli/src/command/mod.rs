@@ -4,6 +4,7 @@ mod diagram;
 mod doctor;
 mod down;
 mod exec;
+mod learn;
 mod link;
 mod list;
 mod logs;
@@ -16,6 +17,7 @@ mod reference;
 mod show;
 mod test;
 mod up;
+pub mod word;
 
 use crate::args::{Args, Verb};
 use netyard::store::Store;
@@ -34,6 +36,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Exec(args) => exec::run(&args, lab),
         Verb::Shell(args) => exec::shell(&args, lab),
         Verb::Play(args) => play::run(&args, lab),
+        Verb::Learn(args) => learn::run(args, lab),
+        Verb::Coach => learn::coach(),
         Verb::Test(args) => test::run(&args, lab),
         Verb::Ping(args) => ping::run(&args, lab),
         Verb::Link(args) => link::run(&args, lab),
@@ -42,7 +46,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Diagram(args) => diagram::run(&args, lab),
         Verb::Look(args) => look::run(&args, lab),
         Verb::New(args) => new::run(&args),
-        Verb::Schema => reference::schema(),
+        Verb::Schema { of } => reference::schema(of),
         Verb::Explain { code } => reference::explain(&code),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Completions { shell } => crate::completion::script(shell),

@@ -1,5 +1,6 @@
-//! `netyard schema` and `netyard explain`: what is written down about lab files.
+//! `netyard schema` and `netyard explain`: what is written down about files and errors.
 
+use crate::args::SchemaOf;
 use crate::output;
 use netyard::{Error, Result};
 use netyard_core::diagnostic::Code;
@@ -7,8 +8,12 @@ use netyard_core::explain::explain as explanation;
 use netyard_core::schema::json_schema;
 use std::process::ExitCode;
 
-pub fn schema() -> Result<ExitCode> {
-    let text = serde_json::to_string_pretty(&json_schema()).expect("a JSON value is JSON");
+pub fn schema(of: SchemaOf) -> Result<ExitCode> {
+    let schema = match of {
+        SchemaOf::Lab => json_schema(),
+        SchemaOf::Lesson => netyard_core::lesson::schema(),
+    };
+    let text = serde_json::to_string_pretty(&schema).expect("a JSON value is JSON");
     output::print(&format!("{text}\n"));
     Ok(ExitCode::SUCCESS)
 }

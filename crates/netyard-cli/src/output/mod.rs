@@ -1,5 +1,6 @@
 //! Everything that the program prints: results on standard output, problems and progress on standard error.
 
+pub mod coach;
 pub mod json;
 mod progress;
 mod style;

@@ -23,13 +23,18 @@ pub struct Terminal {
 impl Terminal {
     /// A terminal with `netyard play WORDS` in it, at its first prompt.
     pub fn new(yard: &Yard, words: &[&str], stand_ins: &str) -> Self {
+        Self::of(yard, "play", words, stand_ins)
+    }
+
+    /// A terminal with another verb of netyard in it, in a sandbox of the yard, at its first prompt.
+    pub fn of(yard: &Yard, verb: &str, words: &[&str], stand_ins: &str) -> Self {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
         let path = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
         let theirs = || -> OwnedFd { File::options().read(true).write(true).open(&path).unwrap().into() };
         let mut command = yard.command("setsid");
-        command.args(["--ctty", "--wait", PROGRAM, "play", "--lab", &yard.lab]).args(words);
+        command.args(["--ctty", "--wait", PROGRAM, "--lab", &yard.lab, verb]).args(words);
         command.env("SHELL", "/bin/sh").env("NETYARD_STAND_INS", stand_ins).env("TERM", "dumb");
         command.current_dir(&yard.folder);
         command.stdin(theirs()).stdout(theirs()).stderr(Stdio::from(theirs()));

@@ -23,7 +23,7 @@ mod fuzz;
 mod inherit;
 mod offsets;
 mod quantity;
-mod read;
+pub(crate) mod read;
 mod resolve;
 mod resolve_address;
 mod resolve_bridge;
@@ -38,10 +38,10 @@ mod resolve_program;
 mod resolve_route;
 mod resolve_view;
 mod shape;
-mod suggest;
+pub(crate) mod suggest;
 mod syntax;
 mod syntax_error;
-mod tree;
+pub(crate) mod tree;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::lab::Lab;
@@ -85,6 +85,23 @@ pub fn parse(source: &Source) -> Result<Parsed, Vec<Diagnostic>> {
         return Err(problems);
     }
     Ok(Parsed { lab, warnings: problems })
+}
+
+/// Reads a text that is no lab file by the same rules.
+pub(crate) fn read_tree<T>(
+    source: &Source,
+    decode: impl FnOnce(&tree::Tree, &mut read::Problems) -> Option<T>,
+) -> Result<T, Vec<Diagnostic>> {
+    let mut problems = read::Problems::default();
+    let mut found = Vec::new();
+    let tree = tree::read(source, &mut found);
+    found.into_iter().for_each(|problem| problems.push(problem));
+    let decoded = tree.and_then(|tree| decode(&tree, &mut problems));
+    let problems = in_order(problems.into_list());
+    match decoded {
+        Some(value) if problems.iter().all(|problem| problem.severity != Severity::Error) => Ok(value),
+        _ => Err(problems),
+    }
 }
 
 /// Sorted by place; what a range or an alias says many times is said once.

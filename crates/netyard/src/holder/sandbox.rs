@@ -2,6 +2,7 @@
 //! daemons can change to.
 
 use super::files::{ROOT, bind, keep};
+use crate::lesson::word::WORDS;
 use crate::sandbox::STAND_INS;
 use netyard_kernel::process::Mount;
 use netyard_kernel::{mount, userns::IdMap};
@@ -31,7 +32,10 @@ pub(super) fn make_stand_ins() -> io::Result<()> {
     if !is_bound {
         fs::copy("/proc/self/exe", &program)?;
     }
-    STAND_INS.iter().try_for_each(|name| symlink("netyard", folder.join(name)))
+    STAND_INS.iter().try_for_each(|name| symlink("netyard", folder.join(name)))?;
+    let words = folder.join("words");
+    fs::create_dir_all(&words)?;
+    WORDS.iter().try_for_each(|word| symlink("../netyard", words.join(word)))
 }
 
 /// Whether the lab's user namespace has one user only: nobody can give up root then, and setgroups(2) is denied

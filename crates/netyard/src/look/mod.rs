@@ -3,7 +3,7 @@
 mod describe;
 mod discover;
 mod labs;
-mod netfilter;
+pub(crate) mod netfilter;
 mod reading;
 mod select;
 mod sockets;

@@ -10,7 +10,7 @@ use std::path::Path;
 /// The tables of nf_tables of the namespace that the thread is in.
 ///
 /// Where the kernel has not loaded nf_tables there are none, and asking would load it.
-pub(super) fn tables(notes: &mut Vec<String>) -> Vec<Table> {
+pub(crate) fn tables(notes: &mut Vec<String>) -> Vec<Table> {
     if !has_nf_tables() {
         return Vec::new();
     }
@@ -33,7 +33,7 @@ pub(super) fn tables(notes: &mut Vec<String>) -> Vec<Table> {
 }
 
 /// The tables of legacy iptables that exist.
-pub(super) fn legacy(notes: &mut Vec<String>) -> Vec<Table> {
+pub(crate) fn legacy(notes: &mut Vec<String>) -> Vec<Table> {
     let mut tables = Vec::new();
     for is_ipv6 in [false, true] {
         let program = if is_ipv6 { "ip6tables" } else { "iptables" };
