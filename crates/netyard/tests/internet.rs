@@ -293,7 +293,7 @@ fn expectations_of_the_talks_network_come_true() {
             (22, "the path is router, internet"),
             (23, ", not 02:00:00:00:00:99"),
             (24, "pc has no neighbour entry for 10.0.0.77"),
-            (25, "1 routers away (TTL 63), not 3"),
+            (25, "1 router away (TTL 63), not 3"),
             (26, "cannot resolve no.such.home: 10.138.0.1 answered: NXDOMAIN"),
         ];
         with_internet(&net, &lab, || {

@@ -29,8 +29,9 @@ pub fn run(args: &Json) -> Result<ExitCode> {
     let store = Store::of_user();
     let mut labs = Vec::new();
     for name in store.labs()? {
-        let lab = match RunningLab::find(&name, &store) {
-            Ok(lab) => lab,
+        let found = RunningLab::find(&name, &store).and_then(|lab| Ok((lab.description()?, lab)));
+        let (description, lab) = match found {
+            Ok(found) => found,
             Err(error) if error.code == "K015" => {
                 output::report(&error);
                 continue;
@@ -38,7 +39,6 @@ pub fn run(args: &Json) -> Result<ExitCode> {
             // One that ends while we look is not in the list.
             Err(_) => continue,
         };
-        let description = lab.description()?;
         labs.push(Lab {
             name: name.to_string(),
             nodes: description.lab.nodes.len(),
