@@ -247,11 +247,9 @@ fn down_waits_for_the_last_namespace_when_asked() {
     let story = contained();
     story.up();
     let seconds = unique_seconds(4);
-    // The command has the same words as the program that it starts.
     let child = story.start(&["exec", "pc", "--", "sleep", &seconds]);
-    let pid = || pids_of(&seconds).into_iter().find(|pid| *pid != child.id());
-    until("the program runs", || pid().is_some());
-    let namespace = std::fs::File::open(format!("/proc/{}/ns/net", pid().unwrap())).unwrap();
+    until("the program runs", || lives(&seconds));
+    let namespace = std::fs::File::open(format!("/proc/{}/ns/net", pids_of(&seconds)[0])).unwrap();
     let mut down = story.start(&["down", "--wait", &story.lab]);
     assert_eq!(end_of(child).status.code(), Some(137));
     std::thread::sleep(std::time::Duration::from_millis(300));

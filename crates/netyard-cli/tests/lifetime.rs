@@ -5,7 +5,7 @@
 mod story;
 
 use std::io::{BufRead, BufReader};
-use story::{Story, end_of, lives, pids_of, signal, text, until};
+use story::{Story, end_of, lives, signal, text, until};
 
 const LAB: &str = "
 networks: { lan: 10.0.0.0/24 }
@@ -36,7 +36,7 @@ fn a_lab_for_a_command_ends_with_it_however_netyard_ends() {
             words.extend(at);
             words.extend(["--run", "sleep", &seconds]);
             let child = story.start(&words);
-            until("the command runs", || pids_of(&seconds).len() > 1 && listed(&story));
+            until("the command runs", || lives(&seconds) && listed(&story));
             signal(name, child.id());
             assert_eq!(end_of(child).status.code(), code, "{name} {at:?}");
             until("the command has ended", || !lives(&seconds));
@@ -60,7 +60,7 @@ fn nobody_else_uses_a_lab_that_ends_with_a_command() {
     let story = Story::new(LAB);
     let seconds = unique_seconds(4);
     let child = story.start(&["up", "-q", "lab.yaml", "--run", "sleep", &seconds]);
-    until("the command runs", || pids_of(&seconds).len() > 1);
+    until("the command runs", || lives(&seconds));
     let output = story.netyard(&["up", "lab.yaml"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(

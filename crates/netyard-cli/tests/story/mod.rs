@@ -94,24 +94,34 @@ pub fn end_of(mut child: Child) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// Whether a process with this word among its own is alive.
+/// Whether a program with this word among its own is alive.
 pub fn lives(word: &str) -> bool {
     !pids_of(word).is_empty()
 }
 
-/// The processes with this word among their own.
+/// The programs with this word among their own. The netyard that starts one has the same word, and so has its child
+/// until that has become the program; neither is told.
 pub fn pids_of(word: &str) -> Vec<u32> {
     let has_word = |pid: &u32| {
         // A zombie has no words.
         let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        words.split(|byte| *byte == 0).any(|own| own == word.as_bytes())
+        let mut words = words.split(|byte| *byte == 0);
+        let is_netyard = words.next().is_some_and(|program| program.ends_with(b"netyard"));
+        !is_netyard && words.any(|own| own == word.as_bytes())
     };
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(has_word).collect()
 }
 
-/// Same as `kill -SIGNAL PID`.
+/// Same as `kill -SIGNAL PID`; with STOP it has stopped when this returns.
 pub fn signal(name: &str, pid: u32) {
     let status = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().unwrap();
     assert!(status.success(), "kill -{name} {pid}");
+    if name == "STOP" {
+        // proc_pid_stat(5): PID (NAME) STATE
+        let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        until("the process has stopped", || {
+            stat().rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"))
+        });
+    }
 }
