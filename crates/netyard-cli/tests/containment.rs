@@ -78,7 +78,7 @@ const SPY: &str = r#"
 echo watching
 while :; do
     for process in /proc/[0-9]*; do
-        case $(tr '\0' ' ' < $process/cmdline 2>/dev/null) in
+        case $(tr '\0' ' ' 2>/dev/null < $process/cmdline) in
             "sleep SECONDS "*) ;;
             *) continue ;;
         esac
