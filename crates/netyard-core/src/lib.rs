@@ -4,6 +4,7 @@
 //! refuses the doors to them.
 
 pub mod command;
+pub mod conntrack;
 pub mod desired;
 pub mod diagnostic;
 pub mod diagram;
@@ -19,6 +20,7 @@ pub mod look;
 pub mod mac;
 pub mod name;
 pub mod nft;
+pub mod packet;
 pub mod report;
 pub mod schema;
 pub mod script;

@@ -2,10 +2,11 @@
 
 mod support;
 
+use netyard_core::conntrack::{Connection, Detail, TcpState};
 use netyard_core::nft::{
     Action, BaseChain, Chain, ChainKind, Family, Hook, Match, Policy, Protocol, Rule, Table,
 };
-use netyard_kernel::netlink::conntrack::{self, Connection, Detail, TcpState};
+use netyard_kernel::netlink::conntrack;
 use netyard_kernel::netlink::sockdiag::{self, Listener, Transport};
 use netyard_kernel::netlink::{Protocol as Netlink, Socket, nft};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};

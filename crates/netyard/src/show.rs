@@ -4,11 +4,12 @@ use crate::error::{Error, Result};
 use crate::probe::SocketKind;
 use crate::protocol::{ProgramState, ProgramStatus};
 use crate::running::RunningLab;
+use netyard_core::conntrack::{self as tracked, Detail, TcpState, Tuple};
 use netyard_core::lab::Lab;
 use netyard_core::name::NodeName;
 use netyard_core::nft::Protocol;
 use netyard_core::show::{self, Connection, Direction, Endpoint, Listening, NodeView, ProgramView, View};
-use netyard_kernel::netlink::conntrack::{self, Detail, TcpState, Tuple};
+use netyard_kernel::netlink::conntrack;
 use netyard_kernel::netlink::sockdiag::{self, Transport};
 use netyard_kernel::netlink::{Refusal, Socket};
 
@@ -90,7 +91,7 @@ fn program_view(program: ProgramStatus) -> ProgramView {
     ProgramView { name: program.name, argv: program.argv, state, status, restarts: program.restarts }
 }
 
-fn connection_view(lab: &Lab, connection: &conntrack::Connection) -> Connection {
+fn connection_view(lab: &Lab, connection: &tracked::Connection) -> Connection {
     let number = connection.protocol;
     Connection {
         protocol: Protocol::from_number(number).map_or_else(|| number.to_string(), |p| p.to_string()),

@@ -2,6 +2,7 @@
 
 use crate::live::{again, read_sysctls};
 use crate::look::netfilter;
+use netyard_core::conntrack as tracked;
 use netyard_core::lesson::{Flow, Link, Listening, Neighbour, Route, Seen, Wants};
 use netyard_core::mac::Mac;
 use netyard_kernel::netlink::sockdiag::{Listener, Transport};
@@ -137,11 +138,11 @@ const TABLE_MAIN: u32 = 254;
 const PROTOCOL_KERNEL: u8 = 2;
 const NUD_FAILED: u16 = 0x20;
 
-fn flow(connection: &conntrack::Connection) -> Flow {
-    let ports = |tuple: &conntrack::Tuple| match tuple.detail {
-        conntrack::Detail::Ports { source, destination } => (source, destination),
-        conntrack::Detail::Icmp { id, .. } => (id, 0),
-        conntrack::Detail::None => (0, 0),
+fn flow(connection: &tracked::Connection) -> Flow {
+    let ports = |tuple: &tracked::Tuple| match tuple.detail {
+        tracked::Detail::Ports { source, destination } => (source, destination),
+        tracked::Detail::Icmp { id, .. } => (id, 0),
+        tracked::Detail::None => (0, 0),
     };
     let (original, reply) = (ports(&connection.original), ports(&connection.reply));
     Flow {

@@ -1,6 +1,6 @@
 //! Filters (pcap-filter(7)): primitives with `and`, `or`, `not` and parentheses.
 
-use super::packet::{ARP, Frame, ICMP, ICMPV6, IPV4, IPV6, Ip, TCP, UDP, mac_text};
+use crate::packet::{ARP, Frame, ICMP, ICMPV6, IPV4, IPV6, Ip, TCP, UDP, mac_text};
 use ipnet::IpNet;
 use std::net::IpAddr;
 

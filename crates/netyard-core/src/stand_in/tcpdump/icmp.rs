@@ -1,6 +1,6 @@
 //! ICMP (RFC 792) and ICMPv6 (RFC 4443, RFC 4861) messages in words.
 
-use super::packet::{Ip, TCP, UDP};
+use crate::packet::{Ip, TCP, UDP};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The words of an ICMP message, from `ICMP` on.

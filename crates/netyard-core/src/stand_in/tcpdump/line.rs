@@ -1,8 +1,8 @@
 //! One line for each packet.
 
-use super::packet::{ARP, Arp, Frame, ICMP, ICMPV6, IPV4, IPV6, Ip, TCP, UDP, mac_text};
 use super::tcp::Connections;
 use super::{Style, dns, icmp};
+use crate::packet::{ARP, Arp, Frame, ICMP, ICMPV6, IPV4, IPV6, Ip, TCP, UDP, mac_text};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 

@@ -5,12 +5,11 @@ mod expression;
 mod filter;
 mod icmp;
 mod line;
-mod packet;
 mod tcp;
 
+pub use crate::packet::Frame;
 pub use filter::Filter;
 pub use line::Lines;
-pub use packet::Frame;
 
 use super::options::{self, Known, Word};
 

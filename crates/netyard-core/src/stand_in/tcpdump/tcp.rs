@@ -1,7 +1,7 @@
 //! TCP segments: flags, options, and sequence numbers counted from the first that was seen.
 
 use super::Style;
-use super::packet::Ip;
+use crate::packet::Ip;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;

@@ -2,14 +2,21 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-pub(super) const IPV4: u16 = 0x0800;
-pub(super) const ARP: u16 = 0x0806;
-pub(super) const IPV6: u16 = 0x86dd;
+/// Ethertype of IPv4 (IEEE 802 numbers).
+pub const IPV4: u16 = 0x0800;
+/// Ethertype of ARP.
+pub const ARP: u16 = 0x0806;
+/// Ethertype of IPv6.
+pub const IPV6: u16 = 0x86dd;
 const VLAN: u16 = 0x8100;
-pub(super) const ICMP: u8 = 1;
-pub(super) const TCP: u8 = 6;
-pub(super) const UDP: u8 = 17;
-pub(super) const ICMPV6: u8 = 58;
+/// IANA protocol number of ICMP.
+pub const ICMP: u8 = 1;
+/// Of TCP.
+pub const TCP: u8 = 6;
+/// Of UDP.
+pub const UDP: u8 = 17;
+/// Of ICMPv6.
+pub const ICMPV6: u8 = 58;
 const HOP_BY_HOP: u8 = 0;
 
 /// A frame as it was captured.
@@ -47,7 +54,9 @@ impl<'a> Frame<'a> {
         Self { macs: None, vlan: None, ethertype, payload, len }
     }
 
-    pub(super) fn ip(&self) -> Option<Ip<'a>> {
+    /// The IP packet in it.
+    #[must_use]
+    pub fn ip(&self) -> Option<Ip<'a>> {
         match self.ethertype {
             IPV4 => Ip::v4(self.payload),
             IPV6 => Ip::v6(self.payload),
@@ -55,23 +64,33 @@ impl<'a> Frame<'a> {
         }
     }
 
-    pub(super) fn arp(&self) -> Option<Arp> {
+    /// The ARP packet in it.
+    #[must_use]
+    pub fn arp(&self) -> Option<Arp> {
         if self.ethertype == ARP { Arp::read(self.payload) } else { None }
     }
 }
 
 /// An IP packet.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ip<'a> {
+pub struct Ip<'a> {
+    /// Source address.
     pub from: IpAddr,
+    /// Destination address.
     pub to: IpAddr,
+    /// IANA number of what it carries.
     pub protocol: u8,
     /// TTL or hop limit.
     pub ttl: u8,
+    /// Type of service, or traffic class.
     pub tos: u8,
+    /// Flow label of IPv6.
     pub flow: u32,
+    /// Identification of IPv4.
     pub id: u16,
+    /// Whether no router may cut it (DF).
     pub does_not_fragment: bool,
+    /// Whether more fragments follow (MF).
     pub more_follow: bool,
     /// Where a fragment belongs, in bytes.
     pub offset: u16,
@@ -86,7 +105,9 @@ pub(super) struct Ip<'a> {
 }
 
 impl<'a> Ip<'a> {
-    pub(super) fn v4(bytes: &'a [u8]) -> Option<Self> {
+    /// Reads a packet of IPv4.
+    #[must_use]
+    pub fn v4(bytes: &'a [u8]) -> Option<Self> {
         let header_len = usize::from(bytes.first()? & 0x0f) * 4;
         let head = bytes.get(..20)?;
         if head[0] >> 4 != 4 || header_len < 20 {
@@ -117,7 +138,9 @@ impl<'a> Ip<'a> {
         })
     }
 
-    pub(super) fn v6(bytes: &'a [u8]) -> Option<Self> {
+    /// Reads a packet of IPv6; a hop-by-hop header is skipped.
+    #[must_use]
+    pub fn v6(bytes: &'a [u8]) -> Option<Self> {
         let head = bytes.get(..40)?;
         if head[0] >> 4 != 6 {
             return None;
@@ -155,14 +178,14 @@ impl<'a> Ip<'a> {
     }
 
     /// Source and destination port of TCP and UDP.
-    pub(super) fn ports(&self) -> Option<(u16, u16)> {
+    pub fn ports(&self) -> Option<(u16, u16)> {
         let has_ports = matches!(self.protocol, TCP | UDP) && self.offset == 0;
         let bytes = self.payload.get(..4).filter(|_| has_ports)?;
         Some((u16::from_be_bytes([bytes[0], bytes[1]]), u16::from_be_bytes([bytes[2], bytes[3]])))
     }
 
     /// Whether the transport checksum is right; none where it cannot be told. With what it should be.
-    pub(super) fn checksum(&self, at: usize) -> Option<(u16, u16)> {
+    pub fn checksum(&self, at: usize) -> Option<(u16, u16)> {
         if self.payload.len() < self.payload_len || self.more_follow || self.offset > 0 {
             return None;
         }
@@ -192,12 +215,16 @@ impl<'a> Ip<'a> {
 
 /// An ARP packet for IPv4 over Ethernet (RFC 826).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Arp {
+pub struct Arp {
     /// 1 asks, 2 answers.
     pub operation: u16,
+    /// Ethernet address of the sender.
     pub sender_mac: [u8; 6],
+    /// Its IPv4 address.
     pub sender: Ipv4Addr,
+    /// Ethernet address of the target; all zero in a question.
     pub target_mac: [u8; 6],
+    /// Its IPv4 address.
     pub target: Ipv4Addr,
 }
 
@@ -221,6 +248,6 @@ impl Arp {
 }
 
 /// An Ethernet address as it is written.
-pub(super) fn mac_text(mac: [u8; 6]) -> String {
+pub fn mac_text(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }
