@@ -145,7 +145,11 @@ fn three_hundred_namespaces_are_tapped_at_once() {
             let mapped = start.elapsed();
             tap::close_all(taps);
             let all = start.elapsed();
-            println!("{COUNT} taps: opened in {open:?}, mapped {:?}, closed in {:?}", mapped - open, all - mapped);
+            println!(
+                "{COUNT} taps: opened in {open:?}, mapped {:?}, closed in {:?}",
+                mapped - open,
+                all - mapped
+            );
             best = best.min(all);
         }
         assert!(best < Duration::from_secs(2), "opening and closing {COUNT} taps took {best:?}");
