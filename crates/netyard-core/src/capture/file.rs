@@ -25,21 +25,21 @@ pub struct End<'a> {
 }
 
 impl File {
-    /// Begins a file; with its first bytes: names, and the interfaces that are known.
+    /// Begins a file; with its first bytes: the places that are known, by their numbers, and names of addresses.
     #[must_use]
     pub fn begin(
         title: &str,
         (filter, snap): (&str, u32),
         begun_ns: u64,
         names: &[(IpAddr, String)],
-        places: &[&Place],
+        places: &[(usize, &Place)],
     ) -> (Self, Vec<u8>) {
         let filter = filter.to_owned();
         let mut file = Self { snap, filter, begun_ns, interfaces: HashMap::new() };
         let application = concat!("netyard ", env!("CARGO_PKG_VERSION"));
         let mut bytes = pcapng::section(title, application);
-        for (number, place) in places.iter().enumerate() {
-            bytes.extend(file.interface(number, place.link_type, place));
+        for (number, place) in places {
+            bytes.extend(file.interface(*number, place.link_type, place));
         }
         if !names.is_empty() {
             bytes.extend(pcapng::names(names));

@@ -2,6 +2,10 @@
 
 use crate::look::Reading;
 use crate::probe::SocketKind;
+use netyard_core::capture::NatRule;
+use netyard_core::conntrack::Connection;
+use netyard_core::filter::Instruction;
+use netyard_kernel::tap::Shape;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,6 +17,23 @@ pub enum Question {
     Read,
     /// A socket made there; it comes with the answer.
     Socket(SocketKind),
+    /// A tap at all its links; its descriptor comes with the answer.
+    Tap {
+        /// Bytes of the ring.
+        ring_len: usize,
+        /// The most bytes that are kept of a frame.
+        snap: u32,
+        /// Sifts frames ([`netyard_core::filter::Filter::program`]).
+        filter: Vec<Instruction>,
+    },
+    /// A socket that hears of tracked connections ([`netyard_kernel::netlink::conntrack::Events`]).
+    ConnectionEvents,
+    /// The connections that it tracks now.
+    Connections,
+    /// Its rules that translate addresses.
+    NatRules,
+    /// Its links.
+    Links,
 }
 
 impl Question {
@@ -20,7 +41,8 @@ impl Question {
     #[must_use]
     pub fn is_slow(&self) -> bool {
         match self {
-            Self::Read | Self::Socket(_) => false,
+            Self::Tap { .. } | Self::Connections => true,
+            Self::Read | Self::Socket(_) | Self::ConnectionEvents | Self::NatRules | Self::Links => false,
         }
     }
 }
@@ -41,6 +63,31 @@ pub enum Told {
     Done,
     /// For [`Question::Read`].
     Reading(Box<Reading>),
+    /// For [`Question::Tap`]: the shape of the ring, and whether it is smaller than was asked for.
+    Tap(Shape, bool),
+    /// For [`Question::Connections`].
+    Connections(Vec<Connection>),
+    /// For [`Question::NatRules`].
+    NatRules(Vec<NatRule>),
+    /// For [`Question::Links`].
+    Links(Vec<LinkSeen>),
+}
+
+/// A link, as far as frames of it are concerned.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LinkSeen {
+    /// ifindex
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// The kernel's word for its kind; empty for hardware and the loopback.
+    pub kind: String,
+    /// ifindex of the bridge that it is a port of.
+    pub master: Option<u32>,
+    /// Whether its frames have Ethernet headers.
+    pub has_ethernet: bool,
+    /// Whether it is the loopback.
+    pub is_loopback: bool,
 }
 
 /// Why a question was not answered.

@@ -1,8 +1,10 @@
 //! Who answers: a thread of this process, or a child in a user namespace.
 
+use super::capture;
 use super::question::{Answer, Question, Replies, Told, Trouble};
 use crate::look::{self, Discovery};
 use crate::wire::{self, Inbox};
+use netyard_kernel::netlink::conntrack;
 use netyard_kernel::traveller::Traveller;
 use netyard_kernel::visit;
 use std::io;
@@ -11,7 +13,7 @@ use std::thread::JoinHandle;
 
 /// So many threads ask side by side: the kernel lets each wait for the others' packets (synchronize_net), and threads
 /// wait together.
-const THREADS_MAX: usize = 32;
+const THREADS_MAX: usize = 100;
 
 /// Somebody who answers, and what was said and not yet read.
 #[derive(Debug)]
@@ -110,7 +112,7 @@ struct Desk<'a> {
     here: u64,
 }
 
-type Found = Result<(Told, Vec<OwnedFd>), Trouble>;
+pub(super) type Found = Result<(Told, Vec<OwnedFd>), Trouble>;
 
 impl Desk<'_> {
     fn answer(
@@ -176,6 +178,11 @@ impl Desk<'_> {
                 Ok((Told::Reading(Box::new(look::reading(traveller, self.places)?)), Vec::new()))
             }
             Question::Socket(kind) => Ok((Told::Done, vec![kind.open()?])),
+            Question::Tap { ring_len, snap, filter } => capture::tap(*ring_len, *snap, filter),
+            Question::ConnectionEvents => Ok((Told::Done, vec![conntrack::Events::open()?.into_fd()])),
+            Question::Connections => Ok((Told::Connections(capture::connections()?), Vec::new())),
+            Question::NatRules => Ok((Told::NatRules(capture::nat_rules()?), Vec::new())),
+            Question::Links => Ok((Told::Links(capture::links()?), Vec::new())),
         }
     }
 }
