@@ -17,7 +17,7 @@ pub struct Selection {
 }
 
 /// Words that begin an expression.
-const WORDS: [&str; 19] = [
+const WORDS: [&str; 21] = [
     "host",
     "net",
     "port",
@@ -37,6 +37,8 @@ const WORDS: [&str; 19] = [
     "not",
     "!",
     "(",
+    "and",
+    "or",
 ];
 
 /// Reads `[NODE[:IF]...] [FILTER...]`. Names of namespaces stand for their addresses in the filter.
