@@ -17,6 +17,7 @@ use netyard::{Error, Result, RunningLab};
 use netyard_core::capture::{Selection, select};
 use netyard_core::look::Look;
 use netyard_core::stand_in::tcpdump::Style;
+use netyard_kernel::signal::{SIGHUP, SIGINT, SIGTERM, SignalFd};
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
@@ -51,6 +52,7 @@ pub struct Scene {
     pub look: Look,
     pub scout: Scout,
     pub selection: Selection,
+    pub signals: SignalFd,
 }
 
 impl Scene {
@@ -63,13 +65,16 @@ impl Scene {
             None => Scope::Here,
         };
         let look = look::look(scope)?;
+        // Before there are threads, each of which would otherwise be interrupted by itself.
+        let signals = SignalFd::new(&[SIGINT, SIGTERM, SIGHUP])
+            .map_err(|e| Error::io("cannot listen to signals", &e))?;
         let scout = Scout::of(scope)?;
         look.notes.iter().for_each(|note| output::say(note));
         let selection = select(words, &look).map_err(|words| {
             let error = Error::input("U031", words);
             error.help("`netyard capture --help` shows what can be written")
         })?;
-        Ok(Self { look, scout, selection })
+        Ok(Self { look, scout, selection, signals })
     }
 }
 

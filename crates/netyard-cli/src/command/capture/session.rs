@@ -5,7 +5,7 @@ use crate::output::{self, Reader};
 use netyard::capture::{Capture, Settings, Totals};
 use netyard::{Error, Result};
 use netyard_core::capture::names;
-use netyard_kernel::signal::{SIGHUP, SIGINT, SIGTERM, SignalFd};
+use netyard_kernel::signal::SignalFd;
 use rustix::event::PollFlags;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
@@ -34,8 +34,6 @@ impl Session {
         let begun_ns = Capture::now_ns();
         let title = format!("netyard capture of {}", scene.look.title);
         let names = names(&scene.look);
-        let signals = SignalFd::new(&[SIGINT, SIGTERM, SIGHUP])
-            .map_err(|e| Error::io("cannot listen to signals", &e))?;
         let mut capture = Capture::open(scene.scout, &scene.look, &scene.selection, settings)?;
         capture.notes().iter().for_each(|note| output::say(note));
         let filter = (scene.selection.filter_text.as_str(), settings.snap);
@@ -44,7 +42,7 @@ impl Session {
             "capturing in {}; Ctrl-C ends it",
             output::count(capture.namespaces(), "namespace")
         ));
-        Ok(Self { capture, sink, signals, told: 0 })
+        Ok(Self { capture, sink, signals: scene.signals, told: 0 })
     }
 
     /// Captures until it is interrupted, a limit is reached, or nobody reads any more.
