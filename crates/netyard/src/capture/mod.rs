@@ -22,12 +22,13 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 use watched::Watched;
 
-/// The most bytes that are kept of a frame where nothing is said: all of what is below 64 KiB.
-pub const SNAP: u32 = 65_600;
+/// The most bytes that are kept of a frame where nothing is said: all but the end of the largest that the kernel has
+/// still to cut into segments. With it, a block of a ring has 64 KiB.
+pub const SNAP: u32 = 65_000;
 /// The most that may be asked for.
 pub const SNAP_MAX: u32 = 262_144;
 /// All rings together take about so many bytes where nothing is said.
-const RINGS_LEN: usize = 64 << 20;
+const RINGS_LEN: usize = 128 << 20;
 const RING_LEN_MIN: usize = 1 << 20;
 const RING_LEN_MAX: usize = 8 << 20;
 /// While frames come, rings are read this often: they are large enough.
