@@ -63,11 +63,11 @@ impl Walk<'_> {
         }
         self.hop(Place::interface(ns.clone(), link.name.clone()), told, packet);
         self.ask_and_answer(ns, link, next, &best);
-        self.frame_to(ns, link, mac, packet, &best)
+        self.frame_to(ns, link, mac, &best)
     }
 
     /// The way of the packet itself to an Ethernet address; that of the request where it is not known otherwise.
-    fn frame_to(&mut self, ns: &Ns, link: &Link, mac: Option<Mac>, packet: &Packet, asked: &Arrival) -> Option<Arrival> {
+    fn frame_to(&mut self, ns: &Ns, link: &Link, mac: Option<Mac>, asked: &Arrival) -> Option<Arrival> {
         let Some(mac) = mac else { return Some(asked.clone()) };
         let (place, at) = (asked.ns.clone(), asked.link);
         let spread = ethernet::spread(self.kernel, (ns, link.index), To::One(mac), &|ns, link, _| {
@@ -102,7 +102,7 @@ impl Walk<'_> {
             (Some(owner), stranger) => {
                 self.blame_neighbour(ns, link, next, (mac, entry), (&owner, stranger.as_ref()), packet);
                 let mac = self.link(&owner.ns, owner.link).and_then(|link| link.mac);
-                self.frame_to(ns, link, mac, packet, &owner)
+                self.frame_to(ns, link, mac, &owner)
             }
             // Somebody takes the frames without having the address: a proxy, or a node that has every address.
             (None, Some(stranger)) => Some(stranger),

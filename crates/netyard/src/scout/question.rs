@@ -1,7 +1,10 @@
 //! What can be asked in a namespace, and what is told.
 
+use super::explore::RawOutline;
 use crate::look::Reading;
 use crate::probe::SocketKind;
+use netyard_core::name::IfName;
+use netyard_core::why::{Inside, Listener, RouteAsk, RouteFound};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,6 +16,16 @@ pub enum Question {
     Read,
     /// A socket made there; it comes with the answer.
     Socket(SocketKind),
+    /// Its links and addresses.
+    Outline,
+    /// The numbers that it has for the namespaces of these inodes.
+    Numbers(Vec<u64>),
+    /// What decides about packets in it, and at these interfaces.
+    Inside(Vec<IfName>),
+    /// What it would do with a packet.
+    Route(RouteAsk),
+    /// The sockets there that wait for others.
+    Listeners,
 }
 
 impl Question {
@@ -21,6 +34,7 @@ impl Question {
     pub fn is_slow(&self) -> bool {
         match self {
             Self::Read | Self::Socket(_) => false,
+            Self::Outline | Self::Numbers(_) | Self::Inside(_) | Self::Route(_) | Self::Listeners => false,
         }
     }
 }
@@ -41,6 +55,16 @@ pub enum Told {
     Done,
     /// For [`Question::Read`].
     Reading(Box<Reading>),
+    /// For [`Question::Outline`].
+    Outline(Box<RawOutline>),
+    /// For [`Question::Numbers`]; none for a namespace that has none.
+    Numbers(Vec<Option<i32>>),
+    /// For [`Question::Inside`].
+    Inside(Box<Inside>),
+    /// For [`Question::Route`]; the error number of a refusal.
+    Route(std::result::Result<RouteFound, i32>),
+    /// For [`Question::Listeners`].
+    Listeners(Vec<Listener>),
 }
 
 /// Why a question was not answered.

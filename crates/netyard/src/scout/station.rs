@@ -1,5 +1,6 @@
 //! Who answers: a thread of this process, or a child in a user namespace.
 
+use super::explore;
 use super::question::{Answer, Question, Replies, Told, Trouble};
 use crate::look::{self, Discovery};
 use crate::wire::{self, Inbox};
@@ -88,7 +89,7 @@ impl Station {
 }
 
 /// A descriptor of each namespace by its inode.
-type Places<'a> = [(u64, BorrowedFd<'a>)];
+pub(super) type Places<'a> = [(u64, BorrowedFd<'a>)];
 
 /// Answers until the other side is gone.
 fn run(socket: &OwnedFd, places: &Places<'_>, here: u64) {
@@ -176,6 +177,15 @@ impl Desk<'_> {
                 Ok((Told::Reading(Box::new(look::reading(traveller, self.places)?)), Vec::new()))
             }
             Question::Socket(kind) => Ok((Told::Done, vec![kind.open()?])),
+            Question::Outline => Ok((Told::Outline(Box::new(explore::outline()?)), Vec::new())),
+            Question::Numbers(inodes) => {
+                Ok((Told::Numbers(explore::numbers(inodes, self.places)?), Vec::new()))
+            }
+            Question::Inside(interfaces) => {
+                Ok((Told::Inside(Box::new(explore::inside(traveller, interfaces)?)), Vec::new()))
+            }
+            Question::Route(ask) => Ok((Told::Route(explore::route(ask)?), Vec::new())),
+            Question::Listeners => Ok((Told::Listeners(explore::listeners()?), Vec::new())),
         }
     }
 }
