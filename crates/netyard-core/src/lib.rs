@@ -34,3 +34,4 @@ pub mod show;
 pub mod stand_in;
 pub mod state;
 pub mod step;
+pub mod why;

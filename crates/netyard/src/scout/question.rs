@@ -1,10 +1,13 @@
 //! What can be asked in a namespace, and what is told.
 
+use super::explore::RawOutline;
 use crate::look::Reading;
 use crate::probe::SocketKind;
 use netyard_core::capture::NatRule;
 use netyard_core::conntrack::Connection;
 use netyard_core::filter::Instruction;
+use netyard_core::name::IfName;
+use netyard_core::why::{Inside, Listener, RouteAsk, RouteFound};
 use netyard_kernel::tap::Shape;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -34,6 +37,16 @@ pub enum Question {
     NatRules,
     /// Its links.
     Links,
+    /// Its links and addresses.
+    Outline,
+    /// The numbers that it has for the namespaces of these inodes.
+    Numbers(Vec<u64>),
+    /// What decides about packets in it, and at these interfaces.
+    Inside(Vec<IfName>),
+    /// What it would do with a packet.
+    Route(RouteAsk),
+    /// The sockets there that wait for others.
+    Listeners,
 }
 
 impl Question {
@@ -43,6 +56,7 @@ impl Question {
         match self {
             Self::Tap { .. } | Self::Connections => true,
             Self::Read | Self::Socket(_) | Self::ConnectionEvents | Self::NatRules | Self::Links => false,
+            Self::Outline | Self::Numbers(_) | Self::Inside(_) | Self::Route(_) | Self::Listeners => false,
         }
     }
 }
@@ -71,6 +85,16 @@ pub enum Told {
     NatRules(Vec<NatRule>),
     /// For [`Question::Links`].
     Links(Vec<LinkSeen>),
+    /// For [`Question::Outline`].
+    Outline(Box<RawOutline>),
+    /// For [`Question::Numbers`]; none for a namespace that has none.
+    Numbers(Vec<Option<i32>>),
+    /// For [`Question::Inside`].
+    Inside(Box<Inside>),
+    /// For [`Question::Route`]; the error number of a refusal.
+    Route(std::result::Result<RouteFound, i32>),
+    /// For [`Question::Listeners`].
+    Listeners(Vec<Listener>),
 }
 
 /// A link, as far as frames of it are concerned.

@@ -1,6 +1,7 @@
 //! Who answers: a thread of this process, or a child in a user namespace.
 
 use super::capture;
+use super::explore;
 use super::question::{Answer, Question, Replies, Told, Trouble};
 use crate::look::{self, Discovery};
 use crate::wire::{self, Inbox};
@@ -90,7 +91,7 @@ impl Station {
 }
 
 /// A descriptor of each namespace by its inode.
-type Places<'a> = [(u64, BorrowedFd<'a>)];
+pub(super) type Places<'a> = [(u64, BorrowedFd<'a>)];
 
 /// Answers until the other side is gone.
 fn run(socket: &OwnedFd, places: &Places<'_>, here: u64) {
@@ -183,6 +184,15 @@ impl Desk<'_> {
             Question::Connections => Ok((Told::Connections(capture::connections()?), Vec::new())),
             Question::NatRules => Ok((Told::NatRules(capture::nat_rules()?), Vec::new())),
             Question::Links => Ok((Told::Links(capture::links()?), Vec::new())),
+            Question::Outline => Ok((Told::Outline(Box::new(explore::outline()?)), Vec::new())),
+            Question::Numbers(inodes) => {
+                Ok((Told::Numbers(explore::numbers(inodes, self.places)?), Vec::new()))
+            }
+            Question::Inside(interfaces) => {
+                Ok((Told::Inside(Box::new(explore::inside(traveller, interfaces)?)), Vec::new()))
+            }
+            Question::Route(ask) => Ok((Told::Route(explore::route(ask)?), Vec::new())),
+            Question::Listeners => Ok((Told::Listeners(explore::listeners()?), Vec::new())),
         }
     }
 }
