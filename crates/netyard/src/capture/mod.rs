@@ -219,12 +219,11 @@ impl Capture {
     fn hear(&mut self, number: usize) {
         let node = &mut self.nodes[number];
         let heard = node.hear();
-        if heard.has_lost {
-            if let Ok(Answer { told: Told::Connections(connections), .. }) =
+        if heard.has_lost
+            && let Ok(Answer { told: Told::Connections(connections), .. }) =
                 self.scout.ask(&node.name, Question::Connections)
-            {
-                node.learn_all(&connections);
-            }
+        {
+            node.learn_all(&connections);
         }
         if node.wants_rules()
             && let Ok(Answer { told: Told::NatRules(rules), .. }) =
@@ -257,7 +256,7 @@ impl Capture {
     }
 
     /// The next frame in order. None until what may have passed before it has been read.
-    pub fn next(&mut self) -> Option<Seen<'_>> {
+    pub fn take(&mut self) -> Option<Seen<'_>> {
         self.next_until(self.read_ns.saturating_sub(Merge::WINDOW_NS))
     }
 

@@ -84,7 +84,7 @@ impl Session {
     /// Tells of the frames whose turn has come; of all that there are when it is the `rest`.
     fn tell(&mut self, count: Option<u64>, is_rest: bool) -> Result<Reader> {
         while count.is_none_or(|count| self.told < count) {
-            let seen = if is_rest { self.capture.rest() } else { self.capture.next() };
+            let seen = if is_rest { self.capture.rest() } else { self.capture.take() };
             let Some(seen) = seen else { break };
             self.told += 1;
             if self.sink.packet(seen)? == Reader::Gone {
