@@ -5,13 +5,15 @@
 
 mod clock;
 mod links;
+mod scene;
 mod watched;
+
+pub use scene::Scene;
 
 use crate::error::{Error, Result};
 use crate::scout::{Answer, Question, Scout, Told};
 use links::Links;
 use netyard_core::capture::{Merge, Place, Selection, Sighting, with_tag};
-use netyard_core::look::Look;
 use netyard_core::pcapng::LinkType;
 use netyard_core::state::Ns;
 use netyard_kernel::tap::{self, RETIRE_MS, Tap, TapFrame};
@@ -80,26 +82,26 @@ pub struct Totals {
 }
 
 impl Capture {
-    /// Opens taps in the selected namespaces of what was looked at; `scout` must be able to go there.
+    /// Opens taps in the selected namespaces of a scene.
     ///
     /// # Errors
     /// That none of them can be entered, or what the kernel said: no memory for the rings, a filter that is too long.
-    pub fn open(scout: Scout, look: &Look, selection: &Selection, settings: Settings) -> Result<Self> {
+    pub fn open(scene: Scene, selection: &Selection, settings: Settings) -> Result<Self> {
         netyard_kernel::limit::raise_open_files();
         let filter = selection.filter.program(settings.snap).map_err(|words| Error::input("U031", words))?;
         let is_wanted = |ns: &Ns| selection.places.is_empty() || selection.places.contains_key(ns.as_str());
         let mut notes = Vec::new();
         let mut wanted: Vec<Ns> = Vec::new();
-        for seen in look.namespaces.iter().filter(|seen| is_wanted(&seen.name)) {
-            match &seen.unread {
-                None => wanted.push(seen.name.clone()),
-                Some(reason) => notes.push(format!("{} is not captured: {reason}", seen.name)),
+        for node in scene.nodes.iter().filter(|node| is_wanted(&node.name)) {
+            match &node.refusal {
+                None => wanted.push(node.name.clone()),
+                Some(reason) => notes.push(format!("{} is not captured: {reason}", node.name)),
             }
         }
         let suitable = || (RINGS_LEN / wanted.len().max(1)).clamp(RING_LEN_MIN, RING_LEN_MAX);
         let ring_len = settings.ring_len.unwrap_or_else(suitable);
         let mut capture = Self {
-            scout,
+            scout: scene.scout,
             nodes: Vec::new(),
             links: Links::default(),
             merge: Merge::default(),

@@ -1,6 +1,6 @@
 //! A capture from its beginning to its end.
 
-use super::{Scene, Sink};
+use super::{Plan, Sink};
 use crate::output::{self, Reader};
 use netyard::capture::{Capture, Settings, Totals};
 use netyard::{Error, Result};
@@ -30,19 +30,19 @@ pub struct Session {
 
 impl Session {
     /// Opens the taps; from here on nothing is missed.
-    pub fn open(scene: Scene, settings: Settings, mut sink: Sink) -> Result<Self> {
+    pub fn open(plan: Plan, settings: Settings, mut sink: Sink) -> Result<Self> {
         let begun_ns = Capture::now_ns();
-        let title = format!("netyard capture of {}", scene.look.title);
-        let names = names(&scene.look);
-        let mut capture = Capture::open(scene.scout, &scene.look, &scene.selection, settings)?;
+        let title = format!("netyard capture of {}", plan.scene.title);
+        let names = names(&plan.scene.nodes);
+        let mut capture = Capture::open(plan.scene, &plan.selection, settings)?;
         capture.notes().iter().for_each(|note| output::say(note));
-        let filter = (scene.selection.filter_text.as_str(), settings.snap);
+        let filter = (plan.selection.filter_text.as_str(), settings.snap);
         sink.begin(&title, filter, begun_ns, &names, &capture)?;
         output::say(&format!(
             "capturing in {}; Ctrl-C ends it",
             output::count(capture.namespaces(), "namespace")
         ));
-        Ok(Self { capture, sink, signals: scene.signals, told: 0 })
+        Ok(Self { capture, sink, signals: plan.signals, told: 0 })
     }
 
     /// Captures until it is interrupted, a limit is reached, or nobody reads any more.
