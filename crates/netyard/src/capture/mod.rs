@@ -32,7 +32,9 @@ pub const SNAP_MAX: u32 = 262_144;
 /// All rings together take about so many bytes where nothing is said.
 const RINGS_LEN: usize = 128 << 20;
 const RING_LEN_MIN: usize = 1 << 20;
-const RING_LEN_MAX: usize = 8 << 20;
+const RING_LEN_MAX: usize = 32 << 20;
+/// So many frames are told before rings are read again.
+const TURN: u32 = 256;
 /// While frames come, rings are read this often: they are large enough.
 const PACE: Duration = Duration::from_millis(5);
 /// Frames that passed before the end are in the rings then.
@@ -43,7 +45,7 @@ const TAIL: Duration = Duration::from_millis(2 * RETIRE_MS as u64 + 10);
 pub struct Settings {
     /// The most bytes of a frame, up to [`SNAP_MAX`].
     pub snap: u32,
-    /// Bytes of each ring; none for a size that suits the number of namespaces.
+    /// Bytes of each ring; none for a size that suits how many namespaces there are, and the links of each.
     pub ring_len: Option<usize>,
 }
 
@@ -56,6 +58,8 @@ pub struct Capture {
     merge: Merge,
     /// When the rings were read last, in nanoseconds since 1970.
     read_ns: u64,
+    /// Frames that were told since then.
+    taken: u32,
     /// Nothing that passed later is told.
     end_ns: Option<u64>,
     notes: Vec<String>,
@@ -98,21 +102,27 @@ impl Capture {
                 Some(reason) => notes.push(format!("{} is not captured: {reason}", node.name)),
             }
         }
-        let suitable = || (RINGS_LEN / wanted.len().max(1)).clamp(RING_LEN_MIN, RING_LEN_MAX);
-        let ring_len = settings.ring_len.unwrap_or_else(suitable);
+        let ring_lens: Vec<usize> = match settings.ring_len {
+            Some(len) => vec![len; wanted.len()],
+            None => suitable(&scene, &wanted),
+        };
         let mut capture = Self {
             scout: scene.scout,
             nodes: Vec::new(),
             links: Links::default(),
             merge: Merge::default(),
             read_ns: 0,
+            taken: 0,
             end_ns: None,
             notes,
         };
         // Events first: a connection that begins with the first frame is heard of.
         let events = ask_each(&capture.scout, &wanted, &Question::ConnectionEvents);
-        let tap = Question::Tap { ring_len, snap: settings.snap, filter };
-        let taps = ask_each(&capture.scout, &wanted, &tap);
+        let tap = |(ns, ring_len): (&Ns, &usize)| {
+            let (ring_len, snap, filter) = (*ring_len, settings.snap, filter.clone());
+            (ns.clone(), Question::Tap { ring_len, snap, filter })
+        };
+        let taps = capture.scout.ask_all(wanted.iter().zip(&ring_lens).map(tap).collect());
         let links = ask_each(&capture.scout, &wanted, &Question::Links);
         let mut refusal = None;
         for (((name, events), tap), links) in wanted.iter().zip(events).zip(taps).zip(links) {
@@ -209,12 +219,18 @@ impl Capture {
 
     /// Reads all rings, and what is told of connections.
     pub fn read(&mut self) {
+        // What is told more slowly than it comes is left in the rings, which count what they lose.
+        let has_work = self.merge.first_ns().is_some_and(|first_ns| first_ns <= self.told_until_ns());
+        if self.end_ns.is_none() && self.merge.is_full() && has_work {
+            return;
+        }
         let read_ns = clock::now_ns();
         for number in 0..self.nodes.len() {
             self.hear(number);
             self.read_ring(number);
         }
         self.read_ns = read_ns;
+        self.taken = 0;
     }
 
     /// Reads what has become of the connections of a node.
@@ -259,7 +275,17 @@ impl Capture {
 
     /// The next frame in order. None until what may have passed before it has been read.
     pub fn take(&mut self) -> Option<Seen<'_>> {
-        self.next_until(self.read_ns.saturating_sub(Merge::WINDOW_NS))
+        // While many are told, more come.
+        self.taken += 1;
+        if self.taken > TURN {
+            self.read();
+        }
+        self.next_until(self.told_until_ns())
+    }
+
+    /// All that was seen until then has been read.
+    fn told_until_ns(&self) -> u64 {
+        self.read_ns.saturating_sub(Merge::WINDOW_NS)
     }
 
     fn next_until(&mut self, until_ns: u64) -> Option<Seen<'_>> {
@@ -322,6 +348,17 @@ impl Drop for Capture {
 
 fn ask_each(scout: &Scout, namespaces: &[Ns], question: &Question) -> Vec<Result<Answer>> {
     scout.ask_all(namespaces.iter().map(|ns| (ns.clone(), question.clone())).collect())
+}
+
+/// Rings by the number of links: the bridges of a lab see what all nodes send.
+fn suitable(scene: &Scene, wanted: &[Ns]) -> Vec<usize> {
+    let links = |ns: &Ns| {
+        let node = scene.nodes.iter().find(|node| node.name == *ns);
+        node.map_or(1, |node| node.interfaces.len().max(1))
+    };
+    let links: Vec<usize> = wanted.iter().map(links).collect();
+    let all: usize = links.iter().sum();
+    links.into_iter().map(|own| (RINGS_LEN / all * own).clamp(RING_LEN_MIN, RING_LEN_MAX)).collect()
 }
 
 fn open_tap(answer: Answer, name: &Ns, notes: &mut Vec<String>) -> Result<Tap> {
