@@ -12,6 +12,7 @@ mod kernel;
 mod packet;
 mod party;
 mod path;
+pub mod probe;
 mod routing;
 mod rules;
 mod segment;
@@ -76,12 +77,16 @@ pub struct Explanation {
     pub to: Party,
     /// What about.
     pub about: About,
+    /// The name that was asked for, where the target's address was found by one.
+    pub name: Option<String>,
     /// Whether the answer would arrive.
     pub verdict: Verdict,
     /// What is wrong, the first to be met first.
     pub faults: Vec<Fault>,
     /// The way there and the way back.
     pub legs: Vec<Leg>,
+    /// What came of a real packet, where one was sent.
+    pub probe: Option<probe::Probed>,
 }
 
 /// Follows a packet and the answer to it.
@@ -95,13 +100,17 @@ pub fn explain(kernel: &mut dyn Kernel, question: &Question) -> Explanation {
         from: question.from.clone(),
         to: question.to.clone(),
         about: question.about,
+        name: None,
         verdict: verdict(&faults),
         faults,
         legs,
+        probe: None,
     }
 }
 
-fn verdict(faults: &[Fault]) -> Verdict {
+/// The verdict of what was found.
+#[must_use]
+pub fn verdict(faults: &[Fault]) -> Verdict {
     let mut stops = faults.iter().filter(|fault| fault.effect == Effect::Stops).peekable();
     if stops.peek().is_none() {
         Verdict::Reachable

@@ -77,8 +77,29 @@ impl<'k> Walk<'k> {
         }
     }
 
-    pub(super) fn end(self) -> (Vec<Fault>, Vec<Leg>) {
+    pub(super) fn end(mut self) -> (Vec<Fault>, Vec<Leg>) {
+        self.check_names();
         (self.faults, self.legs)
+    }
+
+    /// The namespaces on the way, each once.
+    fn places_on_the_way(&self) -> Vec<Ns> {
+        let mut places: Vec<Ns> = Vec::new();
+        for hop in self.legs.iter().flat_map(|leg| &leg.hops) {
+            if !places.contains(&hop.place.node) {
+                places.push(hop.place.node.clone());
+            }
+        }
+        places
+    }
+
+    /// Namespaces that live on without a name.
+    fn check_names(&mut self) {
+        for ns in self.places_on_the_way() {
+            if let Some((comm, pid)) = self.kernel.keeper_of_unnamed(&ns) {
+                self.blame_unnamed(&ns, &comm, pid);
+            }
+        }
     }
 
     /// Follows the packet to its end, and the answer to its end.

@@ -47,6 +47,8 @@ pub struct Place {
     pub is_here: bool,
     /// Whether it is part of the lab that was asked for, or was made inside of it.
     pub is_of_lab: bool,
+    /// The process that keeps it, for one without a file, a lab or a container that names it: its name and id.
+    pub keeper: Option<(String, u32)>,
     /// The station that can go there; none where every way is closed, with the reason.
     station: std::result::Result<usize, String>,
 }
@@ -94,6 +96,7 @@ impl Scout {
                 inode: *inode,
                 is_here: *inode == discovery.here,
                 is_of_lab: discovery.is_of_lab(found),
+                keeper: found.keeper().filter(|_| *inode != discovery.here),
                 station,
             })
         });

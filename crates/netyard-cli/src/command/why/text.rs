@@ -5,6 +5,7 @@ use crate::output::theme::{Cell, Label, Theme};
 use netyard::why::party_words;
 use netyard_core::fault::{Confidence, Effect, Fault, Way};
 use netyard_core::journey::{Endpoints, Event, Forwarding, Hop, Leg, Nat};
+use netyard_core::why::probe::Probed;
 use netyard_core::why::{Explanation, Verdict};
 use std::net::SocketAddr;
 
@@ -17,8 +18,9 @@ pub fn whole(explanation: &Explanation, theme: Theme) -> String {
         text.push_str(&told(fault, theme));
     }
     if explanation.verdict == Verdict::Reachable {
+        let name = explanation.name.as_ref().map(|name| format!("{name}, ")).unwrap_or_default();
         let line = format!(
-            "{} reaches {} ({}), and the answer comes back",
+            "{} reaches {name}{} ({}), and the answer comes back",
             party_words(&explanation.from),
             party_words(&explanation.to),
             explanation.about
@@ -28,6 +30,9 @@ pub fn whole(explanation: &Explanation, theme: Theme) -> String {
             text.push_str(&leg_text(leg, theme));
         }
     }
+    if let Some(probe) = &explanation.probe {
+        text.push_str(&probed(probe, theme));
+    }
     for fault in &remarks {
         if !text.is_empty() {
             text.push('\n');
@@ -35,6 +40,27 @@ pub fn whole(explanation: &Explanation, theme: Theme) -> String {
         text.push_str(&told(fault, theme));
     }
     text
+}
+
+/// What came of a real packet.
+fn probed(probe: &Probed, theme: Theme) -> String {
+    let (label, word) =
+        if probe.is_answered { (Label::Good, "a real packet:") } else { (Label::Bad, "a real packet:") };
+    let mut text = format!("{} {}\n", theme.paint(label, word), probe.says);
+    if let Some(last) = &probe.last {
+        text.push_str(&format!("  seen last at {last}\n"));
+    }
+    let rows: Vec<[Cell; 2]> = probe
+        .changes
+        .iter()
+        .map(|change| {
+            [
+                Cell::new(Label::Node, format!("  {}", change.node)),
+                Cell::plain(format!("{} +{}", change.counter, change.by)),
+            ]
+        })
+        .collect();
+    text + &aligned(&rows, theme)
 }
 
 fn told(fault: &Fault, theme: Theme) -> String {
