@@ -17,6 +17,8 @@ mod routing;
 mod rules;
 mod segment;
 mod sight;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub use kernel::Kernel;

@@ -291,7 +291,17 @@ impl Walk<'_> {
     fn check_room(&mut self, ns: &Ns, packet: &Packet, next: IpAddr) {
         let inside = self.inside(ns);
         let table = inside.neighbour_tables.iter().find(|table| table.is_ipv6 == next.is_ipv6());
-        if let Some(table) = table.filter(|table| table.entries >= table.max).cloned() {
+        let Some(mut table) = table.filter(|table| table.entries >= table.max).cloned() else { return };
+        // Permanent entries are counted by the kernel, and take no room.
+        let places = self.kernel.places();
+        let permanent = |ns: &Ns| {
+            let inside = self.kernel.inside(ns);
+            let is_fitting = |n: &&Neighbour| n.is_permanent() && n.to.is_ipv6() == next.is_ipv6();
+            inside.neighbours.iter().filter(is_fitting).count()
+        };
+        let permanent: usize = places.iter().map(permanent).sum();
+        table.entries = table.entries.saturating_sub(u32::try_from(permanent).unwrap_or(u32::MAX));
+        if table.entries >= table.max {
             self.blame_full_table(ns, &table, packet);
         }
     }

@@ -28,6 +28,8 @@ pub(super) struct Walk<'k> {
     pub(super) passed: BTreeSet<Ns>,
     /// Where a private source address left for a public network: namespace and interface.
     pub(super) exits: Vec<Exit>,
+    /// The namespaces that there is any way to.
+    pub(super) near: BTreeSet<Ns>,
     /// Whether the packet that is followed is one of a tunnel.
     pub(super) is_in_tunnel: bool,
 }
@@ -61,8 +63,11 @@ pub(super) enum Ended {
 
 impl<'k> Walk<'k> {
     pub(super) fn new(kernel: &'k mut dyn Kernel, question: &Question) -> Self {
+        let near =
+            question.from.node.as_ref().map(|ns| super::party::connected(kernel, ns)).unwrap_or_default();
         Self {
             kernel,
+            near,
             way: Way::There,
             about: question.about,
             target: question.to.node.clone(),

@@ -111,12 +111,37 @@ fn leg_text(leg: &Leg, theme: Theme) -> String {
         Some(ends) => format!("{way}: {}, {} > {}", leg.title, ends.source, ends.destination),
         None => format!("{way}: {}", leg.title),
     };
-    let rows: Vec<[Cell; 2]> = leg.hops.iter().filter_map(row).collect();
+    let rows: Vec<[Cell; 2]> = leg
+        .hops
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| !is_of_bridge(&leg.hops, *at))
+        .filter_map(|(_, hop)| row(hop))
+        .collect();
     let mut text = format!("{}\n", theme.paint(Label::Heading, &title));
     for line in aligned(&rows, theme).lines() {
         text.push_str(&format!("  {line}\n"));
     }
     text
+}
+
+/// Whether a hop is a frame that comes into a port of a bridge or leaves by one: the bridge's own line tells that.
+fn is_of_bridge(hops: &[Hop], at: usize) -> bool {
+    let is_bridged = |other: Option<&Hop>, is_in: bool| {
+        other.is_some_and(|other| match &other.event {
+            Event::Bridged { from, to, .. } => {
+                let name = &hops[at].place.interface;
+                other.place.node == hops[at].place.node
+                    && if is_in { from == name } else { name.as_ref().is_some_and(|name| to.contains(name)) }
+            }
+            _ => false,
+        })
+    };
+    match hops[at].event {
+        Event::Received => is_bridged(hops.get(at + 1), true),
+        Event::Sent => is_bridged(at.checked_sub(1).and_then(|before| hops.get(before)), false),
+        _ => false,
+    }
 }
 
 fn row(hop: &Hop) -> Option<[Cell; 2]> {

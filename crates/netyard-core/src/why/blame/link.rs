@@ -201,6 +201,9 @@ impl Walk<'_> {
         );
         let fault = self
             .fault(Cause::NeighbourTableFull, Place::node(ns.clone()), sentence)
+            // Old entries may be given up for new ones.
+            .with_effect(Effect::Sometimes)
+            .with_confidence(Confidence::Likely)
             .shown(ns, "ip ntable show", format!("entries {}, thresh3 {}", table.entries, table.max))
             .mended(
                 ns,
