@@ -198,6 +198,11 @@ fn what_cannot_be_read_or_understood_makes_the_verdict_unknown() {
         }
     }
     cut.outlines.remove(&ns("b"));
+    let told = ask(&mut cut, "10.0.0.2", About::Icmp);
+    assert_eq!((causes(&told), told.verdict), (vec![Cause::NotUnderstood], Verdict::Unknown));
+    assert_eq!(told.legs.len(), 2, "the answer is followed from where the packet left");
+    // And one to nowhere.
+    cut.outlines.get_mut(&ns("a")).unwrap().links[1].flags = 1;
     assert_eq!(causes(&ask(&mut cut, "10.0.0.2", About::Icmp)), [Cause::NoPeer]);
 }
 

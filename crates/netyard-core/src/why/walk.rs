@@ -32,6 +32,8 @@ pub(super) struct Walk<'k> {
     pub(super) near: BTreeSet<Ns>,
     /// Whether the packet that is followed is one of a tunnel.
     pub(super) is_in_tunnel: bool,
+    /// Whether frames were just found to leave what can be seen.
+    pub(super) leaves_sight: bool,
 }
 
 /// A connection that was rewritten.
@@ -57,6 +59,8 @@ pub(super) struct Exit {
 pub(super) enum Ended {
     /// In a namespace, by the link, as this packet.
     Delivered(Ns, Packet),
+    /// It left by a link for what cannot be seen.
+    Left(Ns, u32, Packet),
     /// Somewhere before.
     Lost,
 }
@@ -79,6 +83,7 @@ impl<'k> Walk<'k> {
             passed: BTreeSet::new(),
             exits: Vec::new(),
             is_in_tunnel: false,
+            leaves_sight: false,
         }
     }
 
@@ -119,6 +124,16 @@ impl<'k> Walk<'k> {
         let (ended, sent) = self.originate(&from, packet, oif);
         packet = sent;
         self.close(packet);
+        if let Ended::Left(border, link, left) = ended {
+            // Whoever is out there would answer this packet; the answer comes in where it left.
+            self.way = Way::Back;
+            let answer = left.answer();
+            if let Ended::Delivered(home, got) = self.travel(border.clone(), link, answer) {
+                self.is_expected(&from, &home, &packet, &got, &border);
+            }
+            self.close(answer);
+            return;
+        }
         let Ended::Delivered(place, arrived) = ended else { return };
         if self.is_elsewhere(&place, to) {
             return;

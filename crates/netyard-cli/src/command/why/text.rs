@@ -26,6 +26,9 @@ pub fn whole(explanation: &Explanation, theme: Theme) -> String {
             explanation.about
         );
         text.push_str(&format!("{}\n", theme.paint(Label::Good, &line)));
+    }
+    // The way is of interest where all is well, and as far as can be seen where that is not known.
+    if explanation.verdict != Verdict::Unreachable {
         for leg in &explanation.legs {
             text.push_str(&leg_text(leg, theme));
         }

@@ -143,6 +143,7 @@ impl Walk<'_> {
     }
 
     pub(in crate::why) fn blame_out_of_sight(&mut self, ns: &Ns, link: &Link, packet: &Packet) {
+        self.leaves_sight = true;
         let place = Place::interface(ns.clone(), link.name.clone());
         let kind = match &link.kind {
             crate::why::sight::LinkKind::Other(word) if !word.is_empty() => {
