@@ -88,7 +88,7 @@ fn the_sandbox_explains_itself() {
         ip -n pc link set lo up; ip -n pc route add default via 10.0.0.254
         netyard why pc vm > /dev/null && echo pc reaches the machine
         why pc 1.1.1.1 --json > /tmp/first || true
-        grep -o '\"cause\": \"not-forwarding\"' /tmp/first
+        grep -o '\"cause\": \"not-forwarding\"' /tmp/first | head -1
         sysctl -qw net.ipv4.ip_forward=1
         why pc 1.1.1.1 | head -1
         nft 'add table ip nat; add chain ip nat post { type nat hook postrouting priority 100; }

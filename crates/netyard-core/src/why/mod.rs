@@ -96,8 +96,8 @@ pub fn explain(kernel: &mut dyn Kernel, question: &Question) -> Explanation {
     let mut walk = walk::Walk::new(kernel, question);
     walk.there_and_back(question);
     let (mut faults, legs) = walk.end();
-    // What stops packets comes first, in the order in which it is met.
-    faults.sort_by_key(|fault| fault.effect);
+    // What stops packets comes first, in the order in which it is met; what is not understood may not stop them.
+    faults.sort_by_key(|fault| (fault.effect, fault.confidence == Confidence::Unknown));
     Explanation {
         from: question.from.clone(),
         to: question.to.clone(),
