@@ -113,6 +113,18 @@ fn link_inode(path: &Path, kind: &str) -> io::Result<u64> {
     inode_of_link(&fs::read_link(path)?, kind).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+impl Found {
+    /// The process that keeps a namespace which nothing names: no file, no lab, no container.
+    pub(crate) fn keeper(&self) -> Option<(String, u32)> {
+        let is_named = self.files.iter().any(|file| file.contains("/netns/"))
+            || self.of_lab.is_some()
+            || self.lab.is_some()
+            || self.container.is_some();
+        let keeper = self.holders.first().filter(|_| !is_named)?;
+        Some((keeper.comm.clone(), keeper.pid))
+    }
+}
+
 impl Discovery {
     fn entry(&mut self, inode: u64) -> &mut Found {
         self.found.entry(inode).or_default()

@@ -51,6 +51,8 @@ pub struct Place {
     pub is_named: bool,
     /// Whether it is part of the lab that was asked for, or was made inside of it.
     pub is_of_lab: bool,
+    /// The process that keeps it, for one without a file, a lab or a container that names it: its name and id.
+    pub keeper: Option<(String, u32)>,
     /// The station that can go there; none where every way is closed, with the reason.
     station: std::result::Result<usize, String>,
 }
@@ -100,6 +102,7 @@ impl Scout {
                 is_wanted: *inode == discovery.wanted(),
                 is_named: found.files.iter().any(|file| file.starts_with("/run/netns/")),
                 is_of_lab: discovery.is_of_lab(found),
+                keeper: found.keeper().filter(|_| *inode != discovery.here),
                 station,
             })
         });

@@ -7,6 +7,7 @@ use netyard_core::capture::NatRule;
 use netyard_core::conntrack::Connection;
 use netyard_core::filter::Instruction;
 use netyard_core::name::IfName;
+use netyard_core::why::probe::Counters;
 use netyard_core::why::{Inside, Listener, RouteAsk, RouteFound};
 use netyard_kernel::tap::Shape;
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,8 @@ pub enum Question {
     Route(RouteAsk),
     /// The sockets there that wait for others.
     Listeners,
+    /// Its counters.
+    Counters,
 }
 
 impl Question {
@@ -56,7 +59,12 @@ impl Question {
         match self {
             Self::Tap { .. } | Self::Connections => true,
             Self::Read | Self::Socket(_) | Self::ConnectionEvents | Self::NatRules | Self::Links => false,
-            Self::Outline | Self::Numbers(_) | Self::Inside(_) | Self::Route(_) | Self::Listeners => false,
+            Self::Outline
+            | Self::Numbers(_)
+            | Self::Inside(_)
+            | Self::Route(_)
+            | Self::Listeners
+            | Self::Counters => false,
         }
     }
 }
@@ -95,6 +103,8 @@ pub enum Told {
     Route(std::result::Result<RouteFound, i32>),
     /// For [`Question::Listeners`].
     Listeners(Vec<Listener>),
+    /// For [`Question::Counters`].
+    Counters(Box<Counters>),
 }
 
 /// A link, as far as frames of it are concerned.

@@ -192,6 +192,7 @@ impl Desk<'_> {
                 Ok((Told::Inside(Box::new(explore::inside(traveller, interfaces)?)), Vec::new()))
             }
             Question::Route(ask) => Ok((Told::Route(explore::route(ask)?), Vec::new())),
+            Question::Counters => Ok((Told::Counters(Box::new(explore::counters()?)), Vec::new())),
             Question::Listeners => Ok((Told::Listeners(explore::listeners()?), Vec::new())),
         }
     }
