@@ -19,13 +19,27 @@ pub fn listeners() -> io::Result<Vec<Listener>> {
         ("udp", Transport::Udp),
         ("udp6", Transport::Udp),
     ];
+    // The kernel writes a table by walking through the sockets of all namespaces, even where none is in this one.
+    let counts = format!("{}{}", read("sockstat")?, read("sockstat6")?);
     let mut found = Vec::new();
     for (file, transport) in files {
+        if sockets_in_use(&counts, file) == Some(0) {
+            continue;
+        }
         let text = read(file)?;
         found.extend(text.lines().skip(1).filter_map(|line| listener(transport, line)));
     }
     found.sort_by_key(|l: &Listener| (l.transport, l.address.port(), l.address.ip(), l.inode));
     Ok(found)
+}
+
+/// How many sockets a table is about, by the text of `sockstat` and `sockstat6`: a line is `TCP6: inuse 1 ...`.
+fn sockets_in_use(counts: &str, table: &str) -> Option<u32> {
+    let line = counts.lines().find_map(|line| {
+        let (name, rest) = line.split_once(": inuse ")?;
+        name.eq_ignore_ascii_case(table).then_some(rest)
+    })?;
+    line.split(' ').next()?.parse().ok()
 }
 
 /// Names of the tables of legacy iptables that exist; asking for another one would make it.
@@ -143,6 +157,13 @@ mod tests {
         let line = "  eth0: 1296 16 0 2 0 0 0 0 1156 14 0 3 0 0 0 0";
         assert_eq!(link_counter(line), Some(("eth0".to_owned(), [16, 14, 2, 3])));
         assert_eq!(link_counter("Inter-|   Receive"), None);
+    }
+
+    #[test]
+    fn sockstat_counts_the_sockets_of_each_table() {
+        let counts = "sockets: used 3\nTCP: inuse 2 orphan 0 tw 0 alloc 16 mem 96\nUDP: inuse 0 mem 0\nTCP6: inuse 1\n";
+        let of = |table| sockets_in_use(counts, table);
+        assert_eq!([of("tcp"), of("udp"), of("tcp6"), of("udp6")], [Some(2), Some(0), Some(1), None]);
     }
 
     #[test]

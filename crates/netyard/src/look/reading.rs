@@ -12,7 +12,7 @@ use netyard_kernel::netlink::{Protocol, Socket, link, neighbour, rule};
 use netyard_kernel::traveller::Traveller;
 use netyard_kernel::{nsfs, procnet};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -90,21 +90,20 @@ fn user_name(uid: u32) -> Option<String> {
 }
 
 /// Reads the namespace that the thread is in.
-pub(crate) fn reading(traveller: &mut Traveller, all: &[(u64, BorrowedFd<'_>)]) -> io::Result<Reading> {
+///
+/// `near` are the inodes of namespaces that cables led to, the last one first: others lead there too.
+pub(crate) fn reading(
+    traveller: &mut Traveller,
+    all: &[(u64, BorrowedFd<'_>)],
+    near: &mut Vec<u64>,
+) -> io::Result<Reading> {
     let mut notes = Vec::new();
     let mut socket = Socket::open(Protocol::Route)?;
     let mut raw = Raw::read_links(&mut socket).map_err(|error| error.error)?;
     raw.tables = netfilter::tables(&mut notes);
     let keys = keys(&raw);
     raw.sysctls = read_sysctls(traveller, &keys)?;
-    let mut numbers = BTreeMap::new();
-    if raw.links.iter().any(|link| link.peer_nsid.is_some()) {
-        for (inode, fd) in all {
-            if let Ok(Some(number)) = link::nsid(&mut socket, *fd) {
-                numbers.insert(number, *inode);
-            }
-        }
-    }
+    let numbers = numbers(&mut socket, &raw, all, near);
     notes.extend(untold(&raw));
     let has_bridges = raw.links.iter().any(|link| link.bridge.is_some());
     let learned = if has_bridges { again(|| neighbour::learned(&mut socket))? } else { HashMap::new() };
@@ -125,6 +124,39 @@ pub(crate) fn reading(traveller: &mut Traveller, all: &[(u64, BorrowedFd<'_>)]) 
         notes,
     })
 }
+
+/// The namespaces that the links here lead to, by the numbers that this one has for them.
+///
+/// The kernel tells the number of a namespace, not the namespace of a number: of hundreds only as many are asked for as it
+/// takes.
+fn numbers(
+    socket: &mut Socket,
+    raw: &Raw,
+    all: &[(u64, BorrowedFd<'_>)],
+    near: &mut Vec<u64>,
+) -> BTreeMap<i32, u64> {
+    let mut wanted: BTreeSet<i32> = raw.links.iter().filter_map(|link| link.peer_nsid).collect();
+    let mut numbers = BTreeMap::new();
+    let mut order: Vec<&(u64, BorrowedFd<'_>)> = all.iter().collect();
+    order.sort_by_key(|(inode, _)| near.iter().position(|known| known == inode).unwrap_or(usize::MAX));
+    for (inode, fd) in order {
+        if wanted.is_empty() {
+            break;
+        }
+        if let Ok(Some(number)) = link::nsid(socket, *fd)
+            && wanted.remove(&number)
+        {
+            numbers.insert(number, *inode);
+            near.retain(|known| known != inode);
+            near.insert(0, *inode);
+        }
+    }
+    near.truncate(NEAR_MAX);
+    numbers
+}
+
+/// So many namespaces that cables led to are remembered.
+const NEAR_MAX: usize = 16;
 
 /// What is there and has no place in a look.
 fn untold(raw: &Raw) -> Vec<String> {

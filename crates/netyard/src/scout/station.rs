@@ -10,6 +10,7 @@ use netyard_kernel::traveller::Traveller;
 use netyard_kernel::visit;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 /// So many threads ask side by side: the kernel lets each wait for the others' packets (synchronize_net), and threads
@@ -97,7 +98,7 @@ pub(super) type Places<'a> = [(u64, BorrowedFd<'a>)];
 fn run(socket: &OwnedFd, places: &Places<'_>, here: u64) {
     let ended = Traveller::run(|traveller| {
         let mut inbox = Inbox::default();
-        let mut desk = Desk { places, here };
+        let mut desk = Desk { places, here, near: Mutex::default() };
         while let Ok((questions, _)) = wire::receive::<Vec<(u64, Question)>>(socket, &mut inbox) {
             if desk.answer(traveller, &questions, socket).is_err() {
                 return;
@@ -111,6 +112,8 @@ fn run(socket: &OwnedFd, places: &Places<'_>, here: u64) {
 struct Desk<'a> {
     places: &'a Places<'a>,
     here: u64,
+    /// Namespaces that cables led to.
+    near: Mutex<Vec<u64>>,
 }
 
 pub(super) type Found = Result<(Told, Vec<OwnedFd>), Trouble>;
@@ -176,7 +179,9 @@ impl Desk<'_> {
         }
         match question {
             Question::Read => {
-                Ok((Told::Reading(Box::new(look::reading(traveller, self.places)?)), Vec::new()))
+                let mut near = self.near.lock().unwrap_or_else(PoisonError::into_inner);
+                let reading = look::reading(traveller, self.places, &mut near)?;
+                Ok((Told::Reading(Box::new(reading)), Vec::new()))
             }
             Question::Socket(kind) => Ok((Told::Done, vec![kind.open()?])),
             Question::Tap { ring_len, snap, filter } => capture::tap(*ring_len, *snap, filter),
