@@ -31,3 +31,4 @@ pub mod show;
 pub mod stand_in;
 pub mod state;
 pub mod step;
+pub mod trace;
