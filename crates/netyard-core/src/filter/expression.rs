@@ -1,6 +1,6 @@
 //! The words of a filter.
 
-use super::filter::{Direction, Filter, Protocol};
+use super::{Direction, Filter, Protocol};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
@@ -198,6 +198,6 @@ fn of_value(qualifiers: Qualifiers, value: &str) -> Result<Filter, String> {
 }
 
 fn port(word: &str) -> Result<u16, String> {
-    let known = super::line::SERVICES.iter().find(|(_, name)| *name == word).map(|(port, _)| *port);
+    let known = super::service::SERVICES.iter().find(|(_, name)| *name == word).map(|(port, _)| *port);
     known.or_else(|| word.parse().ok()).ok_or_else(|| format!("unknown port '{word}'"))
 }

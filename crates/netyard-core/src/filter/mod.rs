@@ -1,5 +1,11 @@
 //! Filters (pcap-filter(7)): primitives with `and`, `or`, `not` and parentheses.
 
+mod expression;
+mod instruction;
+pub mod service;
+
+pub use instruction::{INSTRUCTIONS_MAX, Instruction};
+
 use crate::packet::{ARP, Frame, ICMP, ICMPV6, IPV4, IPV6, Ip, TCP, UDP, mac_text};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -78,7 +84,7 @@ impl Filter {
     /// # Errors
     /// What tcpdump says.
     pub fn parse(text: &str) -> Result<Self, String> {
-        super::expression::parse(text)
+        expression::parse(text)
     }
 
     /// Whether the frame is wanted.
