@@ -17,11 +17,12 @@ mod piece;
 mod statement;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 mod typed;
 mod words;
 
 use crate::netlink::{Message, Messages, Refusal, Socket};
-pub use edit::{Edit, PlacedChain, PlacedRule, edit, read};
+pub use edit::{Edit, PlacedChain, PlacedRule, PlacedTable, edit, placed, read};
 use expression::Expression;
 pub use list::{list, named_sets};
 use netyard_core::nft::{Action, BaseChain, Chain, ChainKind, Family, Hook, Policy, Table};
