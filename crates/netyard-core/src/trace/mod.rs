@@ -6,6 +6,8 @@
 //! connections and by order; where nothing tells, the hop says `likely`.
 
 pub mod blame;
+pub mod conversation;
+pub mod follow;
 pub mod nat;
 pub mod packet;
 pub mod rules;
@@ -14,6 +16,8 @@ pub mod tell;
 pub mod title;
 pub mod topology;
 pub mod track;
+mod verdict;
 
+pub use follow::{Follower, Wanted};
 pub use sighting::{Sighting, Toward};
 pub use topology::{At, Topology};

@@ -130,7 +130,8 @@ fn is_tuple(tuple: &Tuple, ends: &Endpoints) -> bool {
 }
 
 /// The other way round. The identifier of an echo is that of both ways.
-fn reversed(ends: &Endpoints) -> Endpoints {
+#[must_use]
+pub fn reversed(ends: &Endpoints) -> Endpoints {
     match ends.destination_port {
         Some(port) => Endpoints {
             source: ends.destination,

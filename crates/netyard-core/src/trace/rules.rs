@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, HashMap};
 pub struct RuleEvent {
     /// The namespace.
     pub node: Ns,
-    /// Its place among the messages from there.
-    pub order: u64,
+    /// When it was read, in nanoseconds since 1970: some time after it happened.
+    pub heard_ns: u64,
     /// The kernel's number for the packet in this namespace; it comes again for later packets.
     pub id: u32,
     /// Family of the table.
@@ -91,8 +91,8 @@ pub struct KnownChain {
 pub struct Passage {
     /// The namespace.
     pub node: Ns,
-    /// Its first message.
-    pub order: u64,
+    /// When its first message was read.
+    pub heard_ns: u64,
     /// The packet at the start.
     pub traced: Traced,
     /// The packet where a message held it last.
@@ -107,8 +107,6 @@ pub struct Passage {
     pub is_own: bool,
     /// Whether it has come to the sockets: the end of hook `input`.
     pub is_delivered: bool,
-    /// The link that it left by.
-    pub to: Option<u32>,
 }
 
 /// One rule or policy that matched.
@@ -131,58 +129,89 @@ pub struct Decision {
 /// The first letters of the tables that tracing itself makes.
 pub const OWN_TABLE: &str = "netyard_trace";
 
-/// Puts the messages of all namespaces together to passages, in order.
-#[must_use]
-pub fn passages(events: &[RuleEvent], rulesets: &BTreeMap<Ns, Ruleset>) -> Vec<Passage> {
-    let mut passages: Vec<Passage> = Vec::new();
-    let mut open: HashMap<(Ns, u32), usize> = HashMap::new();
-    let empty = Ruleset::new();
-    for event in events {
-        let ruleset = rulesets.get(&event.node).unwrap_or(&empty);
+/// The passages of packets through the rules of all namespaces, as messages about them come.
+#[derive(Debug, Default)]
+pub struct Passages {
+    next: u64,
+    all: BTreeMap<u64, Passage>,
+    /// The passage that messages with a number belong to.
+    open: HashMap<(Ns, u32), u64>,
+}
+
+impl Passages {
+    /// Takes a message; those of one namespace must come in order.
+    pub fn take(&mut self, event: &RuleEvent, ruleset: &Ruleset) {
         let key = (event.node.clone(), event.id);
-        let is_own_table = event.table.starts_with(OWN_TABLE);
-        let is_start = is_own_table
+        let is_start = event.table.starts_with(OWN_TABLE)
             && matches!(event.kind, RuleEventKind::Rule(_))
             && (event.chain == "prerouting" || event.chain == "output");
-        let known = open.get(&key).copied();
-        let index = match (known, &event.packet) {
-            // A table of family bridge has begun the same passage that one of family inet goes on with.
-            (Some(index), Some(traced)) if is_start && !goes_on(&passages[index], event, traced) => {
-                begin(&mut passages, event, traced)
+        let known = self.open.get(&key).copied().filter(|number| self.all.contains_key(number));
+        let number = match (known, &event.packet) {
+            (Some(number), Some(traced)) if is_start && !goes_on(&self.all[&number], event, traced) => {
+                self.begin(event, traced)
             }
-            (Some(index), _) => index,
-            (None, Some(traced)) => begin(&mut passages, event, traced),
-            (None, None) => continue,
+            (Some(number), _) => number,
+            (None, Some(traced)) => self.begin(event, traced),
+            (None, None) => return,
         };
-        open.insert(key, index);
-        passages[index].add(event, ruleset);
+        self.open.insert(key, number);
+        if let Some(passage) = self.all.get_mut(&number) {
+            passage.add(event, ruleset);
+        }
     }
-    passages
+
+    fn begin(&mut self, event: &RuleEvent, traced: &Traced) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        let passage = Passage {
+            node: event.node.clone(),
+            heard_ns: event.heard_ns,
+            traced: traced.clone(),
+            last: traced.packet.clone(),
+            decisions: Vec::new(),
+            ct: None,
+            hooks: Vec::new(),
+            is_own: event.from.is_none(),
+            is_delivered: false,
+        };
+        self.all.insert(number, passage);
+        number
+    }
+
+    /// Takes out the first passage of a packet through a namespace.
+    pub fn claim(&mut self, node: &Ns, brief: u64, is_own: bool) -> Option<Passage> {
+        let is_it = |passage: &Passage| {
+            passage.node == *node && passage.traced.brief == brief && passage.is_own == is_own
+        };
+        let number = self.all.iter().find(|(_, passage)| is_it(passage)).map(|(number, _)| *number)?;
+        self.all.remove(&number)
+    }
+
+    /// Takes out what rules have dropped at the sender and was heard before this time: no link has seen it.
+    pub fn claim_unsent(&mut self, before_ns: u64) -> Vec<Passage> {
+        let is_unsent = |passage: &Passage| {
+            passage.is_own && passage.heard_ns < before_ns && passage.dropped_by().is_some()
+        };
+        let numbers: Vec<u64> =
+            self.all.iter().filter(|(_, passage)| is_unsent(passage)).map(|(number, _)| *number).collect();
+        numbers.iter().filter_map(|number| self.all.remove(number)).collect()
+    }
+
+    /// Forgets what was heard before this time.
+    pub fn forget(&mut self, before_ns: u64) {
+        self.all.retain(|_, passage| passage.heard_ns >= before_ns);
+        let all = &self.all;
+        self.open.retain(|_, number| all.contains_key(number));
+    }
 }
 
-fn begin(passages: &mut Vec<Passage>, event: &RuleEvent, traced: &Traced) -> usize {
-    passages.push(Passage {
-        node: event.node.clone(),
-        order: event.order,
-        traced: traced.clone(),
-        last: traced.packet.clone(),
-        decisions: Vec::new(),
-        ct: None,
-        hooks: Vec::new(),
-        is_own: event.from.is_none(),
-        is_delivered: false,
-        to: None,
-    });
-    passages.len() - 1
-}
-
-/// Whether a message that may begin a passage goes on with this one.
+/// Whether a message that may begin a passage goes on with this one: a table of family bridge has begun the same that
+/// one of family inet goes on with.
 fn goes_on(passage: &Passage, event: &RuleEvent, traced: &Traced) -> bool {
     let is_same = passage.traced.brief == traced.brief;
     let hook = if event.chain == "output" { Hook::Output } else { Hook::Prerouting };
-    let family_comes_later = event.family != Family::Bridge;
-    is_same && family_comes_later && !passage.hooks.contains(&hook)
-        && passage.is_own == event.from.is_none()
+    let comes_later = event.family != Family::Bridge;
+    is_same && comes_later && !passage.hooks.contains(&hook) && passage.is_own == event.from.is_none()
 }
 
 impl Passage {
@@ -196,7 +225,6 @@ impl Passage {
             _ => None,
         };
         self.ct = self.ct.or(event.ct);
-        self.to = event.to.or(self.to);
         if let Some(traced) = &event.packet {
             self.last = traced.packet.clone();
         }
