@@ -218,6 +218,40 @@ fn a_closed_folder_and_its_owner_are_seen_from_inside() {
 }
 
 #[test]
+fn folders_are_seen_as_they_are_now_not_as_the_first_program_saw_them() {
+    let story = contained();
+    story.up();
+    let (one, other) = (story.folder.join("one"), story.folder.join("other"));
+    let in_folder = |folder: &std::path::Path, script: &str| {
+        let mut command = story.netyard(&["exec", "pc", "--", "sh", "-c", script]);
+        text(&command.current_dir(folder).output().unwrap().stdout)
+    };
+    for folder in [&one, &other] {
+        std::fs::create_dir(folder).unwrap();
+        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(
+            in_folder(folder, "stat -c %u . && echo $PWD > written; ip netns add $(basename $PWD)"),
+            "0\n"
+        );
+        let written = std::fs::read_to_string(folder.join("written")).unwrap();
+        assert_eq!(written.trim(), folder.to_str().unwrap(), "{name}");
+    }
+    assert_eq!(
+        in_folder(&one, "ip netns list | sort | xargs"),
+        "one other\n",
+        "both folders' rooms share /run"
+    );
+    // The same path is another folder now, and belongs to another than before.
+    std::fs::remove_dir_all(&one).unwrap();
+    std::fs::create_dir(&one).unwrap();
+    std::fs::write(one.join("fresh"), "").unwrap();
+    assert_eq!(in_folder(&one, "stat -c %u . && ls"), "0\nfresh\n");
+    std::fs::rename(&one, story.folder.join("gone")).unwrap();
+    std::fs::rename(&other, &one).unwrap();
+    assert_eq!(in_folder(&one, "ls"), "written\n");
+}
+
+#[test]
 fn what_ip_netns_adds_is_seen_by_other_programs_of_the_node() {
     let story = contained();
     story.up();

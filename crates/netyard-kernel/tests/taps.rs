@@ -105,6 +105,42 @@ fn a_filter_decides_what_is_kept_and_how_much() {
 }
 
 #[test]
+fn the_language_of_filters_runs_in_the_kernel() {
+    in_netns(|| {
+        lo_up();
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+        let six = UdpSocket::bind("[::1]:0").expect("a port is free");
+        let (port, other) =
+            (socket.local_addr().expect("it is").port(), six.local_addr().expect("it is").port());
+        // How many of the two datagrams each wants.
+        let wanted = [
+            (format!("udp dst port {port}"), 1),
+            (format!("portrange {port}-{port} and host 127.0.0.1"), 1),
+            (format!("src net 127.0.0.0/8 and not port {other}"), 1),
+            (format!("ip6 and udp port {other} and host ::1"), 1),
+            ("udp".to_owned(), 2),
+            ("not udp".to_owned(), 0),
+            ("tcp or icmp or arp".to_owned(), 0),
+            ("ether host 00:00:00:00:00:00".to_owned(), 2),
+            ("broadcast".to_owned(), 0),
+        ];
+        let mut taps: Vec<Tap> = wanted
+            .iter()
+            .map(|(text, _)| netyard_core::filter::Filter::parse(text).expect("it is a filter"))
+            .map(|filter| open(65_536, &filter.program(65_536).expect("it is short")))
+            .collect();
+        socket.send_to(b"four", ("127.0.0.1", port)).expect("it is sent");
+        six.send_to(b"six", ("::1", other)).expect("it is sent");
+        for ((text, count), tap) in wanted.iter().zip(&mut taps) {
+            // Each goes out and comes in.
+            assert_eq!(tap.counts().expect("they are counted").passed, 2 * count, "{text}");
+            let count = usize::try_from(2 * count).expect("few");
+            assert_eq!(read(tap, count).len(), count, "{text}");
+        }
+    });
+}
+
+#[test]
 fn what_finds_no_room_is_counted() {
     const SENT: usize = 20_000;
     in_netns(|| {

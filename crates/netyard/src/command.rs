@@ -123,15 +123,14 @@ impl<'a> NodeCommand<'a> {
     /// # Errors
     /// That the program cannot be executed, or the lab has ended.
     pub fn spawn(self) -> Result<NodeChild> {
-        let OpenDoors { entrance, user, net, room } = self.lab.doors(self.node.as_ref())?;
         let cwd = self.cwd.clone().or_else(|| std::env::current_dir().ok());
-        let userns = if is_root_of_machine() { self.lab.user_namespace()? } else { None };
-        let folders = userns.map(|userns| own_folders::mapped(cwd.as_deref(), userns.as_fd()));
+        let own = if is_root_of_machine() { own_folders::wanted(cwd.as_deref()) } else { Vec::new() };
+        let OpenDoors { entrance, user, net, room, folders } = self.lab.doors(self.node.as_ref(), &own)?;
         let launch = Launch {
             argv: self.argv.iter().map(|word| text(word)).collect::<Result<_>>()?,
             env: self.environment(&entrance)?,
             cwd: cwd.map(|folder| text(folder.as_os_str())).transpose()?,
-            folders: folders.transpose()?.unwrap_or_default(),
+            folders,
             stdio: self.stdio,
             dies_with_caller: self.dies_with_caller,
             grants_setgroups: entrance.grants_setgroups,

@@ -46,7 +46,7 @@ impl<'a> Node<'a> {
     /// # Panics
     /// When `f` does.
     pub fn run<R: Send>(&self, f: impl FnOnce() -> R + Send) -> Result<R> {
-        let doors = self.lab.doors(Some(&self.name))?;
+        let doors = self.lab.doors(Some(&self.name), &[])?;
         let cwd = std::env::current_dir().unwrap_or_else(|_| "/".into());
         let entered = Traveller::run(|traveller| {
             traveller.enter(doors.net.as_fd())?;

@@ -1,6 +1,7 @@
 //! What can be asked of a holder, and what it answers.
 
 use crate::error::Error;
+use crate::own_folders::OwnFolder;
 use crate::probe::SocketKind;
 use netyard_core::lab::Lab;
 use netyard_core::name::{IfName, LabName, NodeName};
@@ -28,6 +29,10 @@ pub enum Request {
     Enter {
         /// The node; none for the fabric, with all nodes listed by `ip netns`.
         node: Option<NodeName>,
+        /// Folders that the program is to see with their owners.
+        folders: Vec<OwnFolder>,
+        /// When the answer was [`Reply::WantsFolders`]: where the trees of mounts go that travel with the request.
+        trees: Option<Vec<PathBuf>>,
     },
     /// One more connection to the holder, which travels with the answer: for a conversation of its own.
     Connect,
@@ -83,6 +88,8 @@ pub enum Reply {
     Description(Box<Description>),
     /// For [`Request::Enter`].
     Entrance(Entrance),
+    /// For [`Request::Enter`]: the lab would keep these folders; the same again, with their trees.
+    WantsFolders,
     /// For [`Request::Namespaces`].
     Namespaces(NamespaceNames),
     /// For [`Request::Live`].
@@ -220,6 +227,8 @@ pub struct Entrance {
     pub stand_ins: Option<PathBuf>,
     /// Whether setgroups(2) is to succeed although the user namespace has given it up.
     pub grants_setgroups: bool,
+    /// Whether the folders asked for are not shown there: it is for the caller to show them.
+    pub lacks_folders: bool,
 }
 
 /// Some of a lab's namespaces, in the order of the descriptors.

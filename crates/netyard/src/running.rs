@@ -6,9 +6,10 @@ use crate::error::{Error, Result};
 use crate::expect;
 use crate::holder::unknown_node;
 use crate::node::{Link, Node};
+use crate::own_folders::{self, OwnFolder};
 use crate::preflight;
 use crate::probe::{NodeSockets, SocketKind};
-use crate::protocol::{Changes, Description, LogChunk, ProgramStatus, Reply, Request, Spec};
+use crate::protocol::{Changes, Description, Entrance, LogChunk, ProgramStatus, Reply, Request, Spec};
 use crate::up::{DYING_TIME, OnStep};
 use netyard_core::feature::needs;
 use netyard_core::lab::Lab;
@@ -17,8 +18,10 @@ use netyard_core::report::{self, TestReport, Writing};
 use netyard_core::state::State;
 use netyard_kernel::process::Room;
 use netyard_kernel::{process, userns};
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -293,23 +296,31 @@ impl RunningLab {
         programs.push(program);
     }
 
-    /// The doors of a node (of the lab itself for none), for a command.
-    fn entrance(&self, node: Option<&NodeName>) -> Result<(crate::protocol::Entrance, Vec<OwnedFd>)> {
-        match self.ask(&Request::Enter { node: node.cloned() })? {
-            (Reply::Entrance(entrance), fds) => Ok((entrance, fds)),
+    /// The doors of a node (of the lab itself for none), for a program that is to see these folders with their owners.
+    /// Those that the room does not show already are the caller's to show.
+    pub(crate) fn doors(&self, node: Option<&NodeName>, folders: &[OwnFolder]) -> Result<OpenDoors> {
+        let ask = |trees: Option<&[(OwnedFd, PathBuf)]>| {
+            let paths = trees.map(|trees| trees.iter().map(|(_, path)| path.clone()).collect());
+            let fds: Vec<BorrowedFd<'_>> =
+                trees.unwrap_or_default().iter().map(|(fd, _)| fd.as_fd()).collect();
+            let request = Request::Enter { node: node.cloned(), folders: folders.to_vec(), trees: paths };
+            self.locked().ask_with(&request, &fds, &mut |_, _| {})
+        };
+        let mapped = || match self.user_namespace()? {
+            Some(user) => own_folders::mapped(folders, user.as_fd()),
+            None => Ok(Vec::new()),
+        };
+        match ask(None)? {
+            (Reply::WantsFolders, _) => match ask(Some(&mapped()?))? {
+                (Reply::Entrance(entrance), fds) => open_doors(entrance, fds, Vec::new()),
+                (other, _) => Err(unexpected(&other)),
+            },
+            (Reply::Entrance(entrance), fds) => {
+                let lacking = if entrance.lacks_folders { mapped()? } else { Vec::new() };
+                open_doors(entrance, fds, lacking)
+            }
             (other, _) => Err(unexpected(&other)),
         }
-    }
-
-    /// The doors of a node (of the lab itself for none).
-    pub(crate) fn doors(&self, node: Option<&NodeName>) -> Result<OpenDoors> {
-        let (entrance, fds) = self.entrance(node)?;
-        let mut fds = fds.into_iter();
-        let missing = || unexpected(&Reply::Done);
-        let user = if entrance.has_user_namespace { fds.next() } else { None };
-        let net = fds.next().ok_or_else(missing)?;
-        let (mounts, uts) = fds.next().zip(fds.next()).ok_or_else(missing)?;
-        Ok(OpenDoors { entrance, user, net, room: Room { mounts, uts } })
     }
 
     /// A program to run among the lab's namespaces, with `ip netns` knowing every node.
@@ -363,6 +374,19 @@ pub(crate) struct OpenDoors {
     pub(crate) user: Option<OwnedFd>,
     pub(crate) net: OwnedFd,
     pub(crate) room: Room,
+    /// Trees of mounts that the room does not show, and where the program is to see them.
+    pub(crate) folders: Vec<(OwnedFd, CString)>,
+}
+
+/// What came with the holder's answer, each by its name.
+fn open_doors(entrance: Entrance, fds: Vec<OwnedFd>, folders: Vec<(OwnedFd, PathBuf)>) -> Result<OpenDoors> {
+    let mut fds = fds.into_iter();
+    let missing = || unexpected(&Reply::Done);
+    let user = if entrance.has_user_namespace { fds.next() } else { None };
+    let net = fds.next().ok_or_else(missing)?;
+    let (mounts, uts) = fds.next().zip(fds.next()).ok_or_else(missing)?;
+    let (room, folders) = (Room { mounts, uts }, own_folders::places(folders));
+    Ok(OpenDoors { entrance, user, net, room, folders })
 }
 
 impl Drop for RunningLab {

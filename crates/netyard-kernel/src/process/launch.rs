@@ -2,8 +2,8 @@
 
 use super::fork::{become_root_of_namespace, clone3, reset_signals};
 use super::report::{LaunchError, Report, ReportPipe, STAGE_EXECUTE, fail, read_reports, tell};
+use super::room::{Room, enter_room, show_folders};
 use std::ffi::{CString, OsStr};
-use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -86,27 +86,6 @@ pub struct Doors<'a> {
     pub net: Option<BorrowedFd<'a>>,
     /// Mounts and host name that are arranged already; those of the [`Launch`] are not looked at then.
     pub room: Option<&'a Room>,
-}
-
-/// A mount namespace and a uts namespace, arranged and locked, for any number of programs.
-///
-/// Making and taking apart a mount namespace costs milliseconds; entering one costs microseconds.
-#[derive(Debug)]
-pub struct Room {
-    /// The mount namespace; it belongs to the user namespace of the programs.
-    pub mounts: OwnedFd,
-    /// The uts namespace.
-    pub uts: OwnedFd,
-}
-
-impl Room {
-    /// The same namespaces once more.
-    ///
-    /// # Errors
-    /// Those of fcntl(2).
-    pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { mounts: self.mounts.try_clone()?, uts: self.uts.try_clone()? })
-    }
 }
 
 /// A program that runs.
@@ -233,43 +212,21 @@ impl Launch {
     /// # Errors
     /// As [`Launch::start`].
     pub fn room(&self, doors: &Doors<'_>) -> Result<Room, LaunchError> {
-        let (mut reports, report) = io::pipe()?;
-        let (wait, go) = io::pipe()?;
-        let (report_fd, wait_fd, go_fd) = (report.as_raw_fd(), wait.as_raw_fd(), go.as_raw_fd());
-        // SAFETY: the child makes system calls only and ends with `_exit`.
-        let child = unsafe { libc::fork() };
-        if child < 0 {
-            return Err(io::Error::last_os_error().into());
-        }
-        if child == 0 {
-            // SAFETY: as above. It waits until its namespaces are taken, or its maker is gone.
-            unsafe {
-                libc::close(go_fd);
+        // SAFETY: system calls only, on memory that was there before the fork.
+        unsafe {
+            Room::arranged_by(&|report| {
                 if let Some(net) = doors.net
                     && libc::setns(net.as_raw_fd(), libc::CLONE_NEWNET) < 0
                 {
-                    fail(report_fd, 4);
+                    fail(report, 4);
                 }
-                self.arrange(doors, report_fd);
+                self.arrange(doors, report);
                 // What is mounted there (`ip netns add`) is seen by all programs of the room, also by those that
                 // have folders of their own.
                 let (run, none) = (c"/run".as_ptr(), std::ptr::null());
                 libc::mount(none, run, none, libc::MS_REC | libc::MS_SHARED, none.cast());
-                libc::close(report_fd);
-                let mut byte = 0u8;
-                libc::read(wait_fd, (&raw mut byte).cast(), 1);
-                libc::_exit(0)
-            }
+            })
         }
-        drop((report, wait));
-        let arranged = read_reports(&mut reports).and_then(|_| {
-            let open = |name: &str| fs::File::open(format!("/proc/{child}/ns/{name}")).map(OwnedFd::from);
-            Ok(Room { mounts: open("mnt")?, uts: open("uts")? })
-        });
-        drop(go);
-        // SAFETY: waits for our own child without asking for its status.
-        unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
-        arranged
     }
 
     /// # Safety
@@ -295,14 +252,7 @@ impl Launch {
                     fail(report, 7);
                 }
             }
-            if !self.folders.is_empty() && libc::unshare(libc::CLONE_NEWNS) < 0 {
-                fail(report, 2);
-            }
-            for (tree, target) in &self.folders {
-                if crate::mount::move_tree(tree.as_raw_fd(), target) < 0 {
-                    fail(report, 2);
-                }
-            }
+            show_folders(&self.folders, report);
             let cwd = self.cwd.as_deref().unwrap_or(c"/");
             if libc::chdir(cwd.as_ptr()) < 0 {
                 libc::chdir(c"/".as_ptr());
@@ -343,27 +293,6 @@ impl Launch {
             }
             *libc::__errno_location() = errno;
             fail(report, STAGE_EXECUTE)
-        }
-    }
-}
-
-/// Enters what [`Launch::room`] has arranged.
-///
-/// # Safety
-/// For a freshly forked child: system calls only.
-unsafe fn enter_room(room: &Room, user: Option<BorrowedFd<'_>>, report: RawFd) {
-    // SAFETY: system calls with open descriptors.
-    unsafe {
-        if libc::setns(room.uts.as_raw_fd(), libc::CLONE_NEWUTS) < 0 {
-            fail(report, 5);
-        }
-        if let Some(user) = user
-            && libc::setns(user.as_raw_fd(), libc::CLONE_NEWUSER) < 0
-        {
-            fail(report, 3);
-        }
-        if libc::setns(room.mounts.as_raw_fd(), libc::CLONE_NEWNS) < 0 {
-            fail(report, 2);
         }
     }
 }

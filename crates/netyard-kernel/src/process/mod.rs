@@ -5,11 +5,13 @@ mod fork;
 mod holder;
 mod launch;
 mod report;
+mod room;
 
 pub use end::{ExitStatus, dies_with_caller, kill, kill_all_in, kill_group, pid_of, reap, wait_gone};
 pub(crate) use fork::become_root_of_namespace;
 pub use holder::{
     HOLDER_ARGV0, HOLDER_LISTENER_FD, HOLDER_OWNER_FD, HolderOptions, HolderProcess, spawn_holder,
 };
-pub use launch::{Doors, Launch, Mount, Room, Running};
+pub use launch::{Doors, Launch, Mount, Running};
 pub use report::LaunchError;
+pub use room::Room;

@@ -56,12 +56,15 @@ impl Client {
     }
 
     /// Answers every whole request; false when the connection is of no more use.
-    pub(super) fn answer(&mut self, mut each: impl FnMut(&mut Self, Request) -> io::Result<()>) -> bool {
+    pub(super) fn answer(
+        &mut self,
+        mut each: impl FnMut(&mut Self, Request, Vec<OwnedFd>) -> io::Result<()>,
+    ) -> bool {
         loop {
             match self.inbox.take::<Request>() {
                 Ok(None) => return true,
-                Ok(Some((request, _))) => {
-                    if each(self, request).is_err() {
+                Ok(Some((request, fds))) => {
+                    if each(self, request, fds).is_err() {
                         return false;
                     }
                 }
@@ -103,8 +106,13 @@ impl Client {
         self.follows.as_ref().is_some_and(|follower| !follower.outbox.is_empty())
     }
 
-    /// Carries out one request.
-    pub(super) fn serve(&mut self, lab: &mut HeldLab, request: Request) -> io::Result<()> {
+    /// Carries out one request, which has come with descriptors.
+    pub(super) fn serve(
+        &mut self,
+        lab: &mut HeldLab,
+        request: Request,
+        given: Vec<OwnedFd>,
+    ) -> io::Result<()> {
         let mut fds: Vec<OwnedFd> = Vec::new();
         let stream = self.stream.as_fd();
         let mut on_step = |done, all| drop(wire::send(stream, &Reply::Progress(done, all), &[]));
@@ -113,10 +121,16 @@ impl Client {
                 Err(Error::input("K010", "the lab is built already"))
             }
             Request::Describe => Ok(Reply::Description(Box::new(lab.description()))),
-            Request::Enter { node } => lab.enter(node.as_ref()).map(|(entrance, doors)| {
-                fds = doors;
-                Reply::Entrance(entrance)
-            }),
+            Request::Enter { node, folders, trees } => {
+                let trees = trees.map(|places| given.into_iter().zip(places).collect());
+                lab.enter(node.as_ref(), folders, trees).map(|entered| match entered {
+                    Some((entrance, doors)) => {
+                        fds = doors;
+                        Reply::Entrance(entrance)
+                    }
+                    None => Reply::WantsFolders,
+                })
+            }
             Request::Sockets(wanted) => lab.sockets(&wanted).map(|sockets| {
                 fds = sockets;
                 Reply::Done

@@ -4,6 +4,7 @@ use super::files;
 use super::host;
 use super::internet::InternetServers;
 use super::programs::Programs;
+use super::rooms::Rooms;
 use super::sandbox;
 use super::uplink::{self, Pasta};
 use crate::apply::ApplyError;
@@ -11,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::fault::Faults;
 use crate::live::{self, LiveError};
 use crate::namespaces::Namespaces;
+use crate::own_folders::{self, OwnFolder};
 use crate::probe::SocketKind;
 use crate::protocol::{Changes, Description, Entrance, NamespaceNames, ServiceChange, Spec};
 use netyard_core::desired;
@@ -22,7 +24,7 @@ use netyard_core::name::{IfName, NodeName};
 use netyard_core::state::{Namespace, Ns, Route, State};
 use netyard_core::step::Step;
 use netyard_kernel::peer::pid_of_peer;
-use netyard_kernel::process::{self, Doors, Launch, Room};
+use netyard_kernel::process::{self, Doors, Launch, LaunchError, Room};
 use netyard_kernel::traveller::Traveller;
 use netyard_kernel::userns::{self, IdMap};
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,8 +63,7 @@ pub(super) struct HeldLab {
     /// None where the lab has no user namespace at all.
     users: Option<Users>,
     internet: InternetServers,
-    /// What programs of persons live in, by node; none for the lab as a whole.
-    rooms: BTreeMap<Option<NodeName>, (String, Room)>,
+    rooms: Rooms,
     up_since: u64,
     /// Whether it lives on without the process that started it.
     pub(super) outlives_caller: bool,
@@ -82,7 +83,7 @@ impl HeldLab {
             namespaces: Namespaces::new(copy),
             users,
             internet: InternetServers::default(),
-            rooms: BTreeMap::new(),
+            rooms: Rooms::default(),
             up_since: 0,
             outlives_caller: false,
             spec,
@@ -257,8 +258,14 @@ impl HeldLab {
         }
     }
 
-    /// The doors of a node, or of the fabric with `ip netns` knowing every node.
-    pub(super) fn enter(&mut self, node: Option<&NodeName>) -> Result<(Entrance, Vec<OwnedFd>)> {
+    /// The doors of a node, or of the fabric with `ip netns` knowing every node, for a program that is to see these
+    /// folders with their owners. None when the lab would keep a room with the folders and needs their trees for that.
+    pub(super) fn enter(
+        &mut self,
+        node: Option<&NodeName>,
+        folders: Vec<OwnFolder>,
+        trees: Option<Vec<(OwnedFd, PathBuf)>>,
+    ) -> Result<Option<(Entrance, Vec<OwnedFd>)>> {
         let (ns, env) = match node {
             Some(name) => {
                 let env = self.node(name)?.env.clone().into_iter().collect();
@@ -274,7 +281,17 @@ impl HeldLab {
             }
         };
         let net = self.namespace_of(&ns)?;
-        let Room { mounts, uts } = self.room(node, &net)?;
+        // Without a user namespace everybody owns what they own outside.
+        let folders = if self.users.is_some() { folders } else { Vec::new() };
+        let is_kept = !folders.is_empty() && folders.iter().all(OwnFolder::is_here);
+        let Room { mounts, uts } = if is_kept {
+            match self.furnished_room(node, &net, &folders, trees)? {
+                Some(room) => room,
+                None => return Ok(None),
+            }
+        } else {
+            self.room(node, &net)?
+        };
         let mut fds = Vec::new();
         if let Some(users) = &self.users {
             fds.push(copied(&users.persons)?);
@@ -288,17 +305,37 @@ impl HeldLab {
             has_user_namespace: self.users.is_some(),
             stand_ins: (is_sandbox && node.is_some()).then(|| sandbox::SHOWN.into()),
             grants_setgroups: is_sandbox && sandbox::has_one_id(),
+            lacks_folders: !folders.is_empty() && !is_kept,
         };
-        Ok((entrance, fds))
+        Ok(Some((entrance, fds)))
+    }
+
+    /// The room of a node with these folders; none where it is to be made, and their trees are missing.
+    fn furnished_room(
+        &mut self,
+        node: Option<&NodeName>,
+        net: &OwnedFd,
+        folders: &[OwnFolder],
+        trees: Option<Vec<(OwnedFd, PathBuf)>>,
+    ) -> Result<Option<Room>> {
+        if let Some(room) = self.rooms.furnished(node, folders) {
+            return copied_room(room).map(Some);
+        }
+        let Some(trees) = trees else { return Ok(None) };
+        let plain = self.room(node, net)?;
+        let user = self.users.as_ref().map(|users| users.persons.as_fd());
+        let trees = own_folders::places(trees);
+        let room = plain.furnished(user, &trees).map_err(|e| not_arranged(&e))?;
+        let result = copied_room(&room)?;
+        self.rooms.keep_furnished(node, folders, trees, room);
+        Ok(Some(result))
     }
 
     /// The mounts and the host name for what a person starts in a node, or among all nodes: arranged for the first
     /// program, and kept for those after it.
     fn room(&mut self, node: Option<&NodeName>, net: &OwnedFd) -> Result<Room> {
-        let copied = |room: &Room| room.try_clone().map_err(|e| Error::io("cannot copy a descriptor", &e));
-        let key = node.cloned();
-        if let Some((_, room)) = self.rooms.get(&key) {
-            return copied(room);
+        if let Some(room) = self.rooms.plain(node) {
+            return copied_room(room);
         }
         let (hostname, mounts) = match node {
             Some(name) => {
@@ -315,9 +352,9 @@ impl HeldLab {
         let launch = Launch { mounts, hostname: Some(hostname.clone()), ..Launch::default() };
         let user = self.users.as_ref().map(|users| users.persons.as_fd());
         let room = launch.room(&Doors { holder: None, user, net: Some(net.as_fd()), room: None });
-        let room = room.map_err(|error| Error::io(format!("cannot {}", error.doing), &error.source))?;
-        let result = copied(&room);
-        self.rooms.insert(key, (hostname, room));
+        let room = room.map_err(|e| not_arranged(&e))?;
+        let result = copied_room(&room);
+        self.rooms.keep_plain(node, hostname, room);
         result
     }
 
@@ -373,7 +410,7 @@ impl HeldLab {
         if let Some(users) = &self.users {
             fds.push(copied(&users.persons)?);
         }
-        for (_, room) in self.rooms.values().take(ROOMS_MAX) {
+        for room in self.rooms.all_plain().take(ROOMS_MAX) {
             fds.push(copied(&room.mounts)?);
         }
         Ok((NamespaceNames { names, all, has_user_namespace: self.users.is_some() }, fds))
@@ -443,8 +480,7 @@ impl HeldLab {
     fn start_services(&mut self) -> Result<()> {
         let lab = &self.spec.lab;
         // A host name is part of the room: with another one, what is started from now on gets another room.
-        self.rooms.retain(|node, (hostname, _)| {
-            let Some(node) = node else { return true };
+        self.rooms.retain_plain(|node, hostname| {
             lab.node(node.as_str()).is_some_and(|node| node.hostname() == hostname)
         });
         files::refresh(lab).map_err(|e| Error::io("cannot write the files of the nodes", &e))?;
@@ -479,6 +515,15 @@ fn plug(live: &mut Namespace, desired: &Namespace, interface: &IfName) {
 
 fn copied(fd: &OwnedFd) -> Result<OwnedFd> {
     fd.try_clone().map_err(|e| Error::io("cannot copy a descriptor", &e))
+}
+
+fn copied_room(room: &Room) -> Result<Room> {
+    room.try_clone().map_err(|e| Error::io("cannot copy a descriptor", &e))
+}
+
+/// A room that cannot be made.
+fn not_arranged(error: &LaunchError) -> Error {
+    Error::io(format!("cannot {}", error.doing), &error.source)
 }
 
 /// A socket that a node does not give.

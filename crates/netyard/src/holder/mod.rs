@@ -10,6 +10,7 @@ mod held;
 mod host;
 mod internet;
 mod programs;
+mod rooms;
 mod sandbox;
 mod uplink;
 
@@ -175,7 +176,7 @@ impl Holder {
         let mut connections = Vec::new();
         let is_open = owner.receive() && {
             let lab = &mut self.lab;
-            owner.answer(|client, request| match request {
+            owner.answer(|client, request, fds| match request {
                 Request::Commit { outlives_caller } => {
                     if outlives_caller {
                         signal::outlive_caller();
@@ -184,7 +185,7 @@ impl Holder {
                     client.reply(&Reply::Done, &[])
                 }
                 Request::Connect => client.connect(&mut connections),
-                request => client.serve(lab, request),
+                request => client.serve(lab, request, fds),
             })
         };
         self.clients.append(&mut connections);
@@ -204,9 +205,9 @@ impl Holder {
                 return true;
             }
             client.receive()
-                && client.answer(|client, request| match request {
+                && client.answer(|client, request, fds| match request {
                     Request::Connect => client.connect(&mut connections),
-                    request => client.serve(lab, request),
+                    request => client.serve(lab, request, fds),
                 })
         });
         self.clients.append(&mut connections);
