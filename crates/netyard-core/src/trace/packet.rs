@@ -2,7 +2,7 @@
 
 use crate::journey::{Endpoints, Headers};
 use crate::mac::Mac;
-use crate::packet::{Arp, Frame, ICMP, ICMPV6, Ip, TCP, UDP};
+use crate::packet::{Arp, Frame, IPV4, IPV6, IcmpKind, Ip, TcpFlags};
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,8 +12,6 @@ const PAYLOAD_TOLD: usize = 64;
 /// Bytes of a payload after a header of 8 bytes that a rule trace holds (net/netfilter/nf_tables_trace.c,
 /// `NFT_TRACETYPE_TRANSPORT_HSIZE` 20).
 const PAYLOAD_TRACED: usize = 12;
-/// IANA number of the fragment header of IPv6 (RFC 8200 4.5).
-const FRAGMENT: u8 = 44;
 /// IANA numbers of IPv4 and IPv6 inside of IP.
 const IPIP: u8 = 4;
 const SIT: u8 = 41;
@@ -120,20 +118,6 @@ pub struct Fragment {
     pub more_follow: bool,
 }
 
-/// Flags of TCP (RFC 9293 3.1).
-pub mod flag {
-    /// No more data.
-    pub const FIN: u8 = 0x01;
-    /// A connection begins.
-    pub const SYN: u8 = 0x02;
-    /// A connection is refused or broken off.
-    pub const RST: u8 = 0x04;
-    /// Data should be handed on at once.
-    pub const PSH: u8 = 0x08;
-    /// The acknowledgement number counts.
-    pub const ACK: u8 = 0x10;
-}
-
 impl Packet {
     /// Reads a frame. `is_vxlan` tells which UDP ports carry frames (RFC 7348).
     #[must_use]
@@ -172,17 +156,17 @@ impl Packet {
     }
 
     fn of_ip(frame: &Frame<'_>, ip: &Ip<'_>, is_vxlan: &dyn Fn(u16) -> bool) -> Self {
-        let transport = Transport::of(ip);
-        let kind = transport.kind(ip);
-        let (key, brief) = transport.keys(ip, &kind);
+        let kind = Kind::of(ip);
+        let (key, brief) = keys(ip, &kind);
         let mut packet = Self::bare(frame, kind, key);
         packet.brief = brief;
-        packet.id = transport.id;
-        packet.fragment = transport.fragment;
-        packet.headers.protocol = Some(transport.protocol);
+        packet.id = (ip.id != 0).then_some(ip.id);
+        packet.fragment =
+            ip.is_fragment().then_some(Fragment { offset: ip.offset, more_follow: ip.more_follow });
+        packet.headers.protocol = Some(ip.protocol);
         packet.headers.ttl = Some(ip.ttl);
-        packet.headers.endpoints = Some(transport.endpoints(ip, &packet.kind));
-        packet.inner = transport.inner(is_vxlan).map(Box::new);
+        packet.headers.endpoints = Some(endpoints(ip, &packet.kind));
+        packet.inner = inner(ip, is_vxlan).map(Box::new);
         packet
     }
 
@@ -226,177 +210,108 @@ impl Packet {
     }
 }
 
-/// What follows the IP header.
-struct Transport<'a> {
-    protocol: u8,
-    bytes: &'a [u8],
-    len: usize,
-    fragment: Option<Fragment>,
-    id: Option<u32>,
+impl Kind {
+    fn of(ip: &Ip<'_>) -> Self {
+        let len = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
+        if let Some(segment) = ip.segment() {
+            let TcpFlags(flags) = segment.flags;
+            return Self::Tcp { flags, seq: segment.seq, ack: segment.ack, len: len(segment.payload_len) };
+        }
+        if let Some(datagram) = ip.datagram() {
+            return Self::Udp { len: len(datagram.payload_len) };
+        }
+        let Some(icmp) = ip.icmp() else { return Self::Other(ip.protocol) };
+        match icmp.kind {
+            IcmpKind::Echo { is_request, id, seq, .. } => Self::Echo { is_reply: !is_request, id, seq },
+            IcmpKind::Error { quoted, mtu, .. } => {
+                Self::Error { kind: icmp.number, code: icmp.code, mtu, about: quoted.as_ref().map(Quoted::of) }
+            }
+            IcmpKind::Solicitation { target, mac } => {
+                Self::Neighbour { is_reply: false, target, mac: mac.map(Mac) }
+            }
+            IcmpKind::Advertisement { target, mac } => {
+                Self::Neighbour { is_reply: true, target, mac: mac.map(Mac) }
+            }
+            IcmpKind::Other => Self::Other(ip.protocol),
+        }
+    }
 }
 
-impl<'a> Transport<'a> {
-    fn of(ip: &Ip<'a>) -> Self {
-        let is_part = ip.more_follow || ip.offset > 0;
-        let mut transport = Self {
-            protocol: ip.protocol,
-            bytes: ip.payload,
-            len: ip.payload_len,
-            fragment: is_part.then_some(Fragment { offset: ip.offset, more_follow: ip.more_follow }),
-            id: (ip.id != 0).then_some(u32::from(ip.id)),
-        };
-        // | next header (1) | 0 (1) | offset in 8 bytes (13 bits), 0 (2), more (1) | identification (4) |
-        if let (FRAGMENT, Some(head)) = (ip.protocol, ip.payload.get(..8)) {
-            let word = u16::from_be_bytes([head[2], head[3]]);
-            transport.protocol = head[0];
-            transport.bytes = &ip.payload[8..];
-            transport.len = ip.payload_len.saturating_sub(8);
-            transport.fragment = Some(Fragment { offset: word & 0xfff8, more_follow: word & 1 == 1 });
-            transport.id = Some(u32::from_be_bytes([head[4], head[5], head[6], head[7]]));
-        }
-        transport
-    }
-
-    /// Whether the transport header is in it.
-    fn has_header(&self) -> bool {
-        self.fragment.is_none_or(|fragment| fragment.offset == 0)
-    }
-
-    fn word(&self, at: usize) -> Option<u16> {
-        let bytes = self.bytes.get(at..at + 2).filter(|_| self.has_header())?;
-        Some(u16::from_be_bytes([bytes[0], bytes[1]]))
-    }
-
-    fn long(&self, at: usize) -> Option<u32> {
-        Some(u32::from(self.word(at)?) << 16 | u32::from(self.word(at + 2)?))
-    }
-
-    fn kind(&self, ip: &Ip<'_>) -> Kind {
-        let kind = match self.protocol {
-            TCP => self.tcp(),
-            UDP => self.word(4).map(|len| Kind::Udp { len: u32::from(len.saturating_sub(8)) }),
-            ICMP | ICMPV6 => self.icmp(ip),
-            _ => None,
-        };
-        kind.unwrap_or(Kind::Other(self.protocol))
-    }
-
-    fn tcp(&self) -> Option<Kind> {
-        let offset_and_flags = self.word(12)?;
-        let header_len = usize::from(offset_and_flags >> 12) * 4;
-        let len = u32::try_from(self.len.saturating_sub(header_len)).unwrap_or(0);
-        let [_, flags] = offset_and_flags.to_be_bytes();
-        Some(Kind::Tcp { flags, seq: self.long(0)?, ack: self.long(4)?, len })
-    }
-
-    fn icmp(&self, ip: &Ip<'_>) -> Option<Kind> {
-        let [kind, code] = self.word(0)?.to_be_bytes();
-        let is_v6 = self.protocol == ICMPV6;
-        Some(match (is_v6, kind) {
-            (false, 8 | 0) | (true, 128 | 129) => Kind::Echo {
-                is_reply: matches!(kind, 0 | 129),
-                id: self.word(4)?,
-                seq: self.word(6)?,
-            },
-            (false, 3 | 11 | 12) | (true, 1..=4) => {
-                let mtu = match (is_v6, kind, code) {
-                    (false, 3, 4) => self.word(6).map(u32::from),
-                    (true, 2, _) => self.long(4),
-                    _ => None,
-                };
-                Kind::Error { kind, code, mtu, about: self.bytes.get(8..).and_then(|b| quoted(ip, b)) }
-            }
-            // | type | code | checksum (2) | flags or 0 (4) | target (16) | options: type, length in 8 bytes, address
-            (true, 135 | 136) => {
-                let target: [u8; 16] = self.bytes.get(8..24)?.try_into().ok()?;
-                let mac = self.bytes.get(24..32).filter(|option| matches!(option[..2], [1 | 2, 1]));
-                let mac = mac.and_then(|option| Some(Mac(option.get(2..8)?.try_into().ok()?)));
-                Kind::Neighbour { is_reply: kind == 136, target: target.into(), mac }
-            }
-            _ => return None,
-        })
-    }
-
-    fn endpoints(&self, ip: &Ip<'_>, kind: &Kind) -> Endpoints {
+impl Quoted {
+    fn of(ip: &Ip<'_>) -> Self {
         let mut ends = plain_ends(ip.from, ip.to);
-        match kind {
-            Kind::Echo { id, .. } => ends.source_port = Some(*id),
-            Kind::Tcp { .. } | Kind::Udp { .. } => {
-                ends.source_port = self.word(0);
-                ends.destination_port = self.word(2);
-            }
-            _ => {}
+        if let Some((source, destination)) = ip.ports() {
+            ends.source_port = Some(source);
+            ends.destination_port = Some(destination);
         }
-        ends
-    }
-
-    /// The hash of what stays, and that of its part in a rule trace.
-    fn keys(&self, ip: &Ip<'_>, kind: &Kind) -> (u64, u64) {
-        let payload = |at: usize, len: usize| {
-            let bytes = self.bytes.get(at..).unwrap_or_default();
-            digest(&bytes[..bytes.len().min(len)])
-        };
-        let head = (self.protocol, ip.from.is_ipv4());
-        match kind {
-            // Pieces of a segment have numbers of their own, in IP as in TCP.
-            Kind::Tcp { flags, seq, ack, .. } => {
-                let key = hashed(&(head, seq, ack, flags & !flag::PSH));
-                (key, key)
-            }
-            Kind::Udp { len } => {
-                let both = |told| hashed(&(head, self.id, len, payload(8, told)));
-                (both(PAYLOAD_TOLD), both(PAYLOAD_TRACED))
-            }
-            Kind::Echo { is_reply, seq, .. } => {
-                let both = |told| hashed(&(head, self.id, is_reply, seq, payload(8, told)));
-                (both(PAYLOAD_TOLD), both(PAYLOAD_TRACED))
-            }
-            // The packet in it is translated too.
-            Kind::Error { kind, code, about, .. } => {
-                let about = about.map(|quoted| (quoted.protocol, quoted.id, quoted.seq));
-                (hashed(&(head, self.id, kind, code, about)), hashed(&(head, self.id, kind, code)))
-            }
-            _ => {
-                let both = |told| hashed(&(head, self.id, self.len, payload(0, told)));
-                (both(PAYLOAD_TOLD), both(PAYLOAD_TRACED + 8))
-            }
+        let mut seq = None;
+        if let Some(IcmpKind::Echo { id, seq: number, .. }) = ip.icmp().map(|icmp| icmp.kind) {
+            ends.source_port = Some(id);
+            seq = Some(number);
         }
-    }
-
-    fn inner(&self, is_vxlan: &dyn Fn(u16) -> bool) -> Option<Packet> {
-        // VXLAN: | flags (1) | 0 (3) | network number (3) | 0 (1) |, after the header of UDP.
-        const VXLAN_START: usize = 16;
-        let cooked = |ethertype| Frame::cooked(ethertype, self.bytes, self.len);
-        let frame = match self.protocol {
-            UDP if self.word(2).is_some_and(is_vxlan) => {
-                Frame::ethernet(self.bytes.get(VXLAN_START..)?, self.len.saturating_sub(VXLAN_START))?
-            }
-            IPIP => cooked(crate::packet::IPV4),
-            SIT => cooked(crate::packet::IPV6),
-            _ => return None,
-        };
-        Some(Packet::read(&frame, is_vxlan))
+        Self { endpoints: ends, protocol: ip.protocol, id: (ip.id != 0).then_some(ip.id), seq }
     }
 }
 
-/// The packet in an error.
-fn quoted(ip: &Ip<'_>, bytes: &[u8]) -> Option<Quoted> {
-    let about = if ip.from.is_ipv4() { Ip::v4(bytes)? } else { Ip::v6(bytes)? };
-    let transport = Transport::of(&about);
-    let mut endpoints = plain_ends(about.from, about.to);
-    let mut seq = None;
-    match about.protocol {
-        TCP | UDP => {
-            endpoints.source_port = transport.word(0);
-            endpoints.destination_port = transport.word(2);
-        }
-        ICMP | ICMPV6 => {
-            endpoints.source_port = transport.word(4);
-            seq = transport.word(6);
-        }
-        _ => {}
+fn endpoints(ip: &Ip<'_>, kind: &Kind) -> Endpoints {
+    let mut ends = plain_ends(ip.from, ip.to);
+    if let Kind::Echo { id, .. } = kind {
+        ends.source_port = Some(*id);
+    } else if let Some((source, destination)) = ip.ports() {
+        ends.source_port = Some(source);
+        ends.destination_port = Some(destination);
     }
-    Some(Quoted { endpoints, protocol: transport.protocol, id: transport.id, seq })
+    ends
+}
+
+/// The hash of what stays, and that of its part in a rule trace.
+fn keys(ip: &Ip<'_>, kind: &Kind) -> (u64, u64) {
+    let payload = |at: usize, len: usize| {
+        let bytes = ip.payload.get(at..).unwrap_or_default();
+        digest(&bytes[..bytes.len().min(len)])
+    };
+    let head = (ip.protocol, ip.from.is_ipv4());
+    let id = ip.id;
+    match kind {
+        // Pieces of a segment have numbers of their own, in IP as in TCP.
+        Kind::Tcp { flags, seq, ack, .. } => {
+            let key = hashed(&(head, seq, ack, flags & !TcpFlags::PSH));
+            (key, key)
+        }
+        Kind::Udp { len } => {
+            let both = |told| hashed(&(head, id, len, payload(8, told)));
+            (both(PAYLOAD_TOLD), both(PAYLOAD_TRACED))
+        }
+        Kind::Echo { is_reply, seq, .. } => {
+            let both = |told| hashed(&(head, id, is_reply, seq, payload(8, told)));
+            (both(PAYLOAD_TOLD), both(PAYLOAD_TRACED))
+        }
+        // The packet in it is translated too.
+        Kind::Error { kind, code, about, .. } => {
+            let about = about.map(|quoted| (quoted.protocol, quoted.id, quoted.seq));
+            (hashed(&(head, id, kind, code, about)), hashed(&(head, id, kind, code)))
+        }
+        _ => {
+            let both = |told| hashed(&(head, id, ip.payload_len, payload(0, told)));
+            (both(PAYLOAD_TOLD), both(PAYLOAD_TRACED + 8))
+        }
+    }
+}
+
+fn inner(ip: &Ip<'_>, is_vxlan: &dyn Fn(u16) -> bool) -> Option<Packet> {
+    // Flags (1), reserved (3), number of the network (3), reserved (1): RFC 7348 5.
+    const VXLAN_LEN: usize = 8;
+    let cooked = |ethertype| Frame::cooked(ethertype, ip.payload, ip.payload_len);
+    let frame = match (ip.protocol, ip.datagram()) {
+        (_, Some(datagram)) if is_vxlan(datagram.to) => {
+            let len = datagram.payload_len.saturating_sub(VXLAN_LEN);
+            Frame::ethernet(datagram.payload.get(VXLAN_LEN..)?, len)?
+        }
+        (IPIP, _) => cooked(IPV4),
+        (SIT, _) => cooked(IPV6),
+        _ => return None,
+    };
+    Some(Packet::read(&frame, is_vxlan))
 }
 
 /// Two addresses without ports.

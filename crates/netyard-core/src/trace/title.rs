@@ -1,8 +1,8 @@
 //! What a packet is, in a few words.
 
-use super::packet::{Kind, Packet, flag};
+use super::packet::{Kind, Packet};
 use crate::journey::Endpoints;
-use crate::packet::{ICMPV6, mac_text};
+use crate::packet::{ICMPV6, TcpFlags, mac_text};
 use std::fmt::Write;
 use std::net::IpAddr;
 
@@ -86,7 +86,7 @@ pub fn of_journey(packet: &Packet) -> String {
 }
 
 fn segment(flags: u8, len: u32) -> String {
-    let names = [(flag::SYN, "SYN"), (flag::FIN, "FIN"), (flag::RST, "RST"), (flag::ACK, "ACK")];
+    let names = [(TcpFlags::SYN, "SYN"), (TcpFlags::FIN, "FIN"), (TcpFlags::RST, "RST"), (TcpFlags::ACK, "ACK")];
     let set: Vec<&str> = names.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect();
     let is_plain = set == ["ACK"];
     let mut words = "TCP ".to_owned();

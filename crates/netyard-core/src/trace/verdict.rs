@@ -2,14 +2,14 @@
 
 use super::blame;
 use super::follow::Told;
-use super::packet::{Kind, flag};
+use super::packet::Kind;
 use super::sighting::Toward;
 use super::tell::Known;
 use super::title;
 use crate::conntrack::{Detail, Tuple};
 use crate::fault::{Confidence, Fault, Place, Way};
 use crate::journey::{Event, Journey, Leg, Verdict};
-use crate::packet::ICMPV6;
+use crate::packet::{ICMPV6, TcpFlags};
 
 /// What is still so young when looking ends may go on.
 const YOUNG_NS: u64 = 20_000_000;
@@ -152,13 +152,13 @@ fn error(legs: &[Told]) -> Option<Verdict> {
 fn is_refusal(told: &Told, legs: &[Told]) -> bool {
     let Kind::Tcp { flags, .. } = told.packet.kind else { return false };
     let has_begun = legs.iter().any(|other| {
-        matches!(other.packet.kind, Kind::Tcp { flags, .. } if flags & (flag::SYN | flag::ACK) == flag::SYN | flag::ACK)
+        matches!(other.packet.kind, Kind::Tcp { flags, .. } if flags & (TcpFlags::SYN | TcpFlags::ACK) == TcpFlags::SYN | TcpFlags::ACK)
     });
-    flags & flag::RST != 0 && told.leg.way == Way::Back && !has_begun
+    flags & TcpFlags::RST != 0 && told.leg.way == Way::Back && !has_begun
 }
 
 fn is_syn(told: &Told) -> bool {
-    matches!(told.packet.kind, Kind::Tcp { flags, .. } if flags & (flag::SYN | flag::ACK) == flag::SYN)
+    matches!(told.packet.kind, Kind::Tcp { flags, .. } if flags & (TcpFlags::SYN | TcpFlags::ACK) == TcpFlags::SYN)
 }
 
 fn is_young(told: &Told, now_ns: u64) -> bool {
