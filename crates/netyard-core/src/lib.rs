@@ -33,3 +33,4 @@ pub mod stand_in;
 pub mod state;
 pub mod step;
 pub mod trace;
+pub mod why;

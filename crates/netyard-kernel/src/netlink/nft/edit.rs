@@ -9,7 +9,6 @@ use super::{
 use crate::netlink::message::Attributes;
 use crate::netlink::{Messages, Refusal, Socket};
 use netyard_core::nft::{Chain, Family, Rule};
-use serde::{Deserialize, Serialize};
 
 const NFT_MSG_GETCHAIN: u16 = 4;
 const NFT_MSG_DELCHAIN: u16 = 5;
@@ -25,7 +24,7 @@ const NFTA_CHAIN_USE: u16 = 6;
 const NFTA_CHAIN_COUNTERS: u16 = 8;
 
 /// A rule where it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlacedRule {
     /// The kernel's number for it.
     pub handle: u64,
@@ -37,19 +36,8 @@ pub struct PlacedRule {
     pub bytes: u64,
 }
 
-/// A table with its rules where they are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlacedTable {
-    /// Its family.
-    pub family: Family,
-    /// Its name.
-    pub name: String,
-    /// Its chains.
-    pub chains: Vec<PlacedChain>,
-}
-
 /// A chain where it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlacedChain {
     /// Its name and its place in the packet path; without rules.
     pub chain: Chain,
@@ -118,20 +106,6 @@ pub fn read(socket: &mut Socket, family: Family, table: &str) -> Result<Vec<Plac
         }
     })?;
     Ok(chains)
-}
-
-/// All tables of the socket's network namespace with the numbers and counts of their rules. Same as
-/// `nft -a list ruleset`.
-///
-/// # Errors
-/// As [`read`].
-pub fn placed(socket: &mut Socket) -> Result<Vec<PlacedTable>, Refusal> {
-    let tables = super::list::tables(socket)?;
-    let each = tables.into_iter().map(|table| {
-        let chains = read(socket, table.family, &table.name)?;
-        Ok(PlacedTable { family: table.family, name: table.name, chains })
-    });
-    each.collect()
 }
 
 /// Packets and bytes of the first counter among expressions.

@@ -22,7 +22,7 @@ mod typed;
 mod words;
 
 use crate::netlink::{Message, Messages, Refusal, Socket};
-pub use edit::{Edit, PlacedChain, PlacedRule, PlacedTable, edit, placed, read};
+pub use edit::{Edit, PlacedChain, PlacedRule, edit, read};
 use expression::Expression;
 pub use list::{list, named_sets};
 use netyard_core::nft::{Action, BaseChain, Chain, ChainKind, Family, Hook, Policy, Table};
