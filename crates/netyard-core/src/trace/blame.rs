@@ -2,7 +2,7 @@
 
 use super::rules::Decision;
 use super::title;
-use crate::fault::{Cause, Confidence, Evidence, Fault, Fix, Place, Way};
+use crate::fault::{Cause, Confidence, Effect, Evidence, Fault, Fix, Place, Way};
 use crate::journey::Endpoints;
 use crate::nft::Action;
 use crate::state::Ns;
@@ -43,6 +43,7 @@ pub fn rule(node: &Ns, decision: &Decision, way: Way, ends: Option<Endpoints>) -
         at: Place::node(node.clone()),
         way,
         sentence,
+        effect: Effect::Stops,
         confidence: Confidence::Certain,
         evidence: vec![Evidence {
             command: format!("nft -a list chain {chain}"),
@@ -73,6 +74,7 @@ pub fn error(from: &Ns, is_v6: bool, kind: u8, code: u8, mtu: Option<u32>, way: 
         at: Place::node(from.clone()),
         way,
         sentence: format!("{from} {what} and says so: {icmp} {words}"),
+        effect: if cause == Cause::MtuTooSmall { Effect::StopsLarge } else { Effect::Stops },
         confidence: Confidence::Certain,
         evidence: Vec::new(),
         fixes: Vec::new(),

@@ -6,6 +6,7 @@
 
 mod question;
 mod station;
+mod trace;
 
 pub use question::{Answer, Question, Told};
 

@@ -2,8 +2,15 @@
 
 use crate::look::Reading;
 use crate::probe::SocketKind;
+use netyard_core::conntrack::Connection;
+use netyard_core::mac::Mac;
+use netyard_kernel::netlink::nft::PlacedTable;
+use netyard_kernel::netlink::route::RouteFound;
+use netyard_kernel::tap::Shape;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
 /// A question to the kernel, in one namespace.
@@ -13,6 +20,37 @@ pub enum Question {
     Read,
     /// A socket made there; it comes with the answer.
     Socket(SocketKind),
+    /// A tap on all its links, without a filter ([`netyard_kernel::tap`]).
+    TapAll {
+        /// Bytes of its ring.
+        ring_len: usize,
+        /// The most bytes that are kept of a frame.
+        snap: u32,
+    },
+    /// A trace of what rules do, by a table of this name ([`netyard_kernel::netlink::nft::trace`]).
+    RuleTrace {
+        /// The table.
+        table: String,
+        /// Whether rules of bridges are traced too.
+        sees_bridged: bool,
+    },
+    /// All rules of nf_tables with their numbers.
+    Rules,
+    /// How it would send a packet, or pass one on that came by a link.
+    WayOf {
+        /// Where to.
+        to: IpAddr,
+        /// The source, of a packet that came by a link.
+        from: Option<IpAddr>,
+        /// The ifindex of that link.
+        iif: Option<u32>,
+    },
+    /// Tracked connections.
+    Connections,
+    /// Ethernet addresses that bridges have learned.
+    Learned,
+    /// What the kernel has counted.
+    Counters,
 }
 
 impl Question {
@@ -20,7 +58,14 @@ impl Question {
     #[must_use]
     pub fn is_slow(&self) -> bool {
         match self {
-            Self::Read | Self::Socket(_) => false,
+            Self::TapAll { .. } | Self::RuleTrace { .. } => true,
+            Self::Read
+            | Self::Socket(_)
+            | Self::Rules
+            | Self::WayOf { .. }
+            | Self::Connections
+            | Self::Learned
+            | Self::Counters => false,
         }
     }
 }
@@ -41,6 +86,18 @@ pub enum Told {
     Done,
     /// For [`Question::Read`].
     Reading(Box<Reading>),
+    /// For [`Question::TapAll`]: the shape of its ring.
+    Tapped(Shape),
+    /// For [`Question::Rules`].
+    Rules(Vec<PlacedTable>),
+    /// For [`Question::WayOf`]; none where there is no way.
+    WayOf(Option<RouteFound>),
+    /// For [`Question::Connections`].
+    Connections(Vec<Connection>),
+    /// For [`Question::Learned`]: ports by their ifindex.
+    Learned(Vec<(u32, Mac)>),
+    /// For [`Question::Counters`]: by the names that nstat(8) gives them.
+    Counters(BTreeMap<String, u64>),
 }
 
 /// Why a question was not answered.

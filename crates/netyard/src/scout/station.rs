@@ -1,6 +1,7 @@
 //! Who answers: a thread of this process, or a child in a user namespace.
 
 use super::question::{Answer, Question, Replies, Told, Trouble};
+use super::trace;
 use crate::look::{self, Discovery};
 use crate::wire::{self, Inbox};
 use netyard_kernel::traveller::Traveller;
@@ -110,7 +111,7 @@ struct Desk<'a> {
     here: u64,
 }
 
-type Found = Result<(Told, Vec<OwnedFd>), Trouble>;
+pub(super) type Found = Result<(Told, Vec<OwnedFd>), Trouble>;
 
 impl Desk<'_> {
     fn answer(
@@ -176,6 +177,13 @@ impl Desk<'_> {
                 Ok((Told::Reading(Box::new(look::reading(traveller, self.places)?)), Vec::new()))
             }
             Question::Socket(kind) => Ok((Told::Done, vec![kind.open()?])),
+            Question::TapAll { ring_len, snap } => trace::tap(*ring_len, *snap),
+            Question::RuleTrace { table, sees_bridged } => trace::rules_heard(table, *sees_bridged),
+            Question::Rules => trace::rules(),
+            Question::WayOf { to, from, iif } => trace::way(*to, *from, *iif),
+            Question::Connections => trace::connections(),
+            Question::Learned => trace::learned(),
+            Question::Counters => trace::counters(),
         }
     }
 }
