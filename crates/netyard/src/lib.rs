@@ -64,6 +64,7 @@ pub mod sandbox;
 pub mod scout;
 pub mod show;
 pub mod store;
+pub mod trace;
 pub mod up;
 mod wire;
 

@@ -113,10 +113,12 @@ impl Conversations {
         self.remember(id, flow);
     }
 
-    /// The conversation of a packet that no link has seen.
-    #[must_use]
-    pub fn of(&self, node: &Ns, packet: &Packet) -> Option<(ConversationId, Way)> {
-        self.begins.get(&Flow::of(node, packet)?).copied()
+    /// A packet that is not followed was seen.
+    pub fn touch(&mut self, node: &Ns, packet: &Packet, at_ns: u64) {
+        let known = Flow::of(node, packet).and_then(|flow| self.passes.get(&flow).copied());
+        if let Some(conversation) = known.and_then(|(id, _)| self.all.get_mut(&id)) {
+            conversation.last_ns = conversation.last_ns.max(at_ns);
+        }
     }
 
     /// Takes out the conversations for which this holds, in the order of their beginning.

@@ -106,6 +106,11 @@ impl Follower {
         self.conversations.pass(track, &at.node, &packet, at_ns, is_in, is_wanted);
     }
 
+    /// A conversation goes on, by packets that are counted only.
+    pub fn touch(&mut self, node: &Ns, packet: &Packet, at_ns: u64) {
+        self.conversations.touch(node, packet, at_ns);
+    }
+
     /// Takes a message of a rule trace.
     pub fn hear(&mut self, event: &RuleEvent) {
         let empty = Ruleset::new();

@@ -3,14 +3,11 @@
 use crate::look::Reading;
 use crate::probe::SocketKind;
 use netyard_core::conntrack::Connection;
-use netyard_core::mac::Mac;
-use netyard_kernel::netlink::nft::PlacedTable;
-use netyard_kernel::netlink::route::RouteFound;
+use netyard_core::why::{Learned, RouteAsk, RouteFound, Ruleset};
 use netyard_kernel::tap::Shape;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
 /// A question to the kernel, in one namespace.
@@ -37,14 +34,7 @@ pub enum Question {
     /// All rules of nf_tables with their numbers.
     Rules,
     /// How it would send a packet, or pass one on that came by a link.
-    WayOf {
-        /// Where to.
-        to: IpAddr,
-        /// The source, of a packet that came by a link.
-        from: Option<IpAddr>,
-        /// The ifindex of that link.
-        iif: Option<u32>,
-    },
+    WayOf(RouteAsk),
     /// Tracked connections.
     Connections,
     /// Ethernet addresses that bridges have learned.
@@ -62,7 +52,7 @@ impl Question {
             Self::Read
             | Self::Socket(_)
             | Self::Rules
-            | Self::WayOf { .. }
+            | Self::WayOf(_)
             | Self::Connections
             | Self::Learned
             | Self::Counters => false,
@@ -89,13 +79,13 @@ pub enum Told {
     /// For [`Question::TapAll`]: the shape of its ring.
     Tapped(Shape),
     /// For [`Question::Rules`].
-    Rules(Vec<PlacedTable>),
+    Rules(Vec<Ruleset>),
     /// For [`Question::WayOf`]; none where there is no way.
     WayOf(Option<RouteFound>),
     /// For [`Question::Connections`].
     Connections(Vec<Connection>),
-    /// For [`Question::Learned`]: ports by their ifindex.
-    Learned(Vec<(u32, Mac)>),
+    /// For [`Question::Learned`].
+    Learned(Vec<Learned>),
     /// For [`Question::Counters`]: by the names that nstat(8) gives them.
     Counters(BTreeMap<String, u64>),
 }

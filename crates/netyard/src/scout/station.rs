@@ -180,7 +180,7 @@ impl Desk<'_> {
             Question::TapAll { ring_len, snap } => trace::tap(*ring_len, *snap),
             Question::RuleTrace { table, sees_bridged } => trace::rules_heard(table, *sees_bridged),
             Question::Rules => trace::rules(),
-            Question::WayOf { to, from, iif } => trace::way(*to, *from, *iif),
+            Question::WayOf(ask) => trace::way(ask),
             Question::Connections => trace::connections(),
             Question::Learned => trace::learned(),
             Question::Counters => trace::counters(),

@@ -3,11 +3,11 @@
 use super::question::Told;
 use super::station::Found;
 use crate::live::again;
+use netyard_core::why::RouteAsk;
 use netyard_kernel::netlink::nft::{self, trace};
 use netyard_kernel::netlink::{Protocol, Socket, conntrack, neighbour, route};
 use netyard_kernel::{procnet, tap};
 use std::io;
-use std::net::IpAddr;
 
 pub(super) fn tap(ring_len: usize, snap: u32) -> Found {
     let opened = tap::open(tap::Settings { ring_len, snap, filter: &[] })?;
@@ -23,10 +23,10 @@ pub(super) fn rules() -> Found {
     Ok((Told::Rules(again(|| nft::placed(&mut socket)).map_err(io::Error::from)?), Vec::new()))
 }
 
-pub(super) fn way(to: IpAddr, from: Option<IpAddr>, iif: Option<u32>) -> Found {
+pub(super) fn way(ask: &RouteAsk) -> Found {
     let mut socket = Socket::open(Protocol::Route)?;
     // A refusal says that there is none.
-    let found = route::find(&mut socket, to, from, iif).ok();
+    let found = route::get(&mut socket, ask).ok();
     Ok((Told::WayOf(found), Vec::new()))
 }
 
@@ -37,7 +37,7 @@ pub(super) fn connections() -> Found {
 
 pub(super) fn learned() -> Found {
     let mut socket = Socket::open(Protocol::Route)?;
-    Ok((Told::Learned(again(|| neighbour::learned_behind(&mut socket)).map_err(io::Error::from)?), Vec::new()))
+    Ok((Told::Learned(again(|| neighbour::forwarding(&mut socket)).map_err(io::Error::from)?), Vec::new()))
 }
 
 pub(super) fn counters() -> Found {

@@ -14,6 +14,7 @@ mod encode;
 mod expression;
 mod list;
 mod piece;
+mod placed;
 mod statement;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use crate::netlink::{Message, Messages, Refusal, Socket};
 pub use edit::{Edit, PlacedChain, PlacedRule, edit, read};
 use expression::Expression;
 pub use list::{list, named_sets};
+pub use placed::placed;
 use netyard_core::nft::{Action, BaseChain, Chain, ChainKind, Family, Hook, Policy, Table};
 use std::os::fd::AsFd;
 
