@@ -1,7 +1,7 @@
 //! One packet, or one connection, of our own making.
 
-use crate::probe::ping::{Echo, Pinger};
-use crate::probe::{Miss, NodeSockets, Patience, tcp, udp};
+use crate::probe::ping::Echo;
+use crate::probe::{Miss, NodeSockets, Patience, raw_echo, tcp, udp};
 use netyard_core::name::NodeName;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl Probe {
         match self {
             Self::Icmp { size, df, ttl } => {
                 let echo = Echo { size, df, ttl, ..Echo::to(to) };
-                Pinger::open(sockets, from, echo)?.echo(patience).map(drop)
+                raw_echo::echo(sockets, from, echo, patience)
             }
             Self::Tcp(port) => tcp::connect(sockets, from, SocketAddr::new(to, port), patience).map(drop),
             Self::Udp(port) => {
