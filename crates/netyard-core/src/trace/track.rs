@@ -5,7 +5,7 @@ use super::sighting::{Sighting, Toward};
 use super::topology::{At, Kind, Link, Topology};
 use crate::fault::Confidence;
 use crate::state::Ns;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// The number of a track.
 pub type TrackId = u64;
@@ -279,12 +279,15 @@ impl Tracks {
         let datagram = seen.packet.datagram();
         let keys = [Some(seen.packet.key), datagram].into_iter().flatten();
         let queues = keys.filter_map(|key| self.inside.get(&(node.clone(), key)));
-        let candidates: Vec<(&Open, &Packet)> = queues
+        let mut candidates: Vec<(&Open, &Packet)> = queues
             .flatten()
             .filter(may_be)
             .filter_map(|open| Some((open, &self.step(*open)?.seen.packet)))
             .filter(|(_, before)| fits(before, &seen.packet))
             .collect();
+        // One may be known by both keys.
+        let mut known = BTreeSet::new();
+        candidates.retain(|(open, _)| known.insert((open.track, open.step)));
         let candidates = if candidates.is_empty() { self.cut_from(seen, &may_be) } else { candidates };
         let rank = |before: &Packet| {
             let is_same = before.headers.endpoints == seen.packet.headers.endpoints;

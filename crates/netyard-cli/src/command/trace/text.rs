@@ -4,7 +4,7 @@ use crate::output::theme::{Label, Theme};
 use netyard_core::conntrack::Detail;
 use netyard_core::fault::{Confidence, Fault, Way};
 use netyard_core::journey::{Endpoints, Event, Forwarding, Hop, Journey, Leg, More, Nat, RuleAt, Verdict};
-use netyard_core::packet::{ICMP, ICMPV6, mac_text};
+use netyard_core::packet::{ARP, ICMP, ICMPV6, mac_text};
 use netyard_core::state::Ns;
 use netyard_core::trace::title;
 use unicode_width::UnicodeWidthStr;
@@ -38,7 +38,11 @@ impl Text {
 
     /// A conversation.
     pub fn journey(&self, journey: &Journey) -> String {
-        let rows: Vec<Vec<Row>> = journey.legs.iter().map(|leg| self.rows(leg)).collect();
+        if let Some(line) = self.brief(journey) {
+            return line;
+        }
+        let is_lost = matches!(journey.verdict, Verdict::Lost { .. });
+        let rows: Vec<Vec<Row>> = journey.legs.iter().map(|leg| self.rows(leg, is_lost)).collect();
         let node = rows.iter().flatten().map(|row| row.node.width()).max().unwrap_or(0).max(NODE_MIN);
         let begun = journey.legs.iter().flat_map(|leg| &leg.hops).filter_map(|hop| hop.at_ns).min();
         let mut text = String::new();
@@ -58,9 +62,26 @@ impl Text {
         text
     }
 
+    /// A question for a neighbour that was answered is one line, unless all is wanted.
+    fn brief(&self, journey: &Journey) -> Option<String> {
+        let (asks, answers) = (journey.legs.first()?, journey.legs.get(1)?);
+        let is_asked = asks.headers.ethertype == ARP || asks.title.starts_with("neighbour");
+        let Verdict::Arrived { took_ns: Some(took_ns), .. } = journey.verdict else { return None };
+        if self.is_full || !is_asked || journey.legs.len() != 2 {
+            return None;
+        }
+        let of = |leg: &Leg| leg.hops.first().map(|hop| hop.place.node.to_string());
+        let (asker, answerer) = (of(asks)?, of(answers)?);
+        let mac = answers.headers.macs.map(|(from, _)| mac_text(from.0))?;
+        let title = self.theme.paint(Label::Heading, &format!("{:<34}", asks.title));
+        let took = self.time(took_ns);
+        let took = took.trim_start_matches('+');
+        Some(format!("{title} {asker} asks, {answerer} answers {mac} within {took}\n\n"))
+    }
+
     /// One packet alone.
     pub fn leg(&self, leg: &Leg) -> String {
-        let rows = self.rows(leg);
+        let rows = self.rows(leg, true);
         let node = rows.iter().map(|row| row.node.width()).max().unwrap_or(0).max(NODE_MIN);
         format!("{}{}", self.head(leg, None), self.body(&rows, None, node))
     }
@@ -130,7 +151,8 @@ impl Text {
         }
     }
 
-    fn rows(&self, leg: &Leg) -> Vec<Row> {
+    /// The rows of a packet. Where nothing was lost, what came to the door of a node has gone in.
+    fn rows(&self, leg: &Leg, is_lost: bool) -> Vec<Row> {
         let mut rows: Vec<Row> = Vec::new();
         let mut ends = leg.headers.endpoints;
         let mut neighbour = None;
@@ -161,12 +183,15 @@ impl Text {
                         (None, Some(socket)) => format!(": a socket listening at {socket}"),
                         _ => String::new(),
                     };
-                    let likely = if hop.confidence == Confidence::Certain { "" } else { " (likely)" };
+                    let likely = if is_lost && hop.confidence != Confidence::Certain { " (likely)" } else { "" };
                     let words = format!("delivered to {to}{whose}{likely}");
                     rows.push(row(hop, '✓', Label::Good, words));
                     continue;
                 }
                 event => rows.push(self.inside(hop, event)),
+            }
+            if let Event::Translated { rule: Some(rule), .. } = &hop.event {
+                rows.push(row(hop, ' ', Label::Quiet, format!("  by {}", rule_words(rule))));
             }
             if hop.confidence != Confidence::Certain
                 && let Some(last) = rows.last_mut()
@@ -219,11 +244,10 @@ impl Text {
                 };
                 row(hop, ' ', Label::Firewall, words)
             }
-            Event::Translated { nat, before, after, ct, rule } => {
+            Event::Translated { nat, before, after, ct, .. } => {
                 let (word, words) = translation(*nat, before, after);
                 let ct = ct.map_or_else(String::new, |ct| format!("   (connection {ct:08x})"));
-                let rule = rule.as_ref().map_or_else(String::new, |rule| format!("   {}", rule_words(rule)));
-                row(hop, '⇄', Label::Nat, format!("{word} {words}{ct}{rule}"))
+                row(hop, '⇄', Label::Nat, format!("{word} {words}{ct}"))
             }
             Event::Fragmented { pieces } => row(hop, ' ', Label::Quiet, format!("cut into {pieces} fragments")),
             Event::Reassembled { pieces } => {
