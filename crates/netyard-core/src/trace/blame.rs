@@ -6,6 +6,7 @@ use crate::fault::{Cause, Confidence, Effect, Evidence, Fault, Fix, Place, Way};
 use crate::journey::Endpoints;
 use crate::nft::Action;
 use crate::state::Ns;
+use std::net::IpAddr;
 
 /// The fault of a rule or policy that was seen to drop a packet.
 #[must_use]
@@ -51,6 +52,32 @@ pub fn rule(node: &Ns, decision: &Decision, way: Way, ends: Option<Endpoints>) -
             says: rule.handle.map_or_else(|| rule.text.clone(), |handle| format!("{} # handle {handle}", rule.text)),
         }],
         fixes: vec![fix],
+    }
+}
+
+/// The fault of an address that was asked for and that nobody has answered for.
+#[must_use]
+pub fn nobody(asker: &Place, target: IpAddr, times: usize) -> Fault {
+    let what = if target.is_ipv4() { "ARP" } else { "neighbour discovery" };
+    let times = match times {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        times => format!("{times} times"),
+    };
+    let node = &asker.node;
+    Fault {
+        cause: Cause::NeighbourFailed,
+        at: asker.clone(),
+        way: Way::There,
+        sentence: format!("nobody answers for {target}: {node} has asked {times} by {what}"),
+        effect: Effect::Stops,
+        confidence: Confidence::Certain,
+        evidence: vec![Evidence {
+            command: format!("ip neighbour show {target}"),
+            node: node.clone(),
+            says: "INCOMPLETE or FAILED".to_owned(),
+        }],
+        fixes: Vec::new(),
     }
 }
 

@@ -83,6 +83,7 @@ impl Follower {
                 self.asked.insert((at.node.clone(), target), at_ns);
             }
         }
+        self.learn(&seen);
         let known = &self.known;
         let translates = |node: &Ns, before: &Packet, after: &Packet| nat::translates(known, node, before, after);
         let taken = self.tracks.take(seen, &self.known.topology, &translates);
@@ -104,6 +105,16 @@ impl Follower {
             Taken::Continued(track) | Taken::Piece(track) => track,
         };
         self.conversations.pass(track, &at.node, &packet, at_ns, is_in, is_wanted);
+    }
+
+    /// A bridge learns the addresses of those who send.
+    fn learn(&mut self, seen: &Sighting) {
+        let Some((from, _)) = seen.packet.headers.macs.filter(|_| seen.toward.is_in()) else { return };
+        let node = self.known.topology.nodes.get_mut(&seen.at.node);
+        let link = node.and_then(|node| node.links.get_mut(&seen.at.index));
+        if let Some(link) = link.filter(|link| link.master.is_some()) {
+            link.learned.entry(from).or_insert(seen.at_ns);
+        }
     }
 
     /// A conversation goes on, by packets that are counted only.

@@ -249,7 +249,7 @@ impl Teller<'_> {
         let bridge = At { node: step.seen.at.node.clone(), index: link.master.unwrap_or_default() };
         let to = self.met.ports.get(&index).cloned().unwrap_or_else(|| vec![link.name.clone()]);
         let destination = step.seen.packet.headers.macs.map(|(_, to)| to);
-        let is_known = destination.is_some_and(|mac| link.learned.contains(&mac));
+        let is_known = destination.is_some_and(|mac| link.learned.get(&mac).is_some_and(|since| *since <= step.seen.at_ns));
         let is_flooded = step.seen.packet.is_to_many() || to.len() > 1;
         let decision = if is_flooded { Forwarding::Flood } else { Forwarding::Hit };
         let event = Event::Bridged {

@@ -52,8 +52,8 @@ pub struct Link {
     pub peer: Option<At>,
     /// The link that it stands on.
     pub parent: Option<At>,
-    /// Ethernet addresses that its bridge has learned behind it.
-    pub learned: BTreeSet<Mac>,
+    /// Ethernet addresses that its bridge has learned behind it, and since when (nanoseconds since 1970; 0 for before).
+    pub learned: BTreeMap<Mac, u64>,
     /// Layers of links below it.
     pub depth: u8,
 }
@@ -141,7 +141,7 @@ impl Node {
         let listening = seen.sockets.iter().map(|socket| Listening {
             protocol: if socket.protocol == "tcp" { crate::packet::TCP } else { crate::packet::UDP },
             address: socket.address,
-            program: socket.process.as_ref().map(|process| process.comm.clone()).filter(|comm| !comm.is_empty()),
+            program: socket.process.as_ref().map(|process| process.comm.clone()).filter(|comm| is_program(comm)),
         });
         Self { links, own, listening: listening.collect() }
     }
@@ -190,10 +190,15 @@ impl Link {
             master: interface.master.as_deref().and_then(index_of),
             peer: if is_loopback { Some(own) } else { interface.peer.as_ref().and_then(at) },
             parent: interface.parent.as_ref().and_then(at),
-            learned: BTreeSet::new(),
+            learned: BTreeMap::new(),
             depth: 0,
         })
     }
+}
+
+/// Whether it is the name of a program, and not that under which a holder has started itself.
+fn is_program(comm: &str) -> bool {
+    !comm.is_empty() && comm != "exe"
 }
 
 /// Links below a link: those that it stands on, or for a bridge its ports.

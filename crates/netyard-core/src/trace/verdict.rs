@@ -70,6 +70,9 @@ fn verdict(legs: &[Told], known: &Known, now_ns: u64) -> Verdict {
     let Some(there) = there else {
         // The last one tells how far it got.
         let lost = way_of(Way::There).last().unwrap_or(first);
+        if let Some(verdict) = unanswered(legs, lost, now_ns) {
+            return verdict;
+        }
         return if is_young(lost, now_ns) || leaves_sight(lost, known) { Verdict::Open } else { end(lost) };
     };
     let back = way_of(Way::Back).find(|told| told.has_arrived);
@@ -83,12 +86,30 @@ fn verdict(legs: &[Told], known: &Known, now_ns: u64) -> Verdict {
         (None, Some(lost)) => end(lost),
         (None, None) if is_due && is_young(there, now_ns) => Verdict::Open,
         (None, None) if is_due => {
+            if let Some(verdict) = unanswered(legs, there, now_ns) {
+                return verdict;
+            }
             let is_inside = there.leg.hops.last().is_some_and(|hop| hop.confidence == Confidence::Certain);
             let way = if is_inside { Way::Back } else { Way::There };
             Verdict::Lost { way, last: place(there, false), faults: Vec::new() }
         }
         (None, None) => arrived(first, there, None),
     }
+}
+
+/// Nobody has the address that a neighbour was asked for.
+fn unanswered(legs: &[Told], last: &Told, now_ns: u64) -> Option<Verdict> {
+    let target = match last.packet.kind {
+        Kind::Arp { is_reply: false, .. } => last.packet.headers.endpoints?.destination,
+        Kind::Neighbour { is_reply: false, target, .. } => target.into(),
+        _ => return None,
+    };
+    if is_young(last, now_ns) {
+        return Some(Verdict::Open);
+    }
+    let asker = place(last, true);
+    let fault = blame::nobody(&asker, target, legs.len());
+    Some(Verdict::Lost { way: Way::There, last: asker, faults: vec![fault] })
 }
 
 fn arrived(first: &Told, there: &Told, back: Option<&Told>) -> Verdict {

@@ -336,7 +336,7 @@ fn known(look: &Look, scout: &Scout, with_rules: &[(Ns, bool)]) -> Known {
         let Some(links) = links else { continue };
         for entry in learned.iter().filter(|entry| entry.remote.is_none()) {
             if let Some(link) = links.get_mut(&entry.port) {
-                link.learned.insert(entry.mac);
+                link.learned.insert(entry.mac, 0);
             }
         }
     }

@@ -111,12 +111,18 @@ fn probe(order: &Order, scope: Scope<'_>, lab: Option<&RunningLab>, node: &str) 
     let journeys = trace.end(AFTERWARDS)?;
     let mut record = Record::begin(order, &trace, lab.is_some())?;
     record.tell(&journeys);
-    if journeys.is_empty() {
+    let is_of_probe = |journey: &Journey| {
+        let ends = journey.legs.first().and_then(|leg| leg.headers.endpoints);
+        let is_asking = journey.legs.first().is_some_and(|leg| leg.headers.protocol.is_none() || leg.title.starts_with("neighbour"));
+        !is_asking && ends.is_some_and(|ends| ends.destination == address)
+    };
+    let has_left = journeys.iter().any(is_of_probe);
+    if !has_left {
         let words = outcome.err().map(|miss| miss.detail().to_owned());
         record.nothing(&from, address, words.as_deref());
     }
     record.end(&mut trace);
-    Ok(ExitCode::from(u8::from(journeys.is_empty() || record.has_failures())))
+    Ok(ExitCode::from(u8::from(!has_left || record.has_failures())))
 }
 
 /// What the probe is.
