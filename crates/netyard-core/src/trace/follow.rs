@@ -243,7 +243,11 @@ impl Follower {
             let by_step: BTreeMap<usize, &Passage> = passages.iter().map(|(at, passage)| (*at, passage)).collect();
             let met = Met { passages: &by_step, way, asked: &self.asked, ports: &ports };
             let hops = tell::hops(&steps, &self.known, met);
-            let packet = steps[0].seen.packet.clone();
+            let mut packet = steps[0].seen.packet.clone();
+            // What rules of the sender have rewritten before any link.
+            if let Some(passage) = by_step.get(&0).filter(|passage| passage.is_own) {
+                packet.headers.endpoints = passage.endpoints();
+            }
             let leg = Leg { way, title: title::of_packet(&packet), headers: packet.headers.clone(), is_copy, hops };
             let has_arrived = leg.hops.iter().any(|hop| matches!(hop.event, Event::Delivered { .. }));
             legs.push(Told { leg, steps, packet, has_arrived });

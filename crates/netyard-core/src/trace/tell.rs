@@ -181,10 +181,7 @@ impl Teller<'_> {
         }
         let last = &self.steps[end - 1];
         if last.seen.toward.is_in() {
-            self.ended(end - 1, last, passage);
-        } else if let Some(passage) = passage.filter(|p| p.dropped_by().is_some()) {
-            // A later chain cannot drop what has left; a copy that went to the own node may.
-            let _ = passage;
+            self.ended(last, passage);
         }
     }
 
@@ -195,9 +192,6 @@ impl Teller<'_> {
             let to = topology.link(&after.seen.at);
             link.master.is_some() && to.is_some_and(|to| to.master == link.master)
         };
-        if after.is_some_and(leaves_bridge) {
-            return; // The bridge tells both ends.
-        }
         let below = before.and_then(|before| Some((before, topology.link(&before.seen.at)?)));
         match (&link.kind, below) {
             (Kind::Bridge, Some((before, port))) if port.master == Some(step.seen.at.index) => {
@@ -213,6 +207,8 @@ impl Teller<'_> {
                 let event = Event::Tunnelled { kind: word.clone(), is_in: false, id: *id };
                 self.put_at(step, event, Source::Packet);
             }
+            // The bridge tells both ends.
+            _ if after.is_some_and(leaves_bridge) => {}
             _ => self.put_at(step, Event::Received, Source::Packet),
         }
     }
@@ -233,7 +229,7 @@ impl Teller<'_> {
                     Kind::Tunnel { word, id } => {
                         let event = Event::Tunnelled { kind: word.clone(), is_in: true, id: *id };
                         self.put(step.seen.at_ns, &before.seen.at, event, Some(&step.seen.packet), Source::Packet);
-                        self.sent(before, step, None);
+                        self.sent(step, None);
                         return;
                     }
                     _ => return self.put_at(step, Event::Sent, Source::Packet),
@@ -294,7 +290,7 @@ impl Teller<'_> {
             self.rules(passage, at, &[Hook::Forward, Hook::Postrouting]);
         }
         self.translated(step, rewrites.source);
-        self.sent(came.unwrap_or(step), step, came);
+        self.sent(step, came);
     }
 
     fn translated(&mut self, step: &Step, rewrite: Option<nat::Rewrite>) {
@@ -338,7 +334,7 @@ impl Teller<'_> {
     }
 
     /// The neighbour, pieces, and the link itself.
-    fn sent(&mut self, question_of: &Step, step: &Step, came: Option<&Step>) {
+    fn sent(&mut self, step: &Step, came: Option<&Step>) {
         self.neighbour(came, step);
         let was = came.map_or(1, |came| came.pieces);
         if step.pieces > 1 && step.pieces != was {
@@ -347,7 +343,6 @@ impl Teller<'_> {
             let event = if is_tcp { Event::Segmented { pieces } } else { Event::Fragmented { pieces } };
             self.put_at(step, event, Source::Packet);
         }
-        let _ = question_of;
         self.put_at(step, Event::Sent, Source::Packet);
     }
 
@@ -373,18 +368,19 @@ impl Teller<'_> {
     }
 
     /// What came in and did not leave.
-    fn ended(&mut self, index: usize, last: &Step, passage: Option<&Passage>) {
+    fn ended(&mut self, last: &Step, passage: Option<&Passage>) {
         let node = &last.seen.at.node;
         let mut final_ends = last.seen.packet.headers.endpoints;
         if let Some(passage) = passage {
             self.rules(passage, Some(last), &[Hook::Ingress, Hook::Prerouting]);
             let told = passage.last.headers.endpoints;
             let rewrites = nat::rewrites(self.known, node, final_ends, told, &last.seen.packet, Some(passage), self.met.way);
-            if passage.dropped_by().is_none() || rewrites.destination.is_some() {
-                self.translated(last, rewrites.destination);
-                final_ends = told;
-            }
+            self.translated(last, rewrites.destination);
+            final_ends = told;
             self.rules(passage, Some(last), &[Hook::Forward, Hook::Input, Hook::Postrouting]);
+            if passage.is_delivered {
+                self.translated(last, rewrites.source);
+            }
             if passage.dropped_by().is_some() {
                 return self.drop(passage, Some(last), node);
             }
@@ -395,7 +391,6 @@ impl Teller<'_> {
         let is_ip = matches!(last.seen.packet.headers.ethertype, crate::packet::IPV4 | crate::packet::IPV6);
         let is_nd = matches!(last.seen.packet.kind, Packets::Neighbour { .. });
         let is_group = is_nd && last.seen.toward != Toward::Other;
-        let _ = index;
         if is_port || !(is_reached || is_group) {
             return;
         }

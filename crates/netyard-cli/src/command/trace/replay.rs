@@ -45,7 +45,7 @@ pub fn run(order: &Order, file: &Path) -> Result<ExitCode> {
     for (number, step) in (1..).zip(&steps) {
         output::print(&page(order, &saved, step, number, steps.len()));
     }
-    let text = text::Text::new(theme(order), order.ascii, order.all, false);
+    let mut text = text::Text::new(theme(order), order.ascii, order.all, false);
     for journey in &saved.journeys {
         output::print(&text.journey(journey));
     }

@@ -15,7 +15,12 @@ pub struct Text {
     is_ascii: bool,
     is_full: bool,
     is_lab: bool,
+    /// The ways of conversations that were told in full.
+    told: Vec<Vec<(Way, Vec<String>)>>,
 }
+
+/// The most ways that are remembered.
+const TOLD_MAX: usize = 64;
 
 /// Columns of the time.
 const TIME: usize = 10;
@@ -33,13 +38,23 @@ struct Row {
 
 impl Text {
     pub fn new(theme: Theme, is_ascii: bool, is_full: bool, is_lab: bool) -> Self {
-        Self { theme, is_ascii, is_full, is_lab }
+        Self { theme, is_ascii, is_full, is_lab, told: Vec::new() }
     }
 
-    /// A conversation.
-    pub fn journey(&self, journey: &Journey) -> String {
+    /// A conversation. One that went as another before it is one line, unless all is wanted.
+    pub fn journey(&mut self, journey: &Journey) -> String {
         if let Some(line) = self.brief(journey) {
             return line;
+        }
+        let ways: Vec<(Way, Vec<String>)> =
+            journey.legs.iter().map(|leg| (leg.way, leg.hops.iter().map(step).collect())).collect();
+        let has_arrived = matches!(journey.verdict, Verdict::Arrived { .. });
+        if !self.is_full && has_arrived && journey.more.is_empty() && self.told.contains(&ways) {
+            let head = journey.legs.first().map(|leg| self.head(leg, None)).unwrap_or_default();
+            return format!("{}   as before   {}\n", head.trim_end(), self.verdict(journey));
+        }
+        if self.told.len() < TOLD_MAX {
+            self.told.push(ways);
         }
         let is_lost = matches!(journey.verdict, Verdict::Lost { .. });
         let rows: Vec<Vec<Row>> = journey.legs.iter().map(|leg| self.rows(leg, is_lost)).collect();
