@@ -23,9 +23,10 @@ pub(super) struct Sieve {
     links: HashMap<Key, Count>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
-    node: Ns,
+    /// The number of the tap.
+    tap: usize,
     index: u32,
     is_out: bool,
     protocol: u8,
@@ -35,6 +36,7 @@ struct Key {
 
 #[derive(Debug, Default)]
 struct Count {
+    node: Option<Ns>,
     packets: u64,
     signs: u64,
     /// Of these, those that were counted only, and their bytes.
@@ -54,7 +56,7 @@ impl Sieve {
         let Some((key, is_sign)) = ip.as_ref().and_then(|ip| Key::of(heard, ip)) else {
             return pending.push(heard.sighting());
         };
-        let count = self.links.entry(key).or_default();
+        let count = self.links.entry(key).or_insert_with(|| Count { node: Some(heard.node.clone()), ..Count::default() });
         count.packets += 1;
         count.signs += u64::from(is_sign);
         let is_followed = count.packets <= FOLLOWED_MAX || (is_sign && count.signs <= SIGNS_MAX);
@@ -80,10 +82,10 @@ impl Sieve {
                 let hops = journey.legs.iter().filter(|leg| leg.headers.protocol == Some(key.protocol)).flat_map(|leg| &leg.hops);
                 hops.into_iter().any(|hop| hop.headers.as_ref().is_some_and(|headers| headers.endpoints == Some(ends)))
             };
-            let Some(journey) = journeys.iter_mut().find(is_of) else { continue };
-            let interface = topology.name(&At { node: key.node.clone(), index: key.index });
+            let (Some(journey), Some(node)) = (journeys.iter_mut().find(is_of), count.node.clone()) else { continue };
+            let interface = topology.name(&At { node: node.clone(), index: key.index });
             journey.more.push(More {
-                place: Place { node: key.node.clone(), interface },
+                place: Place { node, interface },
                 is_out: key.is_out,
                 endpoints: ends,
                 packets: std::mem::take(&mut count.more),
@@ -107,7 +109,7 @@ impl Key {
         let signs = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST;
         let is_sign = ip.segment().is_some_and(|segment| segment.flags.0 & signs != 0);
         let key = Self {
-            node: heard.node.clone(),
+            tap: heard.tap,
             index: heard.index,
             is_out: !heard.toward.is_in(),
             protocol: ip.protocol,

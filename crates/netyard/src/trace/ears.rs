@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::scout::{Question, Scout, Told};
-use netyard_core::filter::Filter;
-use netyard_core::packet::Frame;
+use netyard_core::filter::{Filter, Instruction};
+use netyard_core::packet::{Frame, IPV4, IPV6, TCP};
 use netyard_core::state::Ns;
 use netyard_core::trace::packet::Packet;
 use netyard_core::trace::rules::{OWN_TABLE, RuleEvent, Traced};
@@ -26,15 +26,28 @@ const SNAP: u32 = 256;
 /// What hears.
 #[derive(Debug)]
 pub(super) struct Ears {
-    taps: Vec<(Ns, Tap)>,
+    taps: Vec<Ear>,
     rules: Vec<(Ns, RuleTrace)>,
     filter: Filter,
     seen: u64,
 }
 
+/// A tap of a namespace.
+#[derive(Debug)]
+struct Ear {
+    node: Ns,
+    tap: Tap,
+    /// Whether it was too slow for what passes, and hears of TCP connections only how they begin and end since.
+    is_sifted: bool,
+    /// Frames after which it is asked again whether some were lost.
+    unasked: u32,
+}
+
 /// A frame of a tap, before it is looked into.
 pub(super) struct Heard<'a> {
     pub(super) at_ns: u64,
+    /// The number of the tap.
+    pub(super) tap: usize,
     pub(super) node: &'a Ns,
     pub(super) index: u32,
     pub(super) toward: Toward,
@@ -96,7 +109,7 @@ impl Ears {
             };
             if let (Told::Tapped(shape), Some(fd)) = (answer.told, answer.fds.into_iter().next()) {
                 let tap = Tap::new(fd, shape).map_err(|e| Error::io("cannot read a tap", &e))?;
-                ears.taps.push((node.clone(), tap));
+                ears.taps.push(Ear { node: node.clone(), tap, is_sifted: false, unasked: 0 });
             }
         }
         if ears.taps.is_empty() {
@@ -119,7 +132,7 @@ impl Ears {
         mut each: impl FnMut(&Heard<'_>),
         mut each_rule: impl FnMut(RuleEvent),
     ) -> io::Result<()> {
-        let taps = self.taps.iter().map(|(_, tap)| PollFd::from_borrowed_fd(tap.as_fd(), PollFlags::IN));
+        let taps = self.taps.iter().map(|ear| PollFd::from_borrowed_fd(ear.tap.as_fd(), PollFlags::IN));
         let rules = self.rules.iter().map(|(_, rules)| PollFd::from_borrowed_fd(rules.as_fd(), PollFlags::IN));
         let mut fds: Vec<PollFd<'_>> = taps.chain(rules).collect();
         match poll(&mut fds, Timespec::try_from(limit).ok().as_ref()) {
@@ -128,12 +141,16 @@ impl Ears {
         }
         drop(fds);
         let (filter, seen) = (&self.filter, &mut self.seen);
-        for (node, tap) in &mut self.taps {
-            tap.read(|frame| {
+        for (number, ear) in self.taps.iter_mut().enumerate() {
+            let node = &ear.node;
+            let unasked = &mut ear.unasked;
+            ear.tap.read(|frame| {
                 *seen += 1;
+                *unasked += 1;
                 if let Some(bytes) = read(&frame) {
                     each(&Heard {
                         at_ns: frame.at_ns,
+                        tap: number,
                         node,
                         index: frame.index,
                         toward: toward(frame.way),
@@ -143,6 +160,7 @@ impl Ears {
                     });
                 }
             });
+            ear.sift_when_busy();
         }
         for (node, trace) in &mut self.rules {
             let heard_ns = super::now_ns();
@@ -157,14 +175,20 @@ impl Ears {
     /// What was lost, in words.
     pub(super) fn losses(&mut self) -> Vec<String> {
         let mut losses = Vec::new();
-        for (node, tap) in &mut self.taps {
-            if let Ok(counts) = tap.counts()
+        for ear in &mut self.taps {
+            let node = &ear.node;
+            if let Ok(counts) = ear.tap.counts()
                 && counts.dropped > 0
             {
+                let all = counts.passed.max(counts.dropped);
                 losses.push(format!(
-                    "{} of {} frames of {node} found no room in the ring: their hops are missing",
-                    counts.dropped,
-                    counts.passed.max(counts.dropped)
+                    "{} of {all} frames of {node} found no room in the ring: hops and counts there are not complete",
+                    counts.dropped
+                ));
+            }
+            if ear.is_sifted {
+                losses.push(format!(
+                    "{node} was too busy to see all: of TCP connections only beginnings and ends were followed there since"
                 ));
             }
         }
@@ -177,8 +201,62 @@ impl Ears {
 impl Drop for Ears {
     fn drop(&mut self) {
         // Each closing waits for all processors; threads wait together.
-        tap::close_all(self.taps.drain(..).map(|(_, tap)| tap).collect());
+        tap::close_all(self.taps.drain(..).map(|ear| ear.tap).collect());
     }
+}
+
+impl Ear {
+    /// Lets the kernel leave out what fills the ring, once that has overflowed.
+    fn sift_when_busy(&mut self) {
+        const ASK_EVERY: u32 = 2_000;
+        if self.is_sifted || self.unasked < ASK_EVERY {
+            return;
+        }
+        self.unasked = 0;
+        let has_lost = self.tap.counts().is_ok_and(|counts| counts.dropped > 0);
+        self.is_sifted = has_lost && self.tap.sift(&signs(SNAP)).is_ok();
+    }
+}
+
+/// Lets all pass but segments of TCP that neither begin nor end a connection.
+///
+/// Offsets count from the network header (`SKF_NET_OFF`), whatever the link header is; the ethertype is an ancillary
+/// word (linux/filter.h `SKF_AD_OFF`).
+fn signs(snap: u32) -> [Instruction; 16] {
+    const LOAD_BYTE: u16 = 0x30;
+    const LOAD_HALF: u16 = 0x28;
+    const LOAD_BYTE_AT_X: u16 = 0x50;
+    /// `4 * (byte & 0xf)`: the length of an IPv4 header.
+    const LENGTH_TO_X: u16 = 0xb1;
+    const EQUAL: u16 = 0x15;
+    const ANY_BIT: u16 = 0x45;
+    const GO_ON: u16 = 0x05;
+    const RETURN: u16 = 0x06;
+    const NETWORK: u32 = 0xfff0_0000;
+    const ETHERTYPE: u32 = 0xffff_f000;
+    /// Of a TCP header.
+    const FLAGS: u32 = 13;
+    const FIN_SYN_RST: u32 = 0x07;
+    let is = |code, operand, yes, no| Instruction { code, yes, no, operand };
+    [
+        Instruction::new(LOAD_HALF, ETHERTYPE),
+        is(EQUAL, IPV4.into(), 0, 7),
+        Instruction::new(LOAD_BYTE, NETWORK + 9),
+        is(EQUAL, TCP.into(), 0, 11),
+        // Later fragments have no header of TCP.
+        Instruction::new(LOAD_HALF, NETWORK + 6),
+        is(ANY_BIT, 0x1fff, 9, 0),
+        Instruction::new(LENGTH_TO_X, NETWORK),
+        Instruction::new(LOAD_BYTE_AT_X, NETWORK + FLAGS),
+        Instruction::new(GO_ON, 4),
+        is(EQUAL, IPV6.into(), 0, 5),
+        Instruction::new(LOAD_BYTE, NETWORK + 6),
+        is(EQUAL, TCP.into(), 0, 3),
+        Instruction::new(LOAD_BYTE, NETWORK + 40 + FLAGS),
+        is(ANY_BIT, FIN_SYN_RST, 1, 0),
+        Instruction::new(RETURN, 0),
+        Instruction::new(RETURN, snap),
+    ]
 }
 
 /// The frame that a tap has kept.
