@@ -56,6 +56,8 @@ pub enum Verb {
     Test(Test),
     /// Ping from a node, or between all nodes
     Ping(Ping),
+    /// Say why one node reaches another or does not; no packet is sent
+    Why(Why),
     /// Pull or plug the cable of an interface
     Link(Link),
     /// What the lab's programs printed
@@ -532,6 +534,62 @@ pub struct Ping {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "\
+Asks the kernels on the way what they would do with a packet, there and back: routes, neighbours, bridges, rules, sockets.
+The first line says what is the matter, then comes the state that proves it, then what mends it. Exit code 0 when the
+answer would arrive, 1 when it would not or when that is not known.
+
+  netyard why pc 1.1.1.1
+  netyard why pc printer tcp:80
+  netyard why router:eth1 10.138.0.1"
+)]
+pub struct Why {
+    /// The node that asks, NODE:INTERFACE, or its address
+    #[arg(add = Names::new(completion::nodes))]
+    pub from: String,
+    /// The one that is asked: node, NODE:INTERFACE, address or name. Without it the other one is asked, from here
+    #[arg(add = Names::new(completion::nodes))]
+    pub to: Option<String>,
+    /// tcp:PORT, udp:PORT, or icmp
+    #[arg(default_value = "icmp", value_parser = about)]
+    pub about: netyard_core::why::About,
+    /// IPv4 only
+    #[arg(short = '4', conflicts_with = "v6")]
+    pub v4: bool,
+    /// IPv6 only
+    #[arg(short = '6')]
+    pub v6: bool,
+    /// Among all namespaces of this machine: named ones, containers, processes
+    #[arg(long)]
+    pub host: bool,
+    /// Send one real packet too, and say what the counters on the way show of it
+    #[arg(long)]
+    pub probe: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tcp:80`, `udp:53`, `icmp`.
+fn about(text: &str) -> Result<netyard_core::why::About, String> {
+    use netyard_core::why::About;
+    let wrong = || format!("`{text}` is none of tcp:PORT, udp:PORT, icmp");
+    match text.split_once(':') {
+        None if text == "icmp" => Ok(About::Icmp),
+        Some((protocol, port)) => {
+            let port = port.parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
+            match protocol {
+                "tcp" => Ok(About::Tcp(port)),
+                "udp" => Ok(About::Udp(port)),
+                _ => Err(wrong()),
+            }
+        }
+        None => Err(wrong()),
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

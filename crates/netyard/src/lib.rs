@@ -66,6 +66,7 @@ pub mod show;
 pub mod store;
 pub mod trace;
 pub mod up;
+pub mod why;
 mod wire;
 
 pub use builder::LabBuilder;

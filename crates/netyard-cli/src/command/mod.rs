@@ -18,6 +18,7 @@ mod show;
 mod test;
 mod trace;
 mod up;
+mod why;
 pub mod word;
 
 use crate::args::{Args, Verb};
@@ -42,6 +43,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Coach => learn::coach(),
         Verb::Test(args) => test::run(&args, lab),
         Verb::Ping(args) => ping::run(&args, lab),
+        Verb::Why(args) => why::run(&args, lab),
         Verb::Link(args) => link::run(&args, lab),
         Verb::Logs(args) => logs::run(&args, lab),
         Verb::Show(args) => show::run(&args, lab),

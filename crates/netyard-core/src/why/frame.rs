@@ -118,21 +118,13 @@ impl Walk<'_> {
 
     /// Frames of a bridge pass the rules of IP where `br_netfilter` is asked to show them.
     fn bridge_filter(&mut self, step: &Step, packet: &Packet) {
-        let inside = self.inside(&step.ns);
-        let key = if packet.destination.is_ipv4() {
-            "net.bridge.bridge-nf-call-iptables"
-        } else {
-            "net.bridge.bridge-nf-call-ip6tables"
-        };
-        let outline = self.outline(&step.ns);
-        let Some(bridge) = outline.link(step.link) else { return };
-        let value = inside.sysctls.get(key);
-        // Without the key the kernel has no br_netfilter, and the bridge's own setting means nothing.
-        let Some(value) = value else { return };
-        let calls = value != "0" || bridge.bridge().is_some_and(|b| b.calls_iptables);
-        if !calls || inside.rulesets.is_empty() {
+        if !self.calls_iptables(&step.ns, step.link, packet.destination) {
             return;
         }
+        let inside = self.inside(&step.ns);
+        let key = call_key(packet.destination);
+        let outline = self.outline(&step.ns);
+        let Some(bridge) = outline.link(step.link) else { return };
         let name = Some(bridge.name.as_str());
         let families = rules::families_of(packet);
         let hooks = [(Hook::Prerouting, name, None), (Hook::Forward, name, name), (Hook::Postrouting, None, name)];
@@ -152,6 +144,15 @@ impl Walk<'_> {
                 self.blame_bridge_filter(step, key, ruleset, chain, told, stops, packet);
             }
         }
+    }
+
+    /// Whether a bridge shows its frames to iptables, and there is something that they could meet.
+    pub(super) fn calls_iptables(&mut self, ns: &Ns, bridge: u32, like: IpAddr) -> bool {
+        let inside = self.inside(ns);
+        // Without the key the kernel has no br_netfilter, and the bridge's own setting means nothing.
+        let Some(value) = inside.sysctls.get(call_key(like)) else { return false };
+        let of_bridge = self.link(ns, bridge).and_then(|link| link.bridge()).is_some_and(|b| b.calls_iptables);
+        (value != "0" || of_bridge) && !inside.rulesets.is_empty()
     }
 
     /// The trouble that keeps a link from sending.
@@ -181,6 +182,11 @@ impl Walk<'_> {
         let event = Event::Tunnelled { kind: "vxlan".to_owned(), is_in: false, id: Some(id) };
         self.hop(place, event, packet);
     }
+}
+
+/// The sysctl that shows bridged frames to iptables.
+fn call_key(like: IpAddr) -> &'static str {
+    if like.is_ipv4() { "net.bridge.bridge-nf-call-iptables" } else { "net.bridge.bridge-nf-call-ip6tables" }
 }
 
 /// The packet of a tunnel; the kernel chooses the source address where none is set.

@@ -88,7 +88,9 @@ pub struct Explanation {
 pub fn explain(kernel: &mut dyn Kernel, question: &Question) -> Explanation {
     let mut walk = walk::Walk::new(kernel, question);
     walk.there_and_back(question);
-    let (faults, legs) = walk.end();
+    let (mut faults, legs) = walk.end();
+    // What stops packets comes first, in the order in which it is met.
+    faults.sort_by_key(|fault| fault.effect);
     Explanation {
         from: question.from.clone(),
         to: question.to.clone(),

@@ -73,7 +73,7 @@ impl Walk<'_> {
             self.exits.push(Exit { ns: ns.clone(), iif: None, oif: found.index, source: packet.source });
         }
         let next = found.via.unwrap_or(packet.destination);
-        match self.transmit(ns, found.index, next, found.via.is_some(), &packet) {
+        match self.transmit(ns, found.index, next, found.via.is_some(), &mut packet) {
             Some((ns, link)) => self.travel(ns, link, packet),
             None => Ended::Lost,
         }
@@ -120,7 +120,7 @@ impl Walk<'_> {
                 self.exits.push(Exit { ns: ns.clone(), iif, oif: found.index, source });
             }
             let next = found.via.unwrap_or(packet.destination);
-            match self.transmit(&ns, found.index, next, found.via.is_some(), &packet) {
+            match self.transmit(&ns, found.index, next, found.via.is_some(), &mut packet) {
                 Some(place) => (ns, link) = place,
                 None => return Ended::Lost,
             }
@@ -280,7 +280,7 @@ impl Walk<'_> {
     }
 
     /// Undoes in an answer what was done to the source: the first half of what connection tracking does.
-    fn undo_destination(&mut self, ns: &Ns, packet: &mut Packet) -> Option<usize> {
+    pub(super) fn undo_destination(&mut self, ns: &Ns, packet: &mut Packet) -> Option<usize> {
         if self.way.is_there() {
             return None;
         }
@@ -300,7 +300,7 @@ impl Walk<'_> {
     }
 
     /// The second half: what was done to the destination.
-    fn undo_source(&mut self, ns: &Ns, index: Option<usize>, packet: &mut Packet) {
+    pub(super) fn undo_source(&mut self, ns: &Ns, index: Option<usize>, packet: &mut Packet) {
         let Some(flow) = index.and_then(|index| self.flows.get(index)).cloned() else { return };
         let back = flow.original.answer();
         let before = packet.endpoints();

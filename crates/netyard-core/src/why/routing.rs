@@ -77,6 +77,11 @@ impl Walk<'_> {
                 None
             }
             (errno::EINVAL | errno::EXDEV, Ok(own)) => {
+                if self.way.is_there() && self.from.as_ref() == Some(ns) && self.outline(ns).has(packet.source) {
+                    // It has come back to the one who sent it.
+                    self.blame_loop(ns, packet);
+                    return None;
+                }
                 self.blame_source(ns, iif, packet, errno);
                 // What else the kernel would say is asked with a source that it does not doubt.
                 if own.kind != RouteFound::LOCAL && !forwards {
@@ -132,11 +137,12 @@ impl Walk<'_> {
                 let near: Vec<IpAddr> = near.filter(|a| address.prefix.contains(a)).collect();
                 let Some(gateway) = near.first().copied() else { continue };
                 let leads = self.kernel.route(&place, &RouteAsk { from: None, ..ask(packet) });
-                let leads = leads.is_ok_and(|found| {
-                    (found.kind == RTN_UNICAST && found.index != index) || found.kind == RouteFound::LOCAL
+                // Either it passes packets on by another link, or it is the target itself.
+                let leads = leads.is_ok_and(|found| match found.kind {
+                    RouteFound::LOCAL => true,
+                    _ => found.index != index,
                 });
-                let has_several = there.links.iter().filter(|l| !l.is_loopback()).count() > 1;
-                if leads && (has_several || there.has(packet.destination)) {
+                if leads {
                     return Some(gateway);
                 }
             }

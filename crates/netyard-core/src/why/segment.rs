@@ -1,6 +1,6 @@
 //! From one node to the next: who has the next hop's address, and whether frames get there.
 
-use super::ethernet::{self, Arrival, Spread, To};
+use super::ethernet::{self, Arrival, Spread, To, What};
 use super::packet::{Content, Ct, Packet};
 use super::path::At;
 use super::sight::{Link, LinkKind, Neighbour, Outline, RouteAsk, RouteFound};
@@ -20,7 +20,7 @@ impl Walk<'_> {
         out: u32,
         next: IpAddr,
         is_gateway: bool,
-        packet: &Packet,
+        packet: &mut Packet,
     ) -> Option<(Ns, u32)> {
         let link = self.link(ns, out)?;
         if matches!(link.kind, LinkKind::Other(_)) {
@@ -30,7 +30,23 @@ impl Walk<'_> {
         let arrival = self.next_hop(ns, &link, next, is_gateway, packet)?;
         self.follow(&arrival, packet, true);
         self.check_mtu(&link, &arrival, packet);
+        self.undo_in_bridges(&arrival, packet);
         Some((arrival.ns, arrival.link))
+    }
+
+    /// Bridges that show their frames to iptables translate answers back as routers do.
+    fn undo_in_bridges(&mut self, arrival: &Arrival, packet: &mut Packet) {
+        for step in &arrival.steps {
+            if let What::Bridged { from: Some(_), to: Some(_), .. } = step.what
+                && self.calls_iptables(&step.ns, step.link, packet.destination)
+            {
+                let before = packet.destination;
+                let undone = self.undo_destination(&step.ns, packet);
+                if packet.destination == before {
+                    self.undo_source(&step.ns, undone, packet);
+                }
+            }
+        }
     }
 
     /// Where frames for the next hop arrive.
@@ -55,7 +71,7 @@ impl Walk<'_> {
             self.blame_nobody(ns, link, next, is_gateway, entry, packet);
             return None;
         };
-        self.check_duplicates(ns, link, next, &answers, packet);
+        self.check_duplicates(ns, link, next, &answers, false, packet);
         self.check_room(ns, packet, next);
         let mac = self.link(&best.ns, best.link).and_then(|link| link.mac);
         if let Event::Neighbour { mac: told_mac, .. } = &mut told {
@@ -63,11 +79,11 @@ impl Walk<'_> {
         }
         self.hop(Place::interface(ns.clone(), link.name.clone()), told, packet);
         self.ask_and_answer(ns, link, next, &best);
-        self.frame_to(ns, link, mac, packet, &best)
+        self.frame_to(ns, link, mac, &best)
     }
 
     /// The way of the packet itself to an Ethernet address; that of the request where it is not known otherwise.
-    fn frame_to(&mut self, ns: &Ns, link: &Link, mac: Option<Mac>, packet: &Packet, asked: &Arrival) -> Option<Arrival> {
+    fn frame_to(&mut self, ns: &Ns, link: &Link, mac: Option<Mac>, asked: &Arrival) -> Option<Arrival> {
         let Some(mac) = mac else { return Some(asked.clone()) };
         let (place, at) = (asked.ns.clone(), asked.link);
         let spread = ethernet::spread(self.kernel, (ns, link.index), To::One(mac), &|ns, link, _| {
@@ -92,9 +108,17 @@ impl Walk<'_> {
         let owns = |arrival: &&Arrival| {
             answers.iter().any(|answer| (&answer.ns, answer.link) == (&arrival.ns, arrival.link))
         };
-        if let Some(found) = spread.arrivals.iter().find(owns) {
-            self.check_duplicates(ns, link, next, &answers, packet);
-            return Some(found.clone());
+        if let Some(found) = spread.arrivals.iter().find(owns).cloned() {
+            let meant = answers.first().filter(|meant| meant.ns != found.ns).cloned();
+            let is_lost = is_gateway && meant.is_some() && !self.is_meant(&found);
+            self.check_duplicates(ns, link, next, &answers, is_lost, packet);
+            return match meant {
+                Some(meant) if is_lost => {
+                    let mac = self.link(&meant.ns, meant.link).and_then(|link| link.mac);
+                    self.frame_to(ns, link, mac, &meant)
+                }
+                _ => Some(found),
+            };
         }
         // The entry names nobody who has the address. Where somebody else has it, the entry is wrong; where nobody
         // can be asked, the reason for that is the fault.
@@ -102,7 +126,7 @@ impl Walk<'_> {
             (Some(owner), stranger) => {
                 self.blame_neighbour(ns, link, next, (mac, entry), (&owner, stranger.as_ref()), packet);
                 let mac = self.link(&owner.ns, owner.link).and_then(|link| link.mac);
-                self.frame_to(ns, link, mac, packet, &owner)
+                self.frame_to(ns, link, mac, &owner)
             }
             // Somebody takes the frames without having the address: a proxy, or a node that has every address.
             (None, Some(stranger)) => Some(stranger),
@@ -136,7 +160,17 @@ impl Walk<'_> {
         let spread = ethernet::spread(self.kernel, (ns, link.index), To::All, &|place, _, outline: &Outline| {
             place != ns && outline.has(next)
         });
-        spread.arrivals.into_iter().filter(|arrival| self.answers(arrival, &request)).collect()
+        let mut answers: Vec<Arrival> =
+            spread.arrivals.into_iter().filter(|arrival| self.answers(arrival, &request)).collect();
+        // Of several with one address the one that is meant comes first: who answers first is luck.
+        answers.sort_by_key(|answer| (answer.troubles().count(), !self.is_meant(answer)));
+        answers
+    }
+
+    /// Whether a node is the one who is asked, or passes packets on.
+    fn is_meant(&mut self, arrival: &Arrival) -> bool {
+        let is_target = Some(&arrival.ns) == self.target.as_ref() || Some(&arrival.ns) == self.from.as_ref();
+        is_target || self.forwards_ipv4(&arrival.ns, arrival.link)
     }
 
     /// Everything that a frame to all reaches from a link.
@@ -211,7 +245,15 @@ impl Walk<'_> {
     }
 
     /// Several nodes with one address on one network.
-    fn check_duplicates(&mut self, ns: &Ns, link: &Link, next: IpAddr, answers: &[Arrival], packet: &Packet) {
+    fn check_duplicates(
+        &mut self,
+        ns: &Ns,
+        link: &Link,
+        next: IpAddr,
+        answers: &[Arrival],
+        is_lost: bool,
+        packet: &Packet,
+    ) {
         let mut owners: Vec<(Ns, u32, Option<Mac>)> = Vec::new();
         for answer in answers.iter().filter(|answer| answer.troubles().next().is_none()) {
             let mac = self.link(&answer.ns, answer.link).and_then(|link| link.mac);
@@ -220,7 +262,7 @@ impl Walk<'_> {
             }
         }
         if owners.len() > 1 {
-            self.blame_duplicate(ns, link, next, &owners, packet);
+            self.blame_duplicate(ns, link, next, &owners, is_lost, packet);
         }
     }
 

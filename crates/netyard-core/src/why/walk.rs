@@ -89,6 +89,7 @@ impl<'k> Walk<'k> {
             let outline = self.kernel.outline(&from)?;
             outline.link_named(name.as_str()).map(|link| link.index)
         });
+        self.check_ping(&from);
         let (ended, sent) = self.originate(&from, packet, oif);
         packet = sent;
         self.close(packet);

@@ -248,7 +248,9 @@ pub fn get(socket: &mut Socket, ask: &RouteAsk) -> Result<RouteFound, Refusal> {
     const RTM_F_FIB_MATCH: u32 = 0x2000;
     const RTA_METRICS: u16 = 8;
     const RTAX_MTU: u16 = 2;
-    let (_, answer) = socket.request(&mut get_message(ask, RTM_F_LOOKUP_TABLE))?;
+    // IPv6 always tells the table, and refuses the flag.
+    let flags = if ask.to.is_ipv4() { RTM_F_LOOKUP_TABLE } else { 0 };
+    let (_, answer) = socket.request(&mut get_message(ask, flags))?;
     let attributes = Attributes(answer.get(HEADER_LEN..).unwrap_or_default());
     let byte = |at: usize| answer.get(at).copied().unwrap_or_default();
     // The route itself is told by another question; where it is not, the answer stands without.

@@ -1,9 +1,11 @@
 //! What can be asked in a namespace, and what is told.
 
+use super::explore::RawOutline;
 use crate::look::Reading;
 use crate::probe::SocketKind;
 use netyard_core::conntrack::Connection;
-use netyard_core::why::{Learned, RouteAsk, RouteFound, Ruleset};
+use netyard_core::name::IfName;
+use netyard_core::why::{Inside, Learned, Listener, RouteAsk, RouteFound, Ruleset};
 use netyard_kernel::tap::Shape;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -33,14 +35,22 @@ pub enum Question {
     },
     /// All rules of nf_tables with their numbers.
     Rules,
-    /// How it would send a packet, or pass one on that came by a link.
-    WayOf(RouteAsk),
     /// Tracked connections.
     Connections,
     /// Ethernet addresses that bridges have learned.
     Learned,
     /// What the kernel has counted.
     Counters,
+    /// Its links and addresses.
+    Outline,
+    /// The numbers that it has for the namespaces of these inodes.
+    Numbers(Vec<u64>),
+    /// What decides about packets in it, and at these interfaces.
+    Inside(Vec<IfName>),
+    /// What it would do with a packet.
+    Route(RouteAsk),
+    /// The sockets there that wait for others.
+    Listeners,
 }
 
 impl Question {
@@ -52,10 +62,10 @@ impl Question {
             Self::Read
             | Self::Socket(_)
             | Self::Rules
-            | Self::WayOf(_)
             | Self::Connections
             | Self::Learned
-            | Self::Counters => false,
+            | Self::Counters
+            | Self::Outline | Self::Numbers(_) | Self::Inside(_) | Self::Route(_) | Self::Listeners => false,
         }
     }
 }
@@ -80,14 +90,22 @@ pub enum Told {
     Tapped(Shape),
     /// For [`Question::Rules`].
     Rules(Vec<Ruleset>),
-    /// For [`Question::WayOf`]; none where there is no way.
-    WayOf(Option<RouteFound>),
     /// For [`Question::Connections`].
     Connections(Vec<Connection>),
     /// For [`Question::Learned`].
     Learned(Vec<Learned>),
     /// For [`Question::Counters`]: by the names that nstat(8) gives them.
     Counters(BTreeMap<String, u64>),
+    /// For [`Question::Outline`].
+    Outline(Box<RawOutline>),
+    /// For [`Question::Numbers`]; none for a namespace that has none.
+    Numbers(Vec<Option<i32>>),
+    /// For [`Question::Inside`].
+    Inside(Box<Inside>),
+    /// For [`Question::Route`]; the error number of a refusal.
+    Route(std::result::Result<RouteFound, i32>),
+    /// For [`Question::Listeners`].
+    Listeners(Vec<Listener>),
 }
 
 /// Why a question was not answered.

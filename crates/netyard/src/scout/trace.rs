@@ -3,9 +3,8 @@
 use super::question::Told;
 use super::station::Found;
 use crate::live::again;
-use netyard_core::why::RouteAsk;
 use netyard_kernel::netlink::nft::{self, trace};
-use netyard_kernel::netlink::{Protocol, Socket, conntrack, neighbour, route};
+use netyard_kernel::netlink::{Protocol, Socket, conntrack, neighbour};
 use netyard_kernel::{procnet, tap};
 use std::io;
 
@@ -21,13 +20,6 @@ pub(super) fn rules_heard(table: &str, sees_bridged: bool) -> Found {
 pub(super) fn rules() -> Found {
     let mut socket = Socket::open(Protocol::Netfilter)?;
     Ok((Told::Rules(again(|| nft::placed(&mut socket)).map_err(io::Error::from)?), Vec::new()))
-}
-
-pub(super) fn way(ask: &RouteAsk) -> Found {
-    let mut socket = Socket::open(Protocol::Route)?;
-    // A refusal says that there is none.
-    let found = route::get(&mut socket, ask).ok();
-    Ok((Told::WayOf(found), Vec::new()))
 }
 
 pub(super) fn connections() -> Found {

@@ -244,12 +244,12 @@ impl Trace {
                 seen.interfaces.iter().find(|i| i.name == name.as_str()).map(|i| i.index)
             });
             let ask = RouteAsk { to: question.to, from: question.from, iif, oif: None, protocol: 0, ports: None };
-            (question.node.clone(), Question::WayOf(ask))
+            (question.node.clone(), Question::Route(ask))
         };
         let answers = self.scout.ask_all(questions.iter().map(ask).collect());
         let known = self.follower.known();
         for (question, answer) in questions.into_iter().zip(answers) {
-            let Ok(Told::WayOf(Some(found))) = answer.map(|answer| answer.told) else { continue };
+            let Ok(Told::Route(Ok(found))) = answer.map(|answer| answer.told) else { continue };
             let at = At { node: question.node.clone(), index: found.index };
             let Some(dev) = known.topology.name(&at) else { continue };
             let told =

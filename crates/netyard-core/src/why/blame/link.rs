@@ -71,15 +71,18 @@ impl Walk<'_> {
                 .mended(ns, "makes it forward", fix)
             }
             Trouble::Isolated(other) => {
-                let other = outline.link(other).map(|link| link.name.to_string()).unwrap_or_default();
+                // The same two on the way back are the same fault.
+                let other = outline.link(other).map_or_else(|| link.name.clone(), |link| link.name.clone());
+                let (first, second) =
+                    if other < link.name { (other, link.name.clone()) } else { (link.name.clone(), other) };
                 self.fault(
                     Cause::PortsIsolated,
-                    place.clone(),
-                    format!("the bridge ports {other} and {} of {ns} are isolated: nothing passes between isolated ports", link.name),
+                    Place::interface(ns.clone(), first.clone()),
+                    format!("the bridge ports {first} and {second} of {ns} are isolated: nothing passes between isolated ports"),
                 )
-                .shown(ns, format!("bridge -d link show dev {}", link.name), "isolated on")
-                .shown(ns, format!("bridge -d link show dev {other}"), "isolated on")
-                .mended(ns, "lets it pass", format!("bridge link set dev {} isolated off", link.name))
+                .shown(ns, format!("bridge -d link show dev {first}"), "isolated on")
+                .shown(ns, format!("bridge -d link show dev {second}"), "isolated on")
+                .mended(ns, "lets it pass", format!("bridge link set dev {first} isolated off"))
             }
             Trouble::NoPeer => self
                 .fault(
@@ -107,7 +110,7 @@ impl Walk<'_> {
             Some(far) if !has_address => {
                 (Cause::NoCarrier, format!("{far} has no carrier: the other end of its cable, {place}, is down"))
             }
-            _ => (Cause::InterfaceDown, format!("{place} is down")),
+            _ => (Cause::InterfaceDown, format!("the interface {place} is down")),
         };
         let mut fault = self
             .fault(cause, place, sentence)

@@ -153,7 +153,7 @@ impl Walk<'_> {
                 && link.master.is_none()
                 && !outline.addresses_of(index).any(|a| crate::why::is_global(a.prefix.addr()));
             let bridges: Vec<Link> = outline.links.iter().filter(|link| link.bridge().is_some()).cloned().collect();
-            if !is_loose || bridges.is_empty() || place == *ns {
+            if !is_loose || bridges.is_empty() {
                 continue;
             }
             let is_near = near.contains(&(place.clone(), index));
@@ -286,25 +286,26 @@ impl Walk<'_> {
         self.blame(fault, packet);
     }
 
-    /// Several nodes of one network answer for one address.
+    /// Several nodes of one network answer for one address. `is_lost` when the one that is believed is the wrong one.
+    #[allow(clippy::too_many_arguments, reason = "they are one finding")]
     pub(in crate::why) fn blame_duplicate(
         &mut self,
         ns: &Ns,
         link: &Link,
         address: IpAddr,
         owners: &[(Ns, u32, Option<Mac>)],
+        is_lost: bool,
         packet: &Packet,
     ) {
-        // The one that is not meant is the one to be changed.
-        let wanted = self.target.clone();
-        let odd = owners.iter().find(|(owner, ..)| Some(owner) != wanted.as_ref()).unwrap_or(&owners[0]).clone();
+        // The one that is meant is the first; another one is to be changed.
+        let odd = owners.last().unwrap_or(&owners[0]).clone();
         let names: Vec<String> = owners.iter().map(|(owner, ..)| owner.to_string()).collect();
         let sentence =
             format!("{} have the address {address} on one network: {ns} reaches the one that answers first", names.join(" and "));
         let place = self.place(&odd.0, odd.1);
         let mut fault = self
             .fault(Cause::DuplicateAddress, place, sentence)
-            .with_effect(Effect::Sometimes)
+            .with_effect(if is_lost { Effect::Stops } else { Effect::Sometimes })
             .shown(ns, format!("ip {}neighbour show {address}", version(address)), format!("one entry on {}", link.name));
         for (owner, index, mac) in owners {
             let name = self.link(owner, *index).map(|link| link.name.to_string()).unwrap_or_default();

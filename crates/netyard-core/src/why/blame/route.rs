@@ -2,7 +2,7 @@
 
 use super::{default_of, version};
 use crate::fault::{Cause, Confidence, Effect, Fault, Place};
-use crate::nft::{Action, Hook};
+use crate::nft::{Action, Hook, Match, Rule};
 use crate::state::Ns;
 use crate::why::packet::Packet;
 use crate::why::party::{is_private, is_public};
@@ -460,7 +460,7 @@ impl Walk<'_> {
         }
         let exits: Vec<Exit> =
             self.exits.iter().filter(|exit| exit.source == private && exit.iif.is_some()).cloned().collect();
-        let translator = exits.iter().find(|exit| self.translates_sources(&exit.ns)).cloned();
+        let translator = exits.iter().find(|exit| self.translates_sources(exit)).cloned();
         let Some(exit) = translator.or_else(|| exits.last().cloned().filter(|_| is_public(packet.source))) else {
             return false;
         };
@@ -510,12 +510,16 @@ impl Walk<'_> {
         link.map(|link| link.name.to_string()).unwrap_or_default()
     }
 
-    /// Whether a namespace has rules that rewrite sources.
-    fn translates_sources(&mut self, ns: &Ns) -> bool {
-        let inside = self.inside(ns);
+    /// Whether there are rules that rewrite sources where a packet left.
+    fn translates_sources(&mut self, exit: &Exit) -> bool {
+        let inside = self.inside(&exit.ns);
+        let out = self.link(&exit.ns, exit.oif).map(|link| link.name);
         let rules = inside.rulesets.iter().flat_map(|r| &r.chains).filter(|c| rules::is_nat(c)).flat_map(|c| &c.rules);
-        let mut actions = rules.map(|placed| &placed.rule.action);
-        actions.any(|action| matches!(action, Action::Masquerade | Action::Snat(_)))
+        let is_elsewhere = |rule: &Rule| {
+            rule.matches.iter().any(|m| matches!(m, Match::InterfaceOut(name) if Some(name) != out.as_ref()))
+        };
+        let mut translating = rules.map(|placed| &placed.rule).filter(|rule| !is_elsewhere(rule));
+        translating.any(|rule| matches!(rule.action, Action::Masquerade | Action::Snat(_)))
     }
 
     /// The base chain in which sources are rewritten: whether it is a legacy one, its table and its name.

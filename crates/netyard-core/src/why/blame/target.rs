@@ -9,6 +9,27 @@ use crate::why::walk::Walk;
 use std::net::{IpAddr, SocketAddr};
 
 impl Walk<'_> {
+    /// Whether programs of ordinary users may ping: the range of group ids that may, which a fresh namespace has empty.
+    pub(in crate::why) fn check_ping(&mut self, ns: &Ns) {
+        const KEY: &str = "net.ipv4.ping_group_range";
+        let inside = self.inside(ns);
+        let Some(range) = inside.sysctls.get(KEY) else { return };
+        let mut ends = range.split_whitespace().filter_map(|end| end.parse::<u32>().ok());
+        let is_empty = ends.next().zip(ends.next()).is_some_and(|(first, last)| first > last);
+        if !is_empty || self.about != crate::why::About::Icmp {
+            return;
+        }
+        let sentence = format!(
+            "in {ns} only root may ping: {KEY} is \"{range}\", which no group id is in, as in every fresh namespace"
+        );
+        let fault = self
+            .fault(Cause::PingNotPermitted, Place::node(ns.clone()), sentence)
+            .with_effect(Effect::StopsUsers)
+            .shown(ns, format!("sysctl {KEY}"), format!("{KEY} = {range}"))
+            .mended(ns, "lets the users ping whose group is 0", format!("sysctl -w {KEY}=\"0 0\""));
+        self.faults.push(fault);
+    }
+
     /// Whether the node answers echo requests.
     pub(in crate::why) fn check_echo(&mut self, ns: &Ns, packet: &Packet) {
         let Content::Icmp(8 | 128) = packet.content else { return };
