@@ -3,6 +3,7 @@
 //! Taps see them, a table of our own lets rules tell of them, and what they were looked up by is asked afterwards. All
 //! of it is held by descriptors, and gone with this process however that ends.
 
+mod blame;
 mod bulk;
 mod ears;
 mod probe;
@@ -47,6 +48,7 @@ pub enum Follow {
 pub struct Trace {
     scout: Arc<Scout>,
     discovery: Discovery,
+    is_lab: bool,
     look: Look,
     follower: Follower,
     ears: Ears,
@@ -104,6 +106,7 @@ impl Trace {
         Ok(Self {
             scout: Arc::new(scout),
             discovery,
+            is_lab: matches!(scope, Scope::Lab(_)),
             look,
             follower: Follower::new(known, wanted),
             ears,

@@ -3,6 +3,7 @@
 use crate::probe::ping::Echo;
 use crate::probe::{Miss, NodeSockets, Patience, raw_echo, tcp, udp};
 use netyard_core::name::NodeName;
+use netyard_core::why::About;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -30,6 +31,16 @@ const SILENCE: Duration = Duration::from_millis(1_200);
 impl Probe {
     /// An ordinary echo request.
     pub const ECHO: Self = Self::Icmp { size: 56, df: false, ttl: None };
+
+    /// What it is about.
+    #[must_use]
+    pub fn about(self) -> About {
+        match self {
+            Self::Icmp { .. } => About::Icmp,
+            Self::Tcp(port) => About::Tcp(port),
+            Self::Udp(port) => About::Udp(port),
+        }
+    }
 
     /// Sends it, and waits for what comes of it.
     ///

@@ -7,7 +7,7 @@ mod text;
 use super::{exec, node_name, running};
 use crate::args::Trace as Order;
 use crate::output::theme::Theme;
-use crate::output::Reader;
+use crate::output::{self, Reader};
 use netyard::look::{self, Scope};
 use netyard::probe::Patience;
 use netyard::store::Store;
@@ -108,21 +108,26 @@ fn probe(order: &Order, scope: Scope<'_>, lab: Option<&RunningLab>, node: &str) 
         let outcome = probing.join();
         Ok::<_, Error>(outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })?;
-    let journeys = trace.end(AFTERWARDS)?;
+    let mut journeys = trace.end(AFTERWARDS)?;
+    let has_left = journeys.iter().any(|journey| is_to(journey, address));
+    trace.blame(&mut journeys, has_left);
+    if !has_left {
+        let says = outcome.err().map(|miss| miss.detail().to_owned());
+        let number = u32::try_from(journeys.len()).unwrap_or(u32::MAX).saturating_add(1);
+        journeys.push(trace.unsent(number, &from, address, probe.about(), says.as_deref()));
+    }
     let mut record = Record::begin(order, &trace, lab.is_some())?;
     record.tell(&journeys);
-    let is_of_probe = |journey: &Journey| {
-        let ends = journey.legs.first().and_then(|leg| leg.headers.endpoints);
-        let is_asking = journey.legs.first().is_some_and(|leg| leg.headers.protocol.is_none() || leg.title.starts_with("neighbour"));
-        !is_asking && ends.is_some_and(|ends| ends.destination == address)
-    };
-    let has_left = journeys.iter().any(is_of_probe);
-    if !has_left {
-        let words = outcome.err().map(|miss| miss.detail().to_owned());
-        record.nothing(&from, address, words.as_deref());
-    }
     record.end(&mut trace);
-    Ok(ExitCode::from(u8::from(!has_left || record.has_failures())))
+    Ok(ExitCode::from(u8::from(record.has_failures())))
+}
+
+/// Whether a conversation begins with a packet for an address, and is not about a neighbour.
+fn is_to(journey: &Journey, address: IpAddr) -> bool {
+    journey.legs.first().is_some_and(|leg| {
+        let is_neighbours = leg.headers.protocol.is_none() || leg.title.starts_with("neighbour");
+        !is_neighbours && leg.headers.endpoints.is_some_and(|ends| ends.destination == address)
+    })
 }
 
 /// What the probe is.
@@ -193,7 +198,8 @@ fn command(order: &Order, scope: Scope<'_>, lab: Option<&RunningLab>, node: &str
         terminal.take_back(matches!(status, netyard::ExitStatus::Signal(_)));
     }
     listened?;
-    let journeys = trace.end(AFTERWARDS)?;
+    let mut journeys = trace.end(AFTERWARDS)?;
+    trace.blame(&mut journeys, true);
     let mut record = Record::begin(order, &trace, lab.is_some())?;
     record.tell(&journeys);
     record.end(&mut trace);
@@ -208,6 +214,7 @@ fn follow(order: &Order, scope: Scope<'_>, lab: Option<&RunningLab>, words: &str
     let interrupt = SignalFd::new(&[signal::SIGINT, signal::SIGTERM])
         .map_err(|e| Error::io("cannot wait for signals", &e))?;
     let mut record = Record::begin(order, &trace, lab.is_some())?;
+    output::say("packets are followed; Ctrl-C ends it");
     let begun = Instant::now();
     let mut last = Instant::now();
     let is_enough = |record: &Record<'_>| order.count.is_some_and(|count| record.told() >= count);
@@ -218,13 +225,16 @@ fn follow(order: &Order, scope: Scope<'_>, lab: Option<&RunningLab>, words: &str
         trace.listen(Duration::from_millis(50))?;
         if last.elapsed() > ROUND {
             last = Instant::now();
-            if record.tell(&trace.over(QUIET)) == Reader::Gone {
+            let mut journeys = trace.over(QUIET);
+            trace.blame(&mut journeys, true);
+            if record.tell(&journeys) == Reader::Gone {
                 return Ok(ExitCode::SUCCESS);
             }
         }
     }
     if !is_enough(&record) {
-        let journeys = trace.end(AFTERWARDS.min(QUIET))?;
+        let mut journeys = trace.end(AFTERWARDS.min(QUIET))?;
+        trace.blame(&mut journeys, true);
         record.tell(&journeys);
     }
     record.end(&mut trace);

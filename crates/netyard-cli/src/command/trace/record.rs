@@ -7,11 +7,9 @@ use netyard::trace::Trace;
 use netyard::{Error, Result};
 use netyard_core::diagram::{Picture, Style, ascii, unicode};
 use netyard_core::journey::Journey;
-use netyard_core::state::Ns;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Write;
-use std::net::IpAddr;
 
 /// Columns of the pictures in a file.
 const WIDTH: usize = 110;
@@ -89,17 +87,6 @@ impl<'a> Record<'a> {
             }
         }
         Reader::There
-    }
-
-    /// That not one packet was seen.
-    pub fn nothing(&mut self, from: &Ns, to: IpAddr, why: Option<&str>) {
-        let why = why.map_or_else(String::new, |why| format!(": {why}"));
-        let text = self.text.nothing(&format!("no packet has left {from} for {to}{why}"));
-        if self.order.json {
-            output::say(&text);
-        } else {
-            output::print(&text);
-        }
     }
 
     /// Tells what is worth knowing about the trace itself.

@@ -22,6 +22,9 @@ pub struct Text {
 /// The most ways that are remembered.
 const TOLD_MAX: usize = 64;
 
+/// Packets of the same sort and way that are told in a row.
+const ALIKE_MAX: usize = 6;
+
 /// Columns of the time.
 const TIME: usize = 10;
 /// The least columns of a node's name.
@@ -62,10 +65,20 @@ impl Text {
         let begun = journey.legs.iter().flat_map(|leg| &leg.hops).filter_map(|hop| hop.at_ns).min();
         let mut text = String::new();
         let mut shown: Vec<(Way, Vec<String>)> = Vec::new();
+        let mut alike = 0;
         for (leg, rows) in journey.legs.iter().zip(rows) {
             let path: Vec<String> = leg.hops.iter().map(step).collect();
             let is_known = !self.is_full && shown.iter().any(|(way, known)| *way == leg.way && *known == path);
+            // Of data and acknowledgements in a row, the first few tell enough.
+            let is_plain = is_known && (leg.title.starts_with("TCP data") || leg.title == "TCP ACK");
+            alike = if is_plain { alike + 1 } else { 0 };
+            if alike > ALIKE_MAX {
+                continue;
+            }
             text.push_str(&self.head(leg, begun.filter(|_| is_known)));
+            if alike == ALIKE_MAX {
+                text.push_str("...\n");
+            }
             if !is_known {
                 text.push_str(&self.body(&rows, begun, node));
                 shown.push((leg.way, path));
@@ -99,12 +112,6 @@ impl Text {
         let rows = self.rows(leg, true);
         let node = rows.iter().map(|row| row.node.width()).max().unwrap_or(0).max(NODE_MIN);
         format!("{}{}", self.head(leg, None), self.body(&rows, None, node))
-    }
-
-    /// That there was nothing to follow.
-    pub fn nothing(&self, words: &str) -> String {
-        let sign = self.glyph('✗');
-        format!("{} {words}\n", self.theme.paint(Label::Bad, &sign))
     }
 
     /// The line above the hops of a packet; of one that went a way that was told it is all.
@@ -252,7 +259,8 @@ impl Text {
             }
             Event::Ttl { from, to } => row(hop, ' ', Label::Quiet, format!("ttl {from} → {to}")),
             Event::Filtered { rule, verdict } => {
-                let words = if rule.text.ends_with(verdict.as_str()) || verdict == "continue" {
+                let is_told = rule.text.ends_with(verdict.as_str()) || rule.text.contains("reject");
+                let words = if is_told || verdict == "continue" {
                     rule_words(rule)
                 } else {
                     format!("{} → {verdict}", rule_words(rule))
@@ -285,7 +293,7 @@ impl Text {
     fn more(&self, more: &[More]) -> String {
         let most = more.iter().map(|more| more.packets).max();
         let Some(most) = most else { return String::new() };
-        let mut text = format!("and {most} more packets of the same connection, counted where they passed:\n");
+        let mut text = format!("and {most} more packets of the same connection, counted where they were seen to pass:\n");
         for more in more {
             let sign = self.glyph(if more.is_out { '▸' } else { '◂' });
             let ends = self.arrow(&title::ends(&more.endpoints, true));
@@ -316,6 +324,10 @@ impl Text {
                 self.last('✗', Label::Bad, &format!("refused by {}: {says}", by.node))
             }
             Verdict::Open => self.last('?', Label::Doubtful, "still under way when looking ended"),
+            Verdict::Lost { faults, .. } if journey.legs.is_empty() => {
+                let faults: String = faults.iter().map(|fault| self.fault(fault)).collect();
+                format!("{}{faults}", self.last('✗', Label::Bad, &journey.title))
+            }
             Verdict::Lost { way, last, faults } => {
                 let what = match way {
                     Way::There => "lost",
