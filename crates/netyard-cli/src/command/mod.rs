@@ -1,5 +1,6 @@
 //! One module for each verb, and what they share: which lab is meant.
 
+mod capture;
 mod diagram;
 mod doctor;
 mod down;
@@ -19,7 +20,10 @@ mod test;
 mod trace;
 mod up;
 mod why;
+mod wireshark;
 pub mod word;
+
+pub use wireshark::extcap;
 
 use crate::args::{Args, Verb};
 use netyard::store::Store;
@@ -49,6 +53,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Show(args) => show::run(&args, lab),
         Verb::Diagram(args) => diagram::run(&args, lab),
         Verb::Look(args) => look::run(&args, lab),
+        Verb::Capture(args) => capture::run(&args, lab),
+        Verb::Wireshark(args) => wireshark::run(&args, lab),
         Verb::New(args) => new::run(&args),
         Verb::Schema { of } => reference::schema(of),
         Verb::Explain { code } => reference::explain(&code),

@@ -35,9 +35,18 @@ fn a_way_through_a_router_is_told_with_the_addresses_at_each_place() {
     let said = net.why(&["pc", "1.1.1.1"]);
     assert!(said.is_reachable() && said.faults().is_empty() && said.code == Some(0), "{}", said.sentences());
     assert_eq!(said.told["schema"], "netyard/why/1");
-    assert_eq!(hops(&said.told, 0, "sent"), ["pc:eth0", "fabric:router-eth0", "router:eth1", "fabric:internet"]);
-    assert_eq!(hops(&said.told, 0, "received"), ["fabric:pc", "router:eth0", "fabric:router-eth1", "internet:eth0"]);
-    assert_eq!(hops(&said.told, 1, "sent"), ["internet:eth0", "fabric:router-eth1", "router:eth0", "fabric:pc"]);
+    assert_eq!(
+        hops(&said.told, 0, "sent"),
+        ["pc:eth0", "fabric:router-eth0", "router:eth1", "fabric:internet"]
+    );
+    assert_eq!(
+        hops(&said.told, 0, "received"),
+        ["fabric:pc", "router:eth0", "fabric:router-eth1", "internet:eth0"]
+    );
+    assert_eq!(
+        hops(&said.told, 1, "sent"),
+        ["internet:eth0", "fabric:router-eth1", "router:eth0", "fabric:pc"]
+    );
     assert_eq!(hops(&said.told, 0, "translated"), ["router"]);
     assert_eq!(seen_at(&said.told, 0, ("router", "eth0")), "10.0.0.1 > 1.1.1.1");
     assert_eq!(seen_at(&said.told, 0, ("router", "eth1")), "10.138.0.3 > 1.1.1.1");
@@ -59,5 +68,10 @@ fn a_network_made_by_hand_is_explained_without_a_lab_file() {
     assert_eq!(seen_at(&said.told, 0, ("isp", "eth0")), "10.138.0.3 > 1.1.1.1");
     // From the machine itself the one who asks need not be named.
     let own = net.run(&["why", "pc"]);
-    assert!(own.code == Some(0) && own.stdout.starts_with("world reaches pc (10.0.0.1)"), "{}{}", own.stdout, own.stderr);
+    assert!(
+        own.code == Some(0) && own.stdout.starts_with("world reaches pc (10.0.0.1)"),
+        "{}{}",
+        own.stdout,
+        own.stderr
+    );
 }

@@ -14,7 +14,8 @@ fn gallery() -> std::path::PathBuf {
 
 /// All pairs of nodes; of many, some that are spread evenly.
 fn pairs(nodes: &[String]) -> Vec<(String, String)> {
-    let all = nodes.iter().flat_map(|a| nodes.iter().filter(move |b| *b != a).map(move |b| (a.clone(), b.clone())));
+    let all =
+        nodes.iter().flat_map(|a| nodes.iter().filter(move |b| *b != a).map(move |b| (a.clone(), b.clone())));
     let all: Vec<_> = all.collect();
     let step = all.len().div_ceil(PAIRS_MAX).max(1);
     // A step that shares no factor with the number of nodes meets every node.
@@ -35,7 +36,11 @@ fn agree(net: &Net, words: &[&str], wrong: &mut Vec<String>) {
         // The lab may have changed in between: its own programs start, neighbours are learned.
         let again = net.why(words);
         if again.is_reachable() != net.passes(words, &again) {
-            wrong.push(format!("{words:?}: packets pass: {passes}; told: {} {}", again.told["verdict"], again.sentences()));
+            wrong.push(format!(
+                "{words:?}: packets pass: {passes}; told: {} {}",
+                again.told["verdict"],
+                again.sentences()
+            ));
         }
     }
     if said.is_reachable() == passes && !passes {
@@ -47,9 +52,13 @@ fn check(lab: &str, ports: &[&str]) {
     let text = std::fs::read_to_string(gallery().join(format!("{lab}.yaml"))).unwrap();
     let net = Net::of(&format!("why-lab-{lab}"), &text);
     let Net::Lab(yard) = &net else { return };
-    let shown = yard.json(&["show", &yard.lab]);
-    let nodes: Vec<String> =
-        shown["nodes"].as_array().unwrap().iter().map(|node| node["name"].as_str().unwrap().to_owned()).collect();
+    let shown = yard.json(&["show", "--json", &yard.lab]);
+    let nodes: Vec<String> = shown["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| node["name"].as_str().unwrap().to_owned())
+        .collect();
     let pairs = pairs(&nodes);
     let mut wrong = Vec::new();
     for (from, to) in &pairs {
@@ -115,8 +124,9 @@ fn both_versions_of_a_lab_that_has_both() {
     let text = std::fs::read_to_string(gallery().join("dual-stack.yaml")).unwrap();
     let net = Net::of("why-dual", &text);
     let Net::Lab(yard) = &net else { return };
-    let shown = yard.json(&["show", &yard.lab]);
-    let names = shown["nodes"].as_array().unwrap().iter().map(|node| node["name"].as_str().unwrap().to_owned());
+    let shown = yard.json(&["show", "--json", &yard.lab]);
+    let names =
+        shown["nodes"].as_array().unwrap().iter().map(|node| node["name"].as_str().unwrap().to_owned());
     let nodes: Vec<String> = names.collect();
     let mut asked = 0;
     for (from, to) in pairs(&nodes) {

@@ -52,7 +52,8 @@ impl Net {
 
     /// The lab of a text.
     pub fn of(test: &str, text: &str) -> Self {
-        let text: String = text.lines().filter(|line| !line.starts_with("lab:")).map(|l| format!("{l}\n")).collect();
+        let text: String =
+            text.lines().filter(|line| !line.starts_with("lab:")).map(|l| format!("{l}\n")).collect();
         Self::Lab(Yard::with_lab(test, &text))
     }
 
@@ -90,7 +91,8 @@ impl Net {
     #[track_caller]
     pub fn why(&self, words: &[&str]) -> Said {
         let ran = self.run(&[&["why", "--json"], words].concat());
-        let told = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{words:?}: {error}: {}", ran.stderr));
+        let told = serde_json::from_str(&ran.stdout)
+            .unwrap_or_else(|error| panic!("{words:?}: {error}: {}", ran.stderr));
         Said { code: ran.code, told }
     }
 

@@ -194,8 +194,12 @@ traps! {
 #[test]
 fn the_router_filters_by_source() {
     let net = Net::lab("why-rp-filter");
-    let done = [("router", "ip route add 10.0.0.1/32 via 10.138.0.1; sysctl -w net.ipv4.conf.all.rp_filter=1")];
-    check(&net, &Trap { done: &done, asked: &["pc", "1.1.1.1"], named: &["reverse-path-filter router:eth0"] });
+    let done =
+        [("router", "ip route add 10.0.0.1/32 via 10.138.0.1; sysctl -w net.ipv4.conf.all.rp_filter=1")];
+    check(
+        &net,
+        &Trap { done: &done, asked: &["pc", "1.1.1.1"], named: &["reverse-path-filter router:eth0"] },
+    );
 }
 
 #[test]
@@ -231,14 +235,24 @@ fn what_works_by_luck_or_in_part_is_told_and_is_no_failure() {
     let net = Net::lab("why-luck");
     net.does("printer", "ip address add 10.0.0.254/24 dev eth0");
     let said = net.why(&["pc", "1.1.1.1"]);
-    assert_eq!((said.causes(), said.code), (vec!["duplicate-address printer:eth0".to_owned()], Some(0)), "{}", said.sentences());
+    assert_eq!(
+        (said.causes(), said.code),
+        (vec!["duplicate-address printer:eth0".to_owned()], Some(0)),
+        "{}",
+        said.sentences()
+    );
     assert_eq!(said.faults()[0]["effect"], "sometimes");
     let fix = &said.faults()[0]["fixes"][0];
     net.does(fix["node"].as_str().unwrap(), fix["command"].as_str().unwrap());
     assert!(net.why(&["pc", "1.1.1.1"]).faults().is_empty());
     net.does("pc", "sysctl -w net.ipv4.ping_group_range='1 0'");
     let said = net.why(&["pc", "1.1.1.1"]);
-    assert_eq!((said.causes(), said.code), (vec!["ping-not-permitted pc".to_owned()], Some(0)), "{}", said.sentences());
+    assert_eq!(
+        (said.causes(), said.code),
+        (vec!["ping-not-permitted pc".to_owned()], Some(0)),
+        "{}",
+        said.sentences()
+    );
     let fix = &said.faults()[0]["fixes"][0];
     net.does(fix["node"].as_str().unwrap(), fix["command"].as_str().unwrap());
     assert!(net.why(&["pc", "1.1.1.1"]).faults().is_empty());
@@ -254,7 +268,12 @@ fn a_narrow_link_stops_large_packets() {
     let net = Net::by_hand("why-mtu");
     net.does("world", "ip link set veth2-br mtu 1400");
     let said = net.why(&["pc", "printer"]);
-    assert_eq!((causes(&said), said.code), (vec!["mtu-too-small world:veth2-br".to_owned()], Some(0)), "{}", said.sentences());
+    assert_eq!(
+        (causes(&said), said.code),
+        (vec!["mtu-too-small world:veth2-br".to_owned()], Some(0)),
+        "{}",
+        said.sentences()
+    );
     let large = || net.shell("pc", "ping -c 1 -W 1 -M do -s 1472 10.0.0.2").code == Some(0);
     assert!(!large());
     let fix = &said.faults()[0]["fixes"][0];
@@ -279,7 +298,10 @@ s = socket.create_server((\"{address}\", {port})); time.sleep(1000)' > /dev/null
 fn a_server_at_the_loopback_is_not_there_for_others() {
     let net = Net::by_hand("why-elsewhere");
     serve(&net, "printer", "127.0.0.1", 80);
-    check(&net, &Trap { done: &[], asked: &["pc", "printer", "tcp:80"], named: &["listens-elsewhere printer"] });
+    check(
+        &net,
+        &Trap { done: &[], asked: &["pc", "printer", "tcp:80"], named: &["listens-elsewhere printer"] },
+    );
     serve(&net, "printer", "0.0.0.0", 8080);
     let said = net.why(&["pc", "printer", "tcp:8080"]);
     assert!(said.is_reachable() && net.passes(&["pc", "printer", "tcp:8080"], &said), "{}", said.sentences());
@@ -296,7 +318,11 @@ fn a_forwarded_port_from_outside_from_the_router_and_from_inside() {
          add rule ip nat prerouting ip daddr 10.138.0.3 tcp dport 8080 dnat to 10.0.0.2:80'",
     );
     let outside = net.why(&["isp", "10.138.0.3", "tcp:8080"]);
-    assert!(outside.is_reachable() && net.passes(&["isp", "10.138.0.3", "tcp:8080"], &outside), "{}", outside.sentences());
+    assert!(
+        outside.is_reachable() && net.passes(&["isp", "10.138.0.3", "tcp:8080"], &outside),
+        "{}",
+        outside.sentences()
+    );
     let router = ["world", "10.138.0.3", "tcp:8080"];
     check_mended(&net, &Trap { done: &[], asked: &router, named: &["local-not-translated world"] });
     let inside = ["pc", "10.138.0.3", "tcp:8080"];
@@ -308,11 +334,24 @@ fn names_that_cannot_be_are_told_before_the_kernel_is_asked() {
     let net = Net::lab("why-names");
     let long = net.run(&["why", "pc:veth-printer-upstairs", "printer"]);
     assert_eq!(long.code, Some(2), "{}", long.stdout);
-    assert!(long.stderr.contains("N014") && long.stderr.contains("21 bytes") && long.stderr.contains("15"), "{}", long.stderr);
+    assert!(
+        long.stderr.contains("N014") && long.stderr.contains("21 bytes") && long.stderr.contains("15"),
+        "{}",
+        long.stderr
+    );
     let unknown = net.run(&["why", "pc", "prinetr"]);
     assert_eq!(unknown.code, Some(2));
-    assert!(unknown.stderr.contains("there is no node or namespace `prinetr`") && unknown.stderr.contains("printer"), "{}", unknown.stderr);
+    assert!(
+        unknown.stderr.contains("there is no node or namespace `prinetr`")
+            && unknown.stderr.contains("printer"),
+        "{}",
+        unknown.stderr
+    );
     let interface = net.run(&["why", "pc:eth7", "printer"]);
-    assert!(interface.code == Some(2) && interface.stderr.contains("it has lo, eth0"), "{}", interface.stderr);
+    assert!(
+        interface.code == Some(2) && interface.stderr.contains("it has lo, eth0"),
+        "{}",
+        interface.stderr
+    );
     assert_eq!(net.run(&["why", "pc", "printer", "tcp:0"]).code, Some(2));
 }

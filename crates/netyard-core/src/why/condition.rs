@@ -99,12 +99,34 @@ fn in_words(words: &str, meeting: &Meeting<'_>, family: Family) -> Truth {
         return Truth::Yes;
     }
     let names = [
-        "iifname", "oifname", "iif", "oif", "ip saddr", "ip daddr", "ip6 saddr", "ip6 daddr", "tcp dport",
-        "tcp sport", "udp dport", "udp sport", "th dport", "th sport", "meta l4proto", "ip protocol",
-        "ip6 nexthdr", "meta nfproto", "meta protocol", "ether type", "icmp type", "icmpv6 type", "ct state",
-        "arp operation", "ip version",
+        "iifname",
+        "oifname",
+        "iif",
+        "oif",
+        "ip saddr",
+        "ip daddr",
+        "ip6 saddr",
+        "ip6 daddr",
+        "tcp dport",
+        "tcp sport",
+        "udp dport",
+        "udp sport",
+        "th dport",
+        "th sport",
+        "meta l4proto",
+        "ip protocol",
+        "ip6 nexthdr",
+        "meta nfproto",
+        "meta protocol",
+        "ether type",
+        "icmp type",
+        "icmpv6 type",
+        "ct state",
+        "arp operation",
+        "ip version",
     ];
-    let Some((name, rest)) = names.iter().find_map(|name| Some((*name, words.strip_prefix(name)?.strip_prefix(' ')?)))
+    let Some((name, rest)) =
+        names.iter().find_map(|name| Some((*name, words.strip_prefix(name)?.strip_prefix(' ')?)))
     else {
         return Truth::Unknown;
     };
@@ -185,7 +207,8 @@ fn is_address(word: &str, address: IpAddr) -> Truth {
     if let Ok(prefix) = word.parse::<IpNet>() {
         return prefix.contains(&address).into();
     }
-    let range = word.split_once('-').and_then(|(a, b)| Some((a.parse::<IpAddr>().ok()?, b.parse::<IpAddr>().ok()?)));
+    let range =
+        word.split_once('-').and_then(|(a, b)| Some((a.parse::<IpAddr>().ok()?, b.parse::<IpAddr>().ok()?)));
     range.map_or(Truth::Unknown, |(first, last)| (first <= address && address <= last).into())
 }
 
@@ -283,7 +306,13 @@ mod tests {
         ] {
             assert_eq!(truth(yes), Truth::Yes, "{yes}");
         }
-        for no in ["oifname \"eth0\"", "ip6 saddr != ::1", "tcp dport != 80", "udp dport 80", "icmp type echo-request"] {
+        for no in [
+            "oifname \"eth0\"",
+            "ip6 saddr != ::1",
+            "tcp dport != 80",
+            "udp dport 80",
+            "icmp type echo-request",
+        ] {
             assert_eq!(truth(no), Truth::No, "{no}");
         }
         for unknown in ["ip saddr @servers", "limit rate 5/second", "meta mark 0x1", "tcp dport ssh"] {

@@ -4,7 +4,7 @@
 //! at as if it were mended, so that several faults on one way are all found. A place is passed once, by the best way.
 
 use super::kernel::Kernel;
-use super::sight::{End, LinkKind, Link, Outline};
+use super::sight::{End, Link, LinkKind, Outline};
 use crate::journey::Forwarding;
 use crate::mac::Mac;
 use crate::state::{MacvlanMode, Ns};
@@ -154,7 +154,8 @@ pub fn spread(
     to: To,
     is_wanted: &dyn Fn(&Ns, &Link, &Outline) -> bool,
 ) -> Spread {
-    let mut ways = Ways { kernel, to, queue: BinaryHeap::new(), seen: HashSet::new(), spread: Spread::default() };
+    let mut ways =
+        Ways { kernel, to, queue: BinaryHeap::new(), seen: HashSet::new(), spread: Spread::default() };
     ways.push((from.0.clone(), from.1), Phase::Out, Vec::new(), Vec::new());
     while let Some(Reverse(front)) = ways.queue.pop() {
         if ways.seen.insert((front.at.clone(), front.phase, front.tags.clone())) {
@@ -218,7 +219,9 @@ impl Ways<'_> {
             }
             (LinkKind::Macvlan(mode), Some(End { ns: Some(parent_ns), index: parent })) => {
                 if *mode == MacvlanMode::Bridge {
-                    for (other, sibling) in self.children((&parent_ns, parent), |kind| matches!(kind, LinkKind::Macvlan(_))) {
+                    for (other, sibling) in
+                        self.children((&parent_ns, parent), |kind| matches!(kind, LinkKind::Macvlan(_)))
+                    {
                         if (&other, sibling.index) != (&ns, index) {
                             self.push((other, sibling.index), Phase::In, tags.clone(), steps.clone());
                         }
@@ -236,7 +239,11 @@ impl Ways<'_> {
             (LinkKind::Loopback, _) => self.push((ns.clone(), index), Phase::In, tags, steps),
             (LinkKind::Other(word), _) => {
                 let is_known = ["", "tun"].contains(&word.as_str());
-                steps.push(step(What::Stopped(if is_known { Trouble::OutOfSight } else { Trouble::NotUnderstood })));
+                steps.push(step(What::Stopped(if is_known {
+                    Trouble::OutOfSight
+                } else {
+                    Trouble::NotUnderstood
+                })));
                 self.spread.lost_sight.push(steps);
             }
             _ => {
@@ -267,7 +274,11 @@ impl Ways<'_> {
     ) {
         let inside = self.kernel.inside(ns);
         let known = |mac: Mac| {
-            inside.learned.iter().find(|l| l.port == index && l.mac == mac && l.bridge.is_none()).and_then(|l| l.remote)
+            inside
+                .learned
+                .iter()
+                .find(|l| l.port == index && l.mac == mac && l.bridge.is_none())
+                .and_then(|l| l.remote)
         };
         let one = match self.to {
             To::One(mac) => known(mac),
@@ -282,13 +293,16 @@ impl Ways<'_> {
         for place in self.kernel.places() {
             let Some(outline) = self.kernel.outline(&place) else { continue };
             for other in &outline.links {
-                let LinkKind::Vxlan { id: other_id, local: other_local, port: other_port, .. } = &other.kind else {
+                let LinkKind::Vxlan { id: other_id, local: other_local, port: other_port, .. } = &other.kind
+                else {
                     continue;
                 };
                 if (&place, other.index) == (ns, index) || (*other_id, *other_port) != (id, port) {
                     continue;
                 }
-                let reached = remotes.iter().find(|remote| outline.has(**remote) || other_local.as_ref() == Some(remote));
+                let reached = remotes
+                    .iter()
+                    .find(|remote| outline.has(**remote) || other_local.as_ref() == Some(remote));
                 let Some(to) = reached.copied().or_else(|| {
                     let first = outline.global_addresses().next()?.prefix.addr();
                     multicast.then(|| other_local.unwrap_or(first))
@@ -329,7 +343,8 @@ impl Ways<'_> {
                 self.push((other, child.index), Phase::In, Vec::new(), steps.clone());
             }
         }
-        let master = link.master.and_then(|master| outline.link(master)).filter(|master| master.bridge().is_some());
+        let master =
+            link.master.and_then(|master| outline.link(master)).filter(|master| master.bridge().is_some());
         match master {
             Some(bridge) => self.bridge(&ns, outline, &bridge.clone(), Some(link), tags, steps),
             None if tags.is_empty() => self.take(&ns, outline, link, steps, is_wanted),
@@ -406,7 +421,8 @@ impl Ways<'_> {
         for port in ports {
             let is_back = from.is_some_and(|from| from.index == port.index);
             let floods = port.port.is_none_or(|p| p.floods) || self.to == To::All;
-            if is_back && !port.port.is_some_and(|p| p.is_hairpin) || hit.is_some_and(|hit| hit != port.index) {
+            if is_back && !port.port.is_some_and(|p| p.is_hairpin) || hit.is_some_and(|hit| hit != port.index)
+            {
                 continue;
             }
             if hit.is_none() && !floods {

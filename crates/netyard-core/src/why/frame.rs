@@ -47,7 +47,14 @@ impl Walk<'_> {
         }
     }
 
-    fn bridged(&mut self, step: &Step, from: Option<u32>, to: Option<u32>, decision: Forwarding, packet: &Packet) {
+    fn bridged(
+        &mut self,
+        step: &Step,
+        from: Option<u32>,
+        to: Option<u32>,
+        decision: Forwarding,
+        packet: &Packet,
+    ) {
         let outline = self.outline(&step.ns);
         let name = |index: u32| outline.link(index).map(|link| link.name.clone());
         let Some(bridge) = name(step.link) else { return };
@@ -99,7 +106,8 @@ impl Walk<'_> {
             return;
         }
         let outline = self.outline(ns);
-        let name = |index: Option<u32>| index.and_then(|index| outline.link(index)).map(|link| link.name.as_str());
+        let name =
+            |index: Option<u32>| index.and_then(|index| outline.link(index)).map(|link| link.name.as_str());
         let (iif_name, oif_name) = (name(iif), name(oif));
         let at = At { ns, hook, iif, oif };
         for (ruleset, chain) in rules::chains_at(&inside.rulesets, families, hook, iif_name.or(oif_name)) {
@@ -127,7 +135,8 @@ impl Walk<'_> {
         let Some(bridge) = outline.link(step.link) else { return };
         let name = Some(bridge.name.as_str());
         let families = rules::families_of(packet);
-        let hooks = [(Hook::Prerouting, name, None), (Hook::Forward, name, name), (Hook::Postrouting, None, name)];
+        let hooks =
+            [(Hook::Prerouting, name, None), (Hook::Forward, name, name), (Hook::Postrouting, None, name)];
         for (hook, iif, oif) in hooks {
             for (ruleset, chain) in rules::chains_at(&inside.rulesets, families, hook, None) {
                 if rules::is_nat(chain) && packet.ct != super::packet::Ct::New {
@@ -136,7 +145,9 @@ impl Walk<'_> {
                 let meeting = Meeting { packet, iif, oif, is_local: false };
                 let (told, stops) = match rules::judge(ruleset, chain, &meeting) {
                     Outcome::Passes | Outcome::Accepted(_) => continue,
-                    Outcome::Dropped(spot) | Outcome::Rejected(spot) => (Some(spot.told(ruleset)), Some(true)),
+                    Outcome::Dropped(spot) | Outcome::Rejected(spot) => {
+                        (Some(spot.told(ruleset)), Some(true))
+                    }
                     Outcome::PolicyDrops(_) => (None, Some(true)),
                     Outcome::Translated(_, spot) => (Some(spot.told(ruleset)), Some(false)),
                     Outcome::Unknown(spot) => (Some(spot.told(ruleset)), None),
@@ -151,7 +162,8 @@ impl Walk<'_> {
         let inside = self.inside(ns);
         // Without the key the kernel has no br_netfilter, and the bridge's own setting means nothing.
         let Some(value) = inside.sysctls.get(call_key(like)) else { return false };
-        let of_bridge = self.link(ns, bridge).and_then(|link| link.bridge()).is_some_and(|b| b.calls_iptables);
+        let of_bridge =
+            self.link(ns, bridge).and_then(|link| link.bridge()).is_some_and(|b| b.calls_iptables);
         (value != "0" || of_bridge) && !inside.rulesets.is_empty()
     }
 

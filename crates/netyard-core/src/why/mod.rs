@@ -22,8 +22,8 @@ pub use kernel::Kernel;
 pub use packet::{About, SOURCE_PORT};
 pub use party::{PartyError, Versions, find};
 pub use sight::{
-    Address, Bridge, Chain, End, Inside, Learned, Link, LinkKind, Listener, Neighbour, NeighbourTable, Outline,
-    PlacedRule, Port, Route, RouteAsk, RouteFound, Ruleset, errno, is_global,
+    Address, Bridge, Chain, End, Inside, Learned, Link, LinkKind, Listener, Neighbour, NeighbourTable,
+    Outline, PlacedRule, Port, Route, RouteAsk, RouteFound, Ruleset, errno, is_global,
 };
 
 use crate::fault::{Confidence, Effect, Fault, Way};

@@ -69,7 +69,12 @@ impl std::error::Error for PartyError {}
 ///
 /// # Errors
 /// [`PartyError`]: nobody is meant, or it has nothing to be asked at.
-pub fn find(kernel: &mut dyn Kernel, from: &str, to: &str, versions: Versions) -> Result<(Party, Party), PartyError> {
+pub fn find(
+    kernel: &mut dyn Kernel,
+    from: &str,
+    to: &str,
+    versions: Versions,
+) -> Result<(Party, Party), PartyError> {
     let mut asker = named(kernel, from)?;
     if let Some(address) = asker.address
         && asker.node.is_none()
@@ -77,7 +82,9 @@ pub fn find(kernel: &mut dyn Kernel, from: &str, to: &str, versions: Versions) -
         return Err(PartyError::NobodyHas(address));
     }
     let mut asked = named(kernel, to)?;
-    let Some(from_ns) = asker.node.clone() else { return Err(PartyError::NoSuchNode(from.to_owned(), Vec::new())) };
+    let Some(from_ns) = asker.node.clone() else {
+        return Err(PartyError::NoSuchNode(from.to_owned(), Vec::new()));
+    };
     if asked.address.is_none() {
         let ns = asked.node.clone().ok_or_else(|| PartyError::NoSuchNode(to.to_owned(), Vec::new()))?;
         asked.address = Some(target_address(kernel, (&from_ns, &asker), (&ns, &asked), versions)?);
@@ -142,8 +149,11 @@ fn target_address(
     let is_wanted = |address: IpAddr| {
         versions.takes(address) && asker.address.is_none_or(|own| own.is_ipv4() == address.is_ipv4())
     };
-    let mut candidates: Vec<IpAddr> =
-        addresses(&there, asked.interface.as_ref()).iter().map(|a| a.prefix.addr()).filter(|a| is_wanted(*a)).collect();
+    let mut candidates: Vec<IpAddr> = addresses(&there, asked.interface.as_ref())
+        .iter()
+        .map(|a| a.prefix.addr())
+        .filter(|a| is_wanted(*a))
+        .collect();
     if from == to && candidates.is_empty() {
         candidates = there.addresses.iter().map(|a| a.prefix.addr()).filter(|a| is_wanted(*a)).collect();
     }

@@ -81,13 +81,8 @@ impl Walk<'_> {
 
     fn routed(&mut self, ns: &Ns, found: &RouteFound, packet: &Packet) {
         let Some(dev) = self.link(ns, found.index).map(|link| link.name) else { return };
-        let event = Event::Routed {
-            route: found.route,
-            table: found.table,
-            via: found.via,
-            dev,
-            src: found.source,
-        };
+        let event =
+            Event::Routed { route: found.route, table: found.table, via: found.via, dev, src: found.source };
         self.hop(Place::node(ns.clone()), event, packet);
     }
 
@@ -150,7 +145,8 @@ impl Walk<'_> {
         };
         let (_, port) = packet.ports()?;
         let listeners = self.kernel.listeners(ns);
-        let mut on_port = listeners.iter().filter(|l| l.is_tcp == is_tcp && l.address.port() == port).peekable();
+        let mut on_port =
+            listeners.iter().filter(|l| l.is_tcp == is_tcp && l.address.port() == port).peekable();
         let takes = |at: &IpAddr, is_v6_only: bool| match (at, packet.destination) {
             (IpAddr::V6(any), IpAddr::V4(_)) if any.is_unspecified() => !is_v6_only,
             (at, to) => *at == to || at.is_unspecified() && at.is_ipv4() == to.is_ipv4(),
@@ -177,7 +173,8 @@ impl Walk<'_> {
             return;
         }
         let outline = self.outline(at.ns);
-        let name = |index: Option<u32>| index.and_then(|index| outline.link(index)).map(|link| link.name.as_str());
+        let name =
+            |index: Option<u32>| index.and_then(|index| outline.link(index)).map(|link| link.name.as_str());
         let (iif, oif) = (name(at.iif), name(at.oif));
         let asks_for_local = || {
             let rules = inside.rulesets.iter().flat_map(|r| &r.chains).flat_map(|c| &c.rules);
@@ -185,7 +182,9 @@ impl Walk<'_> {
         };
         let is_local = asks_for_local() && self.is_local(at.ns, packet);
         let was = *packet;
-        for (ruleset, chain) in rules::chains_at(&inside.rulesets, rules::families_of(packet), at.hook, iif.or(oif)) {
+        for (ruleset, chain) in
+            rules::chains_at(&inside.rulesets, rules::families_of(packet), at.hook, iif.or(oif))
+        {
             if rules::is_nat(chain) && packet.ct != Ct::New {
                 continue;
             }
@@ -231,9 +230,15 @@ impl Walk<'_> {
                 None => return self.blame_no_masquerade_address(at, &rule, packet),
             },
             Translation::Source(to) => packet.source = to,
-            Translation::Destination(to) => redirect(packet, to.ip(), Some(to.port()).filter(|port| *port != 0)),
+            Translation::Destination(to) => {
+                redirect(packet, to.ip(), Some(to.port()).filter(|port| *port != 0))
+            }
             Translation::Here(port) => {
-                let own = if at.hook == Hook::Output { loopback(packet.destination) } else { self.address_at(at, packet) };
+                let own = if at.hook == Hook::Output {
+                    loopback(packet.destination)
+                } else {
+                    self.address_at(at, packet)
+                };
                 let Some(own) = own else { return self.blame_unknown_rule_at(at, spot, &rule, packet) };
                 redirect(packet, own, port);
             }
@@ -261,8 +266,10 @@ impl Walk<'_> {
             .unwrap_or(packet.destination);
         let outline = self.outline(at.ns);
         let is_fitting = |address: IpAddr| address.is_ipv4() == packet.destination.is_ipv4();
-        let own: Vec<_> =
-            outline.addresses_of(at.oif?).filter(|a| is_fitting(a.prefix.addr()) && super::is_global(a.prefix.addr())).collect();
+        let own: Vec<_> = outline
+            .addresses_of(at.oif?)
+            .filter(|a| is_fitting(a.prefix.addr()) && super::is_global(a.prefix.addr()))
+            .collect();
         let near = own.iter().find(|a| a.prefix.contains(&next));
         if let Some(found) = near.or(own.first()) {
             return Some(found.prefix.addr());
@@ -286,7 +293,9 @@ impl Walk<'_> {
         }
         let is_answer = |flow: &Flow| {
             let answer = flow.translated.answer();
-            flow.ns == *ns && (answer.source, answer.destination, answer.ports()) == (packet.source, packet.destination, packet.ports())
+            flow.ns == *ns
+                && (answer.source, answer.destination, answer.ports())
+                    == (packet.source, packet.destination, packet.ports())
         };
         let index = self.flows.iter().position(is_answer)?;
         let flow = self.flows[index].clone();

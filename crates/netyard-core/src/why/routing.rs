@@ -35,7 +35,8 @@ impl Walk<'_> {
         let asked = RouteAsk { iif: Some(iif), ..ask(packet) };
         match self.look_up(ns, &asked) {
             Ok(found) => {
-                if found.kind != RouteFound::LOCAL && packet.destination.is_ipv6() && !self.forwards_ipv6(ns) {
+                if found.kind != RouteFound::LOCAL && packet.destination.is_ipv6() && !self.forwards_ipv6(ns)
+                {
                     self.blame_not_forwarding(ns, iif, packet, None);
                 }
                 Some(found)
@@ -77,7 +78,10 @@ impl Walk<'_> {
                 None
             }
             (errno::EINVAL | errno::EXDEV, Ok(own)) => {
-                if self.way.is_there() && self.from.as_ref() == Some(ns) && self.outline(ns).has(packet.source) {
+                if self.way.is_there()
+                    && self.from.as_ref() == Some(ns)
+                    && self.outline(ns).has(packet.source)
+                {
                     // It has come back to the one who sent it.
                     self.blame_loop(ns, packet);
                     return None;
@@ -127,6 +131,7 @@ impl Walk<'_> {
             .filter(|own| own.prefix.addr().is_ipv4() == packet.destination.is_ipv4())
             .copied()
             .collect();
+        let mut second_best = None;
         for address in own {
             let spread = self.reached(ns, address.index);
             let mut links: Vec<(Ns, u32)> = spread.arrivals.into_iter().map(|a| (a.ns, a.link)).collect();
@@ -134,8 +139,7 @@ impl Walk<'_> {
             for (place, index) in links {
                 let there = self.outline(&place);
                 let near = there.addresses_of(index).map(|a| a.prefix.addr());
-                let near: Vec<IpAddr> = near.filter(|a| address.prefix.contains(a)).collect();
-                let Some(gateway) = near.first().copied() else { continue };
+                let Some(gateway) = near.into_iter().find(|a| address.prefix.contains(a)) else { continue };
                 let leads = self.kernel.route(&place, &RouteAsk { from: None, ..ask(packet) });
                 // Either it passes packets on by another link, or it is the target itself.
                 let leads = leads.is_ok_and(|found| match found.kind {
@@ -145,8 +149,12 @@ impl Walk<'_> {
                 if leads {
                     return Some(gateway);
                 }
+                // Something may be wrong there too; a node on several networks is a router all the same.
+                if there.links.iter().filter(|link| !link.is_loopback()).count() > 1 {
+                    second_best.get_or_insert(gateway);
+                }
             }
         }
-        None
+        second_best
     }
 }

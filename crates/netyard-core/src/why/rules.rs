@@ -71,11 +71,13 @@ pub fn chains_at<'a>(
     hook: Hook,
     device: Option<&'a str>,
 ) -> Vec<(&'a Ruleset, &'a Chain)> {
-    let chains =
-        rulesets.iter().filter(|r| families.contains(&r.family)).flat_map(|r| r.chains.iter().map(move |c| (r, c)));
+    let chains = rulesets
+        .iter()
+        .filter(|r| families.contains(&r.family))
+        .flat_map(|r| r.chains.iter().map(move |c| (r, c)));
     let is_here = |chain: &Chain| {
-        let is_on_device =
-            chain.devices.is_empty() || device.is_some_and(|device| chain.devices.iter().any(|d| d == device));
+        let is_on_device = chain.devices.is_empty()
+            || device.is_some_and(|device| chain.devices.iter().any(|d| d == device));
         chain.base.as_ref().is_some_and(|base| base.hook == hook) && is_on_device
     };
     let mut found: Vec<(&Ruleset, &Chain)> = chains.filter(|(_, chain)| is_here(chain)).collect();
@@ -139,7 +141,11 @@ impl<'a> Judge<'a, '_> {
                         Act::Returns => None,
                         Act::Decides(outcome) => Some(outcome),
                     };
-                    return if self.is_same(&taken, &skipped) { skipped } else { Some(Outcome::Unknown(spot)) };
+                    return if self.is_same(&taken, &skipped) {
+                        skipped
+                    } else {
+                        Some(Outcome::Unknown(spot))
+                    };
                 }
             }
         }
@@ -239,7 +245,7 @@ mod tests {
     fn ruleset(rules: &[&str], policy: Policy) -> Ruleset {
         let rules = rules.iter().enumerate().map(|(at, text)| PlacedRule {
             handle: at as u64 + 1,
-            rule: crate::nft::parse::rule(text).unwrap_or_else(|_| crate::nft::Rule {
+            rule: text.parse().unwrap_or_else(|_| crate::nft::Rule {
                 matches: vec![crate::nft::Match::Other(text.rsplit_once(' ').unwrap().0.to_owned())],
                 counts: false,
                 action: if text.ends_with("drop") { Action::Drop } else { Action::Accept },
@@ -254,8 +260,7 @@ mod tests {
 
     fn end(rules: &[&str], policy: Policy) -> String {
         let ruleset = ruleset(rules, policy);
-        let packet =
-            Packet::first("10.0.0.1".parse().unwrap(), "1.1.1.1".parse().unwrap(), About::Tcp(25));
+        let packet = Packet::first("10.0.0.1".parse().unwrap(), "1.1.1.1".parse().unwrap(), About::Tcp(25));
         let meeting = Meeting { packet: &packet, iif: Some("eth0"), oif: Some("eth1"), is_local: false };
         match judge(&ruleset, &ruleset.chains[0], &meeting) {
             Outcome::Dropped(spot) => format!("drop {}", spot.rule.handle),

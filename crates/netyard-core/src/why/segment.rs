@@ -50,7 +50,14 @@ impl Walk<'_> {
     }
 
     /// Where frames for the next hop arrive.
-    fn next_hop(&mut self, ns: &Ns, link: &Link, next: IpAddr, is_gateway: bool, packet: &Packet) -> Option<Arrival> {
+    fn next_hop(
+        &mut self,
+        ns: &Ns,
+        link: &Link,
+        next: IpAddr,
+        is_gateway: bool,
+        packet: &Packet,
+    ) -> Option<Arrival> {
         let inside = self.inside(ns);
         let entry = inside.neighbours.iter().find(|n| n.index == link.index && n.to == next).copied();
         let known = entry.and_then(|entry| entry.known_mac());
@@ -146,7 +153,9 @@ impl Walk<'_> {
     fn request(&mut self, ns: &Ns, link: &Link, next: IpAddr) -> Packet {
         let outline = self.outline(ns);
         let is_fitting = |address: &IpAddr| address.is_ipv4() == next.is_ipv4();
-        let on_link = outline.addresses_of(link.index).find(|a| is_fitting(&a.prefix.addr()) && a.prefix.contains(&next));
+        let on_link = outline
+            .addresses_of(link.index)
+            .find(|a| is_fitting(&a.prefix.addr()) && a.prefix.contains(&next));
         let any = || outline.addresses_of(link.index).find(|a| is_fitting(&a.prefix.addr()));
         let other = || outline.global_addresses().find(|a| is_fitting(&a.prefix.addr()));
         let source = on_link.or_else(any).or_else(other).map_or(next, |address| address.prefix.addr());
@@ -157,9 +166,10 @@ impl Walk<'_> {
     /// Who would answer a request for an address that is sent out of a link, the nearest first.
     pub(super) fn who_answers(&mut self, ns: &Ns, link: &Link, next: IpAddr) -> Vec<Arrival> {
         let request = self.request(ns, link, next);
-        let spread = ethernet::spread(self.kernel, (ns, link.index), To::All, &|place, _, outline: &Outline| {
-            place != ns && outline.has(next)
-        });
+        let spread =
+            ethernet::spread(self.kernel, (ns, link.index), To::All, &|place, _, outline: &Outline| {
+                place != ns && outline.has(next)
+            });
         let mut answers: Vec<Arrival> =
             spread.arrivals.into_iter().filter(|arrival| self.answers(arrival, &request)).collect();
         // Of several with one address the one that is meant comes first: who answers first is luck.
@@ -188,9 +198,13 @@ impl Walk<'_> {
         if asked.is_ipv6() {
             return is_on_link;
         }
-        let name = outline.link(arrival.link).map(|link| link.name.as_str().replace('.', "/")).unwrap_or_default();
+        let name =
+            outline.link(arrival.link).map(|link| link.name.as_str().replace('.', "/")).unwrap_or_default();
         let value = |conf: &str| {
-            inside.sysctls.get(&format!("net.ipv4.conf.{conf}.arp_ignore")).and_then(|v| v.parse::<u32>().ok())
+            inside
+                .sysctls
+                .get(&format!("net.ipv4.conf.{conf}.arp_ignore"))
+                .and_then(|v| v.parse::<u32>().ok())
         };
         let ignores = value("all").unwrap_or(0).max(value(&name).unwrap_or(0));
         let is_near = outline.addresses_of(arrival.link).any(|a| a.prefix.contains(&request.source));
@@ -226,9 +240,10 @@ impl Walk<'_> {
         self.ask_rules(&owner.ns, Hook::Output, (None, Some(owner.link)), &mut answer);
         if let Some(mac) = link.mac {
             let (home, at) = (ns.clone(), link.index);
-            let spread = ethernet::spread(self.kernel, (&owner.ns, owner.link), To::One(mac), &|place, found, _| {
-                *place == home && found.index == at
-            });
+            let spread =
+                ethernet::spread(self.kernel, (&owner.ns, owner.link), To::One(mac), &|place, found, _| {
+                    *place == home && found.index == at
+                });
             if let Some(back) = spread.arrivals.first() {
                 self.follow(back, &answer, false);
             }
@@ -237,7 +252,13 @@ impl Walk<'_> {
     }
 
     /// Rules for ARP, or for neighbour discovery.
-    fn ask_rules(&mut self, ns: &Ns, hook: Hook, (iif, oif): (Option<u32>, Option<u32>), packet: &mut Packet) {
+    fn ask_rules(
+        &mut self,
+        ns: &Ns,
+        hook: Hook,
+        (iif, oif): (Option<u32>, Option<u32>),
+        packet: &mut Packet,
+    ) {
         self.pass(At { ns, hook, iif, oif }, packet);
         if packet.content == Content::Icmp(135) || packet.content == Content::Icmp(136) {
             packet.ct = Ct::Untracked;
@@ -279,8 +300,11 @@ impl Walk<'_> {
     fn check_mtu(&mut self, from: &Link, arrival: &Arrival, packet: &Packet) {
         let mut narrowest: Option<(Ns, Link)> = None;
         for step in &arrival.steps {
-            let Some(link) = self.link(&step.ns, step.link).filter(|link| link.bridge().is_none()) else { continue };
-            let is_less = link.mtu < from.mtu && narrowest.as_ref().is_none_or(|(_, other)| link.mtu < other.mtu);
+            let Some(link) = self.link(&step.ns, step.link).filter(|link| link.bridge().is_none()) else {
+                continue;
+            };
+            let is_less =
+                link.mtu < from.mtu && narrowest.as_ref().is_none_or(|(_, other)| link.mtu < other.mtu);
             // What a tunnel adds is cut by its own node, which tells.
             if is_less && !matches!(link.kind, LinkKind::Vxlan { .. }) {
                 narrowest = Some((step.ns.clone(), link));

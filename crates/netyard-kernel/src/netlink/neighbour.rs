@@ -155,7 +155,8 @@ pub fn tables(socket: &mut Socket) -> Result<Vec<NeighbourTable>, Refusal> {
     socket.dump(&mut messages, |_, payload| {
         let Some(attributes) = payload.get(4..).map(Attributes) else { return };
         // struct ndt_config: key length (2 bytes), entry size (2), entries (4), ...
-        let entries = attributes.get(NDTA_CONFIG).and_then(|c| c.get(4..8)?.try_into().ok()).map(u32::from_ne_bytes);
+        let entries =
+            attributes.get(NDTA_CONFIG).and_then(|c| c.get(4..8)?.try_into().ok()).map(u32::from_ne_bytes);
         // Those of single interfaces have no limit of their own.
         if let (Some(entries), Some(max)) = (entries, attributes.u32(NDTA_THRESH3)) {
             let is_ipv6 = i32::from(payload[0]) == libc::AF_INET6;

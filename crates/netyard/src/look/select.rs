@@ -19,7 +19,8 @@ pub(super) fn around_here(look: &mut Look) {
 
 /// Keeps the namespaces of the lab, and those that belong to its user namespace: what was made inside of it.
 pub(super) fn of_lab(look: &mut Look, discovery: &Discovery) {
-    let is_labs = |seen: &Seen| discovery.found.get(&seen.inode).is_some_and(|found| discovery.is_of_lab(found));
+    let is_labs =
+        |seen: &Seen| discovery.found.get(&seen.inode).is_some_and(|found| discovery.is_of_lab(found));
     look.namespaces.retain(is_labs);
 }
 

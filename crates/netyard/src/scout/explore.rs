@@ -6,8 +6,8 @@ use crate::look::netfilter;
 use netyard_core::name::IfName;
 use netyard_core::nft::Table;
 use netyard_core::why::{
-    Address, Bridge, Chain, End, Inside, Link, LinkKind, Listener, Outline, PlacedRule, Port, Route, RouteAsk,
-    RouteFound, Ruleset,
+    Address, Bridge, Chain, End, Inside, Link, LinkKind, Listener, Outline, PlacedRule, Port, Route,
+    RouteAsk, RouteFound, Ruleset,
 };
 use netyard_kernel::netlink::link::{self, Settings};
 use netyard_kernel::netlink::sockdiag::Transport;
@@ -39,7 +39,8 @@ pub(super) fn outline() -> io::Result<RawOutline> {
         peer: own.peer,
         is_usable: !own.is_tentative() && own.flags & IFA_F_DADFAILED == 0,
     });
-    let outline = Outline { links: links.iter().filter_map(described).collect(), addresses: addresses.collect() };
+    let outline =
+        Outline { links: links.iter().filter_map(described).collect(), addresses: addresses.collect() };
     Ok(RawOutline { outline, numbers })
 }
 
@@ -101,7 +102,9 @@ pub(super) fn inside(traveller: &mut Traveller, interfaces: &[IfName]) -> io::Re
     let mut rulesets = Vec::new();
     let mut unread_rules = None;
     if netfilter::has_nf_tables() {
-        match Socket::open(Protocol::Netfilter).and_then(|mut s| again(|| nft::placed(&mut s)).map_err(Into::into)) {
+        match Socket::open(Protocol::Netfilter)
+            .and_then(|mut s| again(|| nft::placed(&mut s)).map_err(Into::into))
+        {
             Ok(found) => rulesets = found,
             Err(error) => unread_rules = Some(netfilter::reason(&error)),
         }
@@ -168,7 +171,9 @@ fn keys(interfaces: &[IfName]) -> Vec<String> {
     .to_vec();
     for name in interfaces {
         let name = name.as_str().replace('.', "/");
-        keys.extend(["forwarding", "rp_filter", "arp_ignore"].map(|leaf| format!("net.ipv4.conf.{name}.{leaf}")));
+        keys.extend(
+            ["forwarding", "rp_filter", "arp_ignore"].map(|leaf| format!("net.ipv4.conf.{name}.{leaf}")),
+        );
         keys.push(format!("net.ipv6.conf.{name}.disable_ipv6"));
     }
     keys

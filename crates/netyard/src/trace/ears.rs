@@ -83,7 +83,7 @@ impl Ears {
         let of_rules = with_rules.iter().map(|(node, sees_bridged)| {
             (node.clone(), Question::RuleTrace { table: table.clone(), sees_bridged: *sees_bridged })
         });
-        let of_taps = nodes.iter().map(|node| (node.clone(), Question::TapAll { ring_len, snap: SNAP }));
+        let of_taps = nodes.iter().map(|node| (node.clone(), Question::Tap { ring_len, snap: SNAP, filter: Vec::new() }));
         let mut answers = scout.ask_all(of_rules.chain(of_taps).collect()).into_iter();
         let mut ears = Self { taps: Vec::new(), rules: Vec::new(), filter, seen: 0 };
         for (node, _) in with_rules {
@@ -107,7 +107,7 @@ impl Ears {
                     continue;
                 }
             };
-            if let (Told::Tapped(shape), Some(fd)) = (answer.told, answer.fds.into_iter().next()) {
+            if let (Told::Tap(shape, _), Some(fd)) = (answer.told, answer.fds.into_iter().next()) {
                 let tap = Tap::new(fd, shape).map_err(|e| Error::io("cannot read a tap", &e))?;
                 ears.taps.push(Ear { node: node.clone(), tap, is_sifted: false, unasked: 0 });
             }

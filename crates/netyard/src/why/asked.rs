@@ -144,7 +144,8 @@ impl Kernel for Asked<'_> {
         }
         // Of links without an address nothing is asked that is asked of them.
         let interfaces: Vec<IfName> = self.outlines.get(ns).map_or_else(Vec::new, |outline| {
-            let with_address = outline.links.iter().filter(|l| outline.addresses_of(l.index).next().is_some());
+            let with_address =
+                outline.links.iter().filter(|l| outline.addresses_of(l.index).next().is_some());
             with_address.map(|link| link.name.clone()).collect()
         });
         let inside = match self.ask(ns, Question::Inside(interfaces)) {

@@ -12,7 +12,14 @@ use netyard_core::why::{About, Explanation, Kernel, Party, PartyError, Question,
 ///
 /// # Errors
 /// That nobody is meant.
-pub fn why(scout: &Scout, is_lab: bool, from: &str, to: &str, about: About, versions: Versions) -> Result<Explanation> {
+pub fn why(
+    scout: &Scout,
+    is_lab: bool,
+    from: &str,
+    to: &str,
+    about: About,
+    versions: Versions,
+) -> Result<Explanation> {
     let mut kernel = Asked::new(scout, is_lab)?;
     let (from, to) = find(&mut kernel, from, to, versions).map_err(|error| refused(&kernel, error))?;
     Ok(explain(&mut kernel, &Question { from, to, about }))
@@ -22,7 +29,11 @@ fn refused(kernel: &Asked<'_>, error: PartyError) -> Error {
     let title = error.to_string();
     match error {
         PartyError::NoSuchNode(_, names) => {
-            let names = if names.is_empty() { kernel.places().iter().map(ToString::to_string).collect() } else { names };
+            let names = if names.is_empty() {
+                kernel.places().iter().map(ToString::to_string).collect()
+            } else {
+                names
+            };
             Error::input("U009", title).help(format!("there are {}", list(&names)))
         }
         PartyError::NoSuchInterface(_, _, names) => {

@@ -64,7 +64,12 @@ fn told(fault: &Fault, theme: Theme) -> String {
             Cell::new(Label::Quiet, format!("# {}", fix.does)),
         ]);
         if let Some(line) = &fix.lab_line {
-            rows.push([Cell::plain(""), Cell::plain(""), Cell::plain(line), Cell::new(Label::Quiet, "# in the lab file")]);
+            rows.push([
+                Cell::plain(""),
+                Cell::plain(""),
+                Cell::plain(line),
+                Cell::new(Label::Quiet, "# in the lab file"),
+            ]);
         }
     }
     text.push_str(&aligned(&rows, theme));
@@ -104,10 +109,13 @@ fn row(hop: &Hop) -> Option<[Cell; 2]> {
             (Label::Network, format!("bridge {bridge}: from {from} to {to} ({how})"))
         }
         Event::Routed { route, table, via, dev, src } => {
-            let route = route.map_or_else(|| "route".to_owned(), |route| match route.prefix_len() {
-                0 => "route default".to_owned(),
-                _ => format!("route {route}"),
-            });
+            let route = route.map_or_else(
+                || "route".to_owned(),
+                |route| match route.prefix_len() {
+                    0 => "route default".to_owned(),
+                    _ => format!("route {route}"),
+                },
+            );
             let via = via.map(|via| format!(" via {via}")).unwrap_or_default();
             let src = src.map(|src| format!(", source {src}")).unwrap_or_default();
             let table = if [254, 255].contains(table) { String::new() } else { format!(", table {table}") };
@@ -119,9 +127,10 @@ fn row(hop: &Hop) -> Option<[Cell; 2]> {
             (Label::Plain, format!("neighbour {to} is {mac} ({state})"))
         }
         Event::Ttl { from, to } => (Label::Quiet, format!("ttl {from} > {to}")),
-        Event::Filtered { rule, verdict } => {
-            (Label::Firewall, format!("{} {} {}: {} ({verdict})", rule.family, rule.table, rule.chain, rule.text))
-        }
+        Event::Filtered { rule, verdict } => (
+            Label::Firewall,
+            format!("{} {} {}: {} ({verdict})", rule.family, rule.table, rule.chain, rule.text),
+        ),
         Event::Translated { nat, before, after, rule, .. } => {
             let word = match nat {
                 Nat::Masquerade => "masquerade",

@@ -20,13 +20,23 @@ impl Walk<'_> {
         let fault = self
             .fault(Cause::LoopbackDown, at, sentence)
             .shown(ns, "ip link show lo", "state DOWN")
-            .shown(ns, format!("ip route get {}", packet.destination), format!("local {} dev lo", packet.destination))
+            .shown(
+                ns,
+                format!("ip route get {}", packet.destination),
+                format!("local {} dev lo", packet.destination),
+            )
             .mended(ns, "sets it up", "ip link set lo up");
         self.blame(fault, packet);
     }
 
     /// Something stops a frame at a link.
-    pub(in crate::why) fn blame_trouble(&mut self, step: &Step, trouble: Trouble, _: Option<u32>, packet: &Packet) {
+    pub(in crate::why) fn blame_trouble(
+        &mut self,
+        step: &Step,
+        trouble: Trouble,
+        _: Option<u32>,
+        packet: &Packet,
+    ) {
         let Some(link) = self.link(&step.ns, step.link) else { return };
         let ns = &step.ns;
         let place = Place::interface(ns.clone(), link.name.clone());
@@ -65,7 +75,10 @@ impl Walk<'_> {
                 self.fault(
                     Cause::PortNotForwarding,
                     place.clone(),
-                    format!("port {} of {ns}:{bridge_name} does not forward, its state is {port}: {because}", link.name),
+                    format!(
+                        "port {} of {ns}:{bridge_name} does not forward, its state is {port}: {because}",
+                        link.name
+                    ),
                 )
                 .shown(ns, format!("bridge link show dev {}", link.name), format!("state {port}"))
                 .mended(ns, "makes it forward", fix)
@@ -91,7 +104,9 @@ impl Walk<'_> {
                     format!("the cable of {place} leads nowhere that can be seen"),
                 )
                 .shown(ns, show, "its other end is in no namespace that can be seen"),
-            Trouble::NotUnderstood | Trouble::OutOfSight => return self.blame_out_of_sight(ns, &link, packet),
+            Trouble::NotUnderstood | Trouble::OutOfSight => {
+                return self.blame_out_of_sight(ns, &link, packet);
+            }
         };
         self.blame(fault, packet);
     }
@@ -107,14 +122,17 @@ impl Walk<'_> {
         });
         let has_address = outline.addresses_of(link.index).next().is_some();
         let (cause, sentence) = match &far {
-            Some(far) if !has_address => {
-                (Cause::NoCarrier, format!("{far} has no carrier: the other end of its cable, {place}, is down"))
-            }
+            Some(far) if !has_address => (
+                Cause::NoCarrier,
+                format!("{far} has no carrier: the other end of its cable, {place}, is down"),
+            ),
             _ => (Cause::InterfaceDown, format!("the interface {place} is down")),
         };
-        let mut fault = self
-            .fault(cause, place, sentence)
-            .shown(ns, format!("ip link show {}", link.name), "state DOWN, without the flag UP");
+        let mut fault = self.fault(cause, place, sentence).shown(
+            ns,
+            format!("ip link show {}", link.name),
+            "state DOWN, without the flag UP",
+        );
         if let Some(far) = &far
             && let Some(name) = &far.interface
         {
@@ -127,14 +145,18 @@ impl Walk<'_> {
     pub(in crate::why) fn blame_out_of_sight(&mut self, ns: &Ns, link: &Link, packet: &Packet) {
         let place = Place::interface(ns.clone(), link.name.clone());
         let kind = match &link.kind {
-            crate::why::sight::LinkKind::Other(word) if !word.is_empty() => format!(", a link of kind {word},"),
+            crate::why::sight::LinkKind::Other(word) if !word.is_empty() => {
+                format!(", a link of kind {word},")
+            }
             _ => String::new(),
         };
         let sentence = format!("packets leave by {place}{kind} for what netyard cannot see");
-        let fault = self
-            .fault(Cause::NotUnderstood, place, sentence)
-            .with_confidence(Confidence::Unknown)
-            .shown(ns, format!("ip -d link show {}", link.name), "its other end is not in any namespace here");
+        let fault =
+            self.fault(Cause::NotUnderstood, place, sentence).with_confidence(Confidence::Unknown).shown(
+                ns,
+                format!("ip -d link show {}", link.name),
+                "its other end is not in any namespace here",
+            );
         self.blame(fault, packet);
     }
 
@@ -149,13 +171,20 @@ impl Walk<'_> {
             addresses.join(", "),
             link.name
         );
-        let mut fault = self
-            .fault(Cause::AddressOnPort, place, sentence)
-            .shown(ns, format!("ip address show {}", link.name), format!("master {bridge}, {}", addresses.join(", ")));
+        let mut fault = self.fault(Cause::AddressOnPort, place, sentence).shown(
+            ns,
+            format!("ip address show {}", link.name),
+            format!("master {bridge}, {}", addresses.join(", ")),
+        );
         let moves: Vec<String> = outline
             .addresses_of(link.index)
             .filter(|a| crate::why::is_global(a.prefix.addr()))
-            .map(|a| format!("ip address delete {0} dev {1} && ip address add {0} dev {bridge}", a.prefix, link.name))
+            .map(|a| {
+                format!(
+                    "ip address delete {0} dev {1} && ip address add {0} dev {bridge}",
+                    a.prefix, link.name
+                )
+            })
             .collect();
         if !moves.is_empty() {
             fault = fault.mended(ns, "moves it to the bridge", moves.join(" && "));
@@ -173,7 +202,11 @@ impl Walk<'_> {
         let fault = self
             .fault(Cause::NeighbourTableFull, Place::node(ns.clone()), sentence)
             .shown(ns, "ip ntable show", format!("entries {}, thresh3 {}", table.entries, table.max))
-            .mended(ns, "makes room; only root of the machine may, outside of the lab", format!("sysctl -w {key}={}", table.max * 8));
+            .mended(
+                ns,
+                "makes room; only root of the machine may, outside of the lab",
+                format!("sysctl -w {key}={}", table.max * 8),
+            );
         self.blame(fault, packet);
     }
 

@@ -24,7 +24,10 @@ impl Walk<'_> {
         let spread = self.reached(ns, link.index);
         let owners = self.owners(ns, next);
         let show = format!("ip {}neighbour show {next}", version(next));
-        let says = entry.map_or_else(|| "no entry".to_owned(), |entry| format!("{next} dev {} {}", link.name, entry.word().to_uppercase()));
+        let says = entry.map_or_else(
+            || "no entry".to_owned(),
+            |entry| format!("{next} dev {} {}", link.name, entry.word().to_uppercase()),
+        );
         if self.blame_overlap(ns, link, next, &owners, packet) {
             return;
         }
@@ -43,9 +46,15 @@ impl Walk<'_> {
         let place = Place::interface(ns.clone(), link.name.clone());
         if owners.is_empty() {
             let (cause, sentence) = if is_gateway {
-                (Cause::NoSuchGateway, format!("{ns} sends by the gateway {next}, and nobody has that address"))
+                (
+                    Cause::NoSuchGateway,
+                    format!("{ns} sends by the gateway {next}, and nobody has that address"),
+                )
             } else {
-                (Cause::NoSuchAddress, format!("nobody has the address {next}: {ns} asks for it on {} in vain", link.name))
+                (
+                    Cause::NoSuchAddress,
+                    format!("nobody has the address {next}: {ns} asks for it on {} in vain", link.name),
+                )
             };
             let mut fault = self.fault(cause, Place::node(ns.clone()), sentence).shown(ns, show, says);
             if is_gateway && let Some(gateway) = self.gateway_for(ns, packet) {
@@ -69,7 +78,10 @@ impl Walk<'_> {
             .map(|a| a.prefix.to_string())
             .collect();
         let sentence = if prefixes.is_empty() {
-            format!("{ns} sends to {next} by {}, and {owner}, which has it, is not on that network", link.name)
+            format!(
+                "{ns} sends to {next} by {}, and {owner}, which has it, is not on that network",
+                link.name
+            )
         } else {
             format!(
                 "by the prefix of {ns}:{}, {}, the address {next} is on its network; {owner}, which has it, is elsewhere",
@@ -109,7 +121,8 @@ impl Walk<'_> {
         let asker = own.map_or(packet.source, |own| own.prefix.addr());
         let asked = Packet { source: asker, destination: next, ..*packet };
         let refusal = crate::why::path::ask(&asked);
-        let refusal = crate::why::sight::RouteAsk { iif: Some(arrival.link), protocol: 0, ports: None, ..refusal };
+        let refusal =
+            crate::why::sight::RouteAsk { iif: Some(arrival.link), protocol: 0, ports: None, ..refusal };
         if let Err(errno) = self.kernel.route(&arrival.ns, &refusal)
             && next.is_ipv4()
         {
@@ -122,7 +135,11 @@ impl Walk<'_> {
         if next.is_ipv4() {
             fault = fault.shown(&arrival.ns, format!("sysctl {key}"), format!("{key} = {value}"));
             if value != 0 {
-                fault = fault.mended(&arrival.ns, "answers for all of its addresses", format!("sysctl -w {key}=0"));
+                fault = fault.mended(
+                    &arrival.ns,
+                    "answers for all of its addresses",
+                    format!("sysctl -w {key}=0"),
+                );
             }
         }
         self.blame(fault, packet);
@@ -152,7 +169,8 @@ impl Walk<'_> {
             let is_loose = link.kind == LinkKind::Veth
                 && link.master.is_none()
                 && !outline.addresses_of(index).any(|a| crate::why::is_global(a.prefix.addr()));
-            let bridges: Vec<Link> = outline.links.iter().filter(|link| link.bridge().is_some()).cloned().collect();
+            let bridges: Vec<Link> =
+                outline.links.iter().filter(|link| link.bridge().is_some()).cloned().collect();
             if !is_loose || bridges.is_empty() {
                 continue;
             }
@@ -176,12 +194,20 @@ impl Walk<'_> {
     }
 
     /// The bridge of a namespace that leads to where frames should go.
-    fn bridge_towards(&mut self, place: &Ns, bridges: &[Link], ns: &Ns, owners: &[(Ns, u32)], is_near: bool) -> Link {
+    fn bridge_towards(
+        &mut self,
+        place: &Ns,
+        bridges: &[Link],
+        ns: &Ns,
+        owners: &[(Ns, u32)],
+        is_near: bool,
+    ) -> Link {
         for bridge in bridges {
             let spread = self.reached(place, bridge.index);
             let reaches = |wanted: &Ns| spread.arrivals.iter().any(|arrival| arrival.ns == *wanted);
             let has_it = owners.iter().any(|(owner, index)| (owner, *index) == (place, bridge.index));
-            let leads = if is_near { has_it || owners.iter().any(|(owner, _)| reaches(owner)) } else { reaches(ns) };
+            let leads =
+                if is_near { has_it || owners.iter().any(|(owner, _)| reaches(owner)) } else { reaches(ns) };
             if leads {
                 return bridge.clone();
             }
@@ -193,7 +219,10 @@ impl Walk<'_> {
     fn blame_cut(&mut self, spread: &Spread, packet: &Packet) -> bool {
         for steps in &spread.lost_sight {
             for step in steps {
-                if let What::Stopped(trouble @ (Trouble::NoPeer | Trouble::OutOfSight | Trouble::NotUnderstood)) = step.what {
+                if let What::Stopped(
+                    trouble @ (Trouble::NoPeer | Trouble::OutOfSight | Trouble::NotUnderstood),
+                ) = step.what
+                {
                     self.blame_trouble(step, trouble, None, packet);
                     return true;
                 }
@@ -213,7 +242,14 @@ impl Walk<'_> {
     }
 
     /// Two interfaces have the same prefix, and the route takes the wrong one.
-    fn blame_overlap(&mut self, ns: &Ns, link: &Link, next: IpAddr, owners: &[(Ns, u32)], packet: &Packet) -> bool {
+    fn blame_overlap(
+        &mut self,
+        ns: &Ns,
+        link: &Link,
+        next: IpAddr,
+        owners: &[(Ns, u32)],
+        packet: &Packet,
+    ) -> bool {
         let outline = self.outline(ns);
         let others: Vec<(Link, String, String)> = outline
             .addresses
@@ -237,7 +273,11 @@ impl Walk<'_> {
             );
             let fault = self
                 .fault(Cause::OverlappingPrefixes, place, sentence)
-                .shown(ns, format!("ip route show {prefix}"), format!("{prefix} dev {}; {other_prefix} dev {}", link.name, other.name))
+                .shown(
+                    ns,
+                    format!("ip route show {prefix}"),
+                    format!("{prefix} dev {}; {other_prefix} dev {}", link.name, other.name),
+                )
                 .shown(ns, format!("ip route get {next}"), format!("{next} dev {}", link.name))
                 .mended(
                     ns,
@@ -274,15 +314,24 @@ impl Walk<'_> {
         let place = Place::interface(ns.clone(), link.name.clone());
         let version = version(next);
         let fix = match right.filter(|_| entry.is_permanent()) {
-            Some(right) => format!("ip {version}neighbour replace {next} lladdr {right} dev {} nud permanent", link.name),
+            Some(right) => {
+                format!("ip {version}neighbour replace {next} lladdr {right} dev {} nud permanent", link.name)
+            }
             None => format!("ip {version}neighbour delete {next} dev {}", link.name),
         };
         let fault = self
             .fault(Cause::WrongNeighbour, place, sentence)
-            .shown(ns, format!("ip {version}neighbour show {next}"), format!("{next} lladdr {mac} {}", entry.word().to_uppercase()))
+            .shown(
+                ns,
+                format!("ip {version}neighbour show {next}"),
+                format!("{next} lladdr {mac} {}", entry.word().to_uppercase()),
+            )
             .shown(&owner.ns, "ip link show", right.map(|mac| mac.to_string()).unwrap_or_default())
             .mended(ns, "corrects it", fix)
-            .in_lab(format!("{ns}: {{ neighbours: {{ {next}: {} }} }}", right.map(|mac| mac.to_string()).unwrap_or_default()));
+            .in_lab(format!(
+                "{ns}: {{ neighbours: {{ {next}: {} }} }}",
+                right.map(|mac| mac.to_string()).unwrap_or_default()
+            ));
         self.blame(fault, packet);
     }
 
@@ -300,24 +349,38 @@ impl Walk<'_> {
         // The one that is meant is the first; another one is to be changed.
         let odd = owners.last().unwrap_or(&owners[0]).clone();
         let names: Vec<String> = owners.iter().map(|(owner, ..)| owner.to_string()).collect();
-        let sentence =
-            format!("{} have the address {address} on one network: {ns} reaches the one that answers first", names.join(" and "));
+        let sentence = format!(
+            "{} have the address {address} on one network: {ns} reaches the one that answers first",
+            names.join(" and ")
+        );
         let place = self.place(&odd.0, odd.1);
         let mut fault = self
             .fault(Cause::DuplicateAddress, place, sentence)
             .with_effect(if is_lost { Effect::Stops } else { Effect::Sometimes })
-            .shown(ns, format!("ip {}neighbour show {address}", version(address)), format!("one entry on {}", link.name));
+            .shown(
+                ns,
+                format!("ip {}neighbour show {address}", version(address)),
+                format!("one entry on {}", link.name),
+            );
         for (owner, index, mac) in owners {
             let name = self.link(owner, *index).map(|link| link.name.to_string()).unwrap_or_default();
             let mac = mac.map(|mac| mac.to_string()).unwrap_or_default();
-            fault = fault.shown(owner, format!("ip address show {name}"), format!("inet {address}, link/ether {mac}"));
+            fault = fault.shown(
+                owner,
+                format!("ip address show {name}"),
+                format!("inet {address}, link/ether {mac}"),
+            );
         }
         let outline = self.outline(&odd.0);
         let own = outline.addresses.iter().find(|own| own.prefix.addr() == address).copied();
         if let Some(own) = own
             && let Some(name) = outline.link(own.index).map(|link| link.name.clone())
         {
-            fault = fault.mended(&odd.0, "takes it away from one of them", format!("ip address delete {} dev {name}", own.prefix));
+            fault = fault.mended(
+                &odd.0,
+                "takes it away from one of them",
+                format!("ip address delete {} dev {name}", own.prefix),
+            );
         }
         self.blame(fault, packet);
     }

@@ -46,7 +46,10 @@ impl Walk<'_> {
     }
 
     pub(in crate::why) fn blame_loop(&mut self, ns: &Ns, packet: &Packet) {
-        let sentence = format!("the packet to {} goes round in a loop until its TTL is used up: it comes to {ns} again", packet.destination);
+        let sentence = format!(
+            "the packet to {} goes round in a loop until its TTL is used up: it comes to {ns} again",
+            packet.destination
+        );
         let command = self.route_command(ns, packet, None);
         let says = self.route_says(ns, packet.destination);
         let mut fault = self.fault(Cause::TtlExceeded, Place::node(ns.clone()), sentence);
@@ -101,7 +104,9 @@ impl Walk<'_> {
         if !self.way.is_there() && self.blame_not_translated(ns, packet, &command, errno) {
             return;
         }
-        if self.blame_route_type(ns, packet, &command, errno) || self.blame_down_link(ns, packet, &command, errno) {
+        if self.blame_route_type(ns, packet, &command, errno)
+            || self.blame_down_link(ns, packet, &command, errno)
+        {
             return;
         }
         let (cause, sentence) = if self.way.is_there() {
@@ -136,9 +141,10 @@ impl Walk<'_> {
 
     fn has_default_route(&mut self, ns: &Ns, like: IpAddr) -> bool {
         let inside = self.inside(ns);
-        inside.routes.iter().any(|r| {
-            r.table == 254 && r.to.prefix_len() == 0 && r.to.addr().is_ipv4() == like.is_ipv4()
-        })
+        inside
+            .routes
+            .iter()
+            .any(|r| r.table == 254 && r.to.prefix_len() == 0 && r.to.addr().is_ipv4() == like.is_ipv4())
     }
 
     /// The prefix that an address has where it is.
@@ -166,18 +172,25 @@ impl Walk<'_> {
             inside.routes.iter().filter(|r| r.kind == kind && r.to.contains(&packet.destination)).collect();
         matching.sort_by_key(|route| route.to.prefix_len());
         let route = matching.last().map(|route| (route.to, route.table));
-        let which = route.map_or_else(|| "a rule or route".to_owned(), |(to, _)| format!("the route {word} {to}"));
+        let which =
+            route.map_or_else(|| "a rule or route".to_owned(), |(to, _)| format!("the route {word} {to}"));
         let does = if cause == Cause::Blackhole { "drops in silence" } else { "refuses" };
         let mut fault = self
-            .fault(cause, Place::node(ns.clone()), format!("{which} of {ns} {does} packets to {}", packet.destination))
+            .fault(
+                cause,
+                Place::node(ns.clone()),
+                format!("{which} of {ns} {does} packets to {}", packet.destination),
+            )
             .shown(ns, command, words(errno));
         if let Some((to, table)) = route {
             let table = if table == 254 { String::new() } else { format!(" table {table}") };
             let words = format!("{word} {to}{table}");
             let version = version(packet.destination);
-            fault = fault
-                .shown(ns, format!("ip {version}route show type {word}"), words.clone())
-                .mended(ns, "removes the route", format!("ip {version}route delete {words}"));
+            fault = fault.shown(ns, format!("ip {version}route show type {word}"), words.clone()).mended(
+                ns,
+                "removes the route",
+                format!("ip {version}route delete {words}"),
+            );
         }
         self.blame(fault, packet);
         true
@@ -230,7 +243,11 @@ impl Walk<'_> {
         let outline = self.outline(ns);
         let Some(link) = outline.links.iter().find(|link| !link.is_loopback()).cloned() else {
             let fault = self
-                .fault(Cause::NoAddress, Place::node(ns.clone()), format!("{ns} has no interface but the loopback"))
+                .fault(
+                    Cause::NoAddress,
+                    Place::node(ns.clone()),
+                    format!("{ns} has no interface but the loopback"),
+                )
                 .shown(ns, "ip link show", "lo only")
                 .shown(ns, command, words(errno));
             self.blame(fault, packet);
@@ -253,7 +270,11 @@ impl Walk<'_> {
             .find(|key| to.is_ipv6() && inside.sysctls.get(key).is_some_and(|value| value != "0"));
         if let Some(key) = off {
             fault.sentence = format!("IPv6 is switched off at {ns}:{}", link.name);
-            fault = fault.shown(ns, format!("sysctl {key}"), "1").mended(ns, "switches it on", format!("sysctl -w {key}=0"));
+            fault = fault.shown(ns, format!("sysctl {key}"), "1").mended(
+                ns,
+                "switches it on",
+                format!("sysctl -w {key}=0"),
+            );
         } else if let Some(free) = self.free_address(ns, &link, to) {
             let mut fix = format!("ip address add {free} dev {0} && ip link set {0} up", link.name);
             if !free.contains(&to)
@@ -274,7 +295,9 @@ impl Walk<'_> {
         let mut taken = Vec::new();
         for arrival in spread.arrivals {
             let outline = self.outline(&arrival.ns);
-            for own in outline.addresses_of(arrival.link).filter(|a| a.prefix.addr().is_ipv4() == like.is_ipv4()) {
+            for own in
+                outline.addresses_of(arrival.link).filter(|a| a.prefix.addr().is_ipv4() == like.is_ipv4())
+            {
                 taken.push(own.prefix.addr());
                 let is_host = own.prefix.prefix_len() == own.prefix.max_prefix_len();
                 if super::super::is_global(own.prefix.addr()) && !is_host {
@@ -310,7 +333,10 @@ impl Walk<'_> {
         let outline = self.outline(ns);
         let own: Vec<Address> = outline
             .global_addresses()
-            .filter(|a| a.prefix.addr().is_ipv4() == to.is_ipv4() && !outline.link(a.index).is_some_and(Link::is_loopback))
+            .filter(|a| {
+                a.prefix.addr().is_ipv4() == to.is_ipv4()
+                    && !outline.link(a.index).is_some_and(Link::is_loopback)
+            })
             .copied()
             .collect();
         for address in own {
@@ -318,9 +344,13 @@ impl Walk<'_> {
             for arrival in spread.arrivals.iter().filter(|arrival| arrival.ns != *ns) {
                 let there = self.outline(&arrival.ns);
                 let mates: Vec<IpNet> = there.addresses_of(arrival.link).map(|a| a.prefix).collect();
-                let sees_us = |mate: &IpNet| mate.contains(&address.prefix.addr()) && !address.prefix.contains(&mate.addr());
+                let sees_us = |mate: &IpNet| {
+                    mate.contains(&address.prefix.addr()) && !address.prefix.contains(&mate.addr())
+                };
                 let is_target = |mate: &IpNet| mate.addr() == to && !address.prefix.contains(&to);
-                let Some(mate) = mates.iter().find(|mate| sees_us(mate) || is_target(mate)).copied() else { continue };
+                let Some(mate) = mates.iter().find(|mate| sees_us(mate) || is_target(mate)).copied() else {
+                    continue;
+                };
                 let new = if mate.contains(&address.prefix.addr()) {
                     IpNet::new(address.prefix.addr(), mate.prefix_len()).ok()
                 } else {
@@ -345,7 +375,8 @@ impl Walk<'_> {
                     if !new.contains(&to)
                         && let Some(gateway) = self.router_near(ns, &link, new)
                     {
-                        fix = format!("{fix} && ip {}route add {} via {gateway}", version(to), default_of(to));
+                        fix =
+                            format!("{fix} && ip {}route add {} via {gateway}", version(to), default_of(to));
                     }
                     fault = fault
                         .mended(ns, "gives the address the prefix length of the network", fix)
@@ -362,7 +393,13 @@ impl Walk<'_> {
         self.free_address(ns, link, mate.addr()).filter(|free| mate.contains(&free.addr()))
     }
 
-    pub(in crate::why) fn blame_not_forwarding(&mut self, ns: &Ns, iif: u32, packet: &Packet, errno: Option<i32>) {
+    pub(in crate::why) fn blame_not_forwarding(
+        &mut self,
+        ns: &Ns,
+        iif: u32,
+        packet: &Packet,
+        errno: Option<i32>,
+    ) {
         let name = self.link(ns, iif).map(|link| link.name.as_str().replace('.', "/")).unwrap_or_default();
         let inside = self.inside(ns);
         let is_off = |key: &str| inside.sysctls.get(key).is_some_and(|value| value == "0");
@@ -397,14 +434,14 @@ impl Walk<'_> {
         let outline = self.outline(ns);
         let command = self.route_command(ns, packet, Some(iif));
         if outline.has(packet.source) {
-            let sentence =
-                format!("{ns} has the address {} itself, and takes nothing from it: two nodes have one address", packet.source);
-            let fault =
-                self.fault(Cause::DuplicateAddress, place, sentence).shown(ns, command, words(errno)).shown(
-                    ns,
-                    "ip address show",
-                    packet.source.to_string(),
-                );
+            let sentence = format!(
+                "{ns} has the address {} itself, and takes nothing from it: two nodes have one address",
+                packet.source
+            );
+            let fault = self
+                .fault(Cause::DuplicateAddress, place, sentence)
+                .shown(ns, command, words(errno))
+                .shown(ns, "ip address show", packet.source.to_string());
             self.blame(fault, packet);
             return;
         }
@@ -442,9 +479,9 @@ impl Walk<'_> {
                 .mended(ns, "takes any way back for good", format!("sysctl -w {key}=2"))
                 .in_lab(format!("{ns}: {{ sysctls: {{ {key}: 2 }} }}"))
         } else {
-            let name = self.link(ns, iif).map(|link| link.name.as_str().replace('.', "/")).unwrap_or_default();
-            let command =
-                format!("sysctl -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.{name}.rp_filter=0");
+            let name =
+                self.link(ns, iif).map(|link| link.name.as_str().replace('.', "/")).unwrap_or_default();
+            let command = format!("sysctl -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.{name}.rp_filter=0");
             fault
                 .mended(ns, "switches the filter off", command)
                 .in_lab(format!("{ns}: {{ sysctls: {{ net.ipv4.conf.all.rp_filter: 0 }} }}"))
@@ -461,7 +498,8 @@ impl Walk<'_> {
         let exits: Vec<Exit> =
             self.exits.iter().filter(|exit| exit.source == private && exit.iif.is_some()).cloned().collect();
         let translator = exits.iter().find(|exit| self.translates_sources(exit)).cloned();
-        let Some(exit) = translator.or_else(|| exits.last().cloned().filter(|_| is_public(packet.source))) else {
+        let Some(exit) = translator.or_else(|| exits.last().cloned().filter(|_| is_public(packet.source)))
+        else {
             return false;
         };
         let place = self.place(&exit.ns, exit.oif);
@@ -498,9 +536,9 @@ impl Walk<'_> {
                 )
             }
         };
-        let fault = fault
-            .mended(&exit.ns, "gives packets that leave there its own address", fix)
-            .in_lab(format!("{}: {{ masquerade: {{ from: {}, out: {out} }} }}", exit.ns, self.name_of_iif(&exit)));
+        let fault = fault.mended(&exit.ns, "gives packets that leave there its own address", fix).in_lab(
+            format!("{}: {{ masquerade: {{ from: {}, out: {out} }} }}", exit.ns, self.name_of_iif(&exit)),
+        );
         self.blame(fault, packet);
         true
     }
@@ -514,7 +552,12 @@ impl Walk<'_> {
     fn translates_sources(&mut self, exit: &Exit) -> bool {
         let inside = self.inside(&exit.ns);
         let out = self.link(&exit.ns, exit.oif).map(|link| link.name);
-        let rules = inside.rulesets.iter().flat_map(|r| &r.chains).filter(|c| rules::is_nat(c)).flat_map(|c| &c.rules);
+        let rules = inside
+            .rulesets
+            .iter()
+            .flat_map(|r| &r.chains)
+            .filter(|c| rules::is_nat(c))
+            .flat_map(|c| &c.rules);
         let is_elsewhere = |rule: &Rule| {
             rule.matches.iter().any(|m| matches!(m, Match::InterfaceOut(name) if Some(name) != out.as_ref()))
         };
@@ -539,11 +582,19 @@ impl Walk<'_> {
         let Some((is_legacy, table, name)) = self.nat_chain(ns) else {
             return ("nft list ruleset".to_owned(), "no chain that translates sources".to_owned());
         };
-        let chain = inside.rulesets.iter().filter(|r| r.is_legacy == is_legacy).flat_map(|r| &r.chains).find(|c| {
-            c.name == name && rules::is_nat(c)
-        });
+        let chain = inside
+            .rulesets
+            .iter()
+            .filter(|r| r.is_legacy == is_legacy)
+            .flat_map(|r| &r.chains)
+            .find(|c| c.name == name && rules::is_nat(c));
         let rules: Vec<String> = chain
-            .map(|c| c.rules.iter().map(|placed| told_with_count(&placed.rule.to_string(), placed.packets)).collect())
+            .map(|c| {
+                c.rules
+                    .iter()
+                    .map(|placed| told_with_count(&placed.rule.to_string(), placed.packets))
+                    .collect()
+            })
             .unwrap_or_default();
         let says = if rules.is_empty() { "no rule".to_owned() } else { rules.join("; ") };
         if is_legacy {

@@ -59,9 +59,16 @@ impl Walk<'_> {
         let does = if rejects { "rejects" } else { "drops" };
         let chain = chain_words(ruleset, &spot.chain.name);
         let text = spot.rule.rule.to_string();
-        let sentence = format!("{} {does} the {}: rule {} of {chain}, `{text}`", at.ns, what(packet), spot.rule.handle);
+        let sentence =
+            format!("{} {does} the {}: rule {} of {chain}, `{text}`", at.ns, what(packet), spot.rule.handle);
         let fix = if ruleset.is_legacy {
-            format!("{} -t {} -D {} {}", legacy_program(ruleset), ruleset.name, spot.chain.name, spot.rule.handle)
+            format!(
+                "{} -t {} -D {} {}",
+                legacy_program(ruleset),
+                ruleset.name,
+                spot.chain.name,
+                spot.rule.handle
+            )
         } else {
             format!(
                 "nft delete rule {} {} {} handle {}",
@@ -76,7 +83,13 @@ impl Walk<'_> {
         self.blame(fault, packet);
     }
 
-    pub(in crate::why) fn blame_policy(&mut self, at: At<'_>, chain: &Chain, ruleset: &Ruleset, packet: &Packet) {
+    pub(in crate::why) fn blame_policy(
+        &mut self,
+        at: At<'_>,
+        chain: &Chain,
+        ruleset: &Ruleset,
+        packet: &Packet,
+    ) {
         let words = chain_words(ruleset, &chain.name);
         let sentence = format!(
             "{} drops the {}: no rule of {words} lets it pass, and its policy is drop",
@@ -87,10 +100,7 @@ impl Walk<'_> {
         let fix = if ruleset.is_legacy {
             format!("{} -t {} -P {} ACCEPT", legacy_program(ruleset), ruleset.name, chain.name)
         } else {
-            format!(
-                "nft 'add chain {} {} {} {{ policy accept; }}'",
-                ruleset.family, ruleset.name, chain.name
-            )
+            format!("nft 'add chain {} {} {} {{ policy accept; }}'", ruleset.family, ruleset.name, chain.name)
         };
         let place = self.place_of(at);
         let fault = self
@@ -110,7 +120,13 @@ impl Walk<'_> {
         self.blame_unknown_rule_at(at, spot, &spot.told(ruleset), packet);
     }
 
-    pub(in crate::why) fn blame_unknown_rule_at(&mut self, at: At<'_>, _: Spot<'_>, rule: &RuleAt, packet: &Packet) {
+    pub(in crate::why) fn blame_unknown_rule_at(
+        &mut self,
+        at: At<'_>,
+        _: Spot<'_>,
+        rule: &RuleAt,
+        packet: &Packet,
+    ) {
         let sentence = format!(
             "whether {} lets the {} pass depends on a rule that netyard does not understand: `{}`",
             at.ns,
@@ -159,7 +175,8 @@ impl Walk<'_> {
             None => format!("pass a rule that netyard does not understand, `{text}`"),
         };
         let place = self.place(&step.ns, step.link);
-        let sentence = format!("frames that {place} bridges pass the rules for routed packets ({key} = 1), and {does}");
+        let sentence =
+            format!("frames that {place} bridges pass the rules for routed packets ({key} = 1), and {does}");
         let fault = self
             .fault(Cause::BridgedFramesFiltered, place, sentence)
             .with_effect(if stops == Some(false) { Effect::Sometimes } else { Effect::Stops })

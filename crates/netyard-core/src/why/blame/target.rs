@@ -43,7 +43,11 @@ impl Walk<'_> {
             return;
         }
         let fault = self
-            .fault(Cause::EchoIgnored, Place::node(ns.clone()), format!("{ns} does not answer echo requests: {key} is 1"))
+            .fault(
+                Cause::EchoIgnored,
+                Place::node(ns.clone()),
+                format!("{ns} does not answer echo requests: {key} is 1"),
+            )
             .shown(ns, format!("sysctl {key}"), format!("{key} = 1"))
             .mended(ns, "makes it answer", format!("sysctl -w {key}=0"));
         self.blame(fault, packet);
@@ -55,11 +59,14 @@ impl Walk<'_> {
         }
         let protocol = packet.protocol().unwrap_or(Protocol::Tcp);
         let answer = if protocol == Protocol::Tcp { "refused" } else { "answered with port unreachable" };
-        let sentence = format!("nothing listens at {protocol} port {port} of {ns}: the {} is {answer}", packet.title());
+        let sentence =
+            format!("nothing listens at {protocol} port {port} of {ns}: the {} is {answer}", packet.title());
         let flag = if protocol == Protocol::Tcp { 't' } else { 'u' };
-        let fault = self
-            .fault(Cause::NotListening, Place::node(ns.clone()), sentence)
-            .shown(ns, format!("ss -{flag}ln sport = :{port}"), "no socket");
+        let fault = self.fault(Cause::NotListening, Place::node(ns.clone()), sentence).shown(
+            ns,
+            format!("ss -{flag}ln sport = :{port}"),
+            "no socket",
+        );
         self.blame(fault, packet);
     }
 
@@ -73,9 +80,11 @@ impl Walk<'_> {
             SocketAddr::new(packet.destination, port)
         );
         let flag = if protocol == Protocol::Tcp { 't' } else { 'u' };
-        let fault = self
-            .fault(Cause::ListensElsewhere, Place::node(ns.clone()), sentence)
-            .shown(ns, format!("ss -{flag}ln sport = :{port}"), at.join(", "));
+        let fault = self.fault(Cause::ListensElsewhere, Place::node(ns.clone()), sentence).shown(
+            ns,
+            format!("ss -{flag}ln sport = :{port}"),
+            at.join(", "),
+        );
         self.blame(fault, packet);
     }
 
@@ -90,7 +99,8 @@ impl Walk<'_> {
         let outline = self.outline(ns);
         let own = outline.addresses.iter().find(|own| own.prefix.addr() == packet.destination);
         let iif = own.and_then(|own| outline.link(own.index)).map(|link| link.name.to_string());
-        let names: Vec<String> = iif.into_iter().chain(outline.links.iter().map(|link| link.name.to_string())).collect();
+        let names: Vec<String> =
+            iif.into_iter().chain(outline.links.iter().map(|link| link.name.to_string())).collect();
         for (ruleset, chain) in rules::chains_at(&inside.rulesets, families, Hook::Prerouting, None) {
             let translated = names.iter().find_map(|iif| {
                 let meeting = Meeting { packet, iif: Some(iif), oif: None, is_local: true };
@@ -105,7 +115,8 @@ impl Walk<'_> {
                 "port {port} of {ns} is forwarded to {to} for packets from outside only (prerouting): {ns}'s own packets do not pass that chain"
             );
             let to_words = if to.port() == 0 { to.ip().to_string() } else { to.to_string() };
-            let (ip, protocol) = (if to.is_ipv4() { "ip" } else { "ip6" }, packet.protocol().unwrap_or(Protocol::Tcp));
+            let (ip, protocol) =
+                (if to.is_ipv4() { "ip" } else { "ip6" }, packet.protocol().unwrap_or(Protocol::Tcp));
             let fix = if ruleset.is_legacy {
                 format!(
                     "iptables-legacy -t nat -A OUTPUT -d {} -p {protocol} --dport {port} -j DNAT --to-destination {to_words}",
@@ -140,7 +151,8 @@ impl Walk<'_> {
         if *place != from || target == from || is_translated {
             return false;
         }
-        let sentence = format!("{from} has the address {to} of {target} itself: its packets to it never leave");
+        let sentence =
+            format!("{from} has the address {to} of {target} itself: its packets to it never leave");
         let fault = self
             .fault(Cause::DuplicateAddress, Place::node(from.clone()), sentence)
             .with_effect(Effect::Sometimes)
@@ -150,9 +162,11 @@ impl Walk<'_> {
         let own = outline.addresses.iter().find(|own| own.prefix.addr() == to).copied();
         let name = own.and_then(|own| outline.link(own.index)).map(|link| link.name.clone());
         let fault = match (own, name) {
-            (Some(own), Some(name)) => {
-                fault.mended(&from, "takes it away from it", format!("ip address delete {} dev {name}", own.prefix))
-            }
+            (Some(own), Some(name)) => fault.mended(
+                &from,
+                "takes it away from it",
+                format!("ip address delete {} dev {name}", own.prefix),
+            ),
             _ => fault,
         };
         let packet = Packet { destination: to, ..Packet::first(to, to, self.about) };
@@ -163,12 +177,17 @@ impl Walk<'_> {
     /// Whether the answer that came home is the one that was waited for.
     pub(in crate::why) fn is_expected(&mut self, from: &Ns, home: &Ns, sent: &Packet, got: &Packet, by: &Ns) {
         let expected = sent.answer();
-        let is_same = (expected.source, expected.destination, expected.ports()) == (got.source, got.destination, got.ports());
+        let is_same = (expected.source, expected.destination, expected.ports())
+            == (got.source, got.destination, got.ports());
         if home == from && is_same {
             return;
         }
         if home == from
-            && let Some(flow) = self.flows.iter().find(|flow| flow.translated.destination != flow.original.destination).cloned()
+            && let Some(flow) = self
+                .flows
+                .iter()
+                .find(|flow| flow.translated.destination != flow.original.destination)
+                .cloned()
         {
             let sentence = format!(
                 "{by} answers {from} directly, from {} and not from {}: the answer does not pass {}, which would put the address right, and {from} takes it for a stranger's",
@@ -183,7 +202,9 @@ impl Walk<'_> {
                 let inside = self.inside(&flow.ns);
                 let mut chains = inside.rulesets.iter().flat_map(|r| r.chains.iter().map(move |c| (r, c)));
                 chains
-                    .find(|(_, c)| rules::is_nat(c) && c.base.as_ref().is_some_and(|b| b.hook == Hook::Postrouting))
+                    .find(|(_, c)| {
+                        rules::is_nat(c) && c.base.as_ref().is_some_and(|b| b.hook == Hook::Postrouting)
+                    })
                     .map(|(r, c)| (r.is_legacy, format!("{} {}", r.family, r.name), c.name.clone()))
             };
             let fix = match (chain, lan) {
@@ -206,9 +227,19 @@ impl Walk<'_> {
                 .shown(
                     &flow.ns,
                     "conntrack -L",
-                    format!("src={} dst={} ... src={} dst={} [UNREPLIED]", flow.original.source, flow.original.destination, flow.translated.destination, flow.translated.source),
+                    format!(
+                        "src={} dst={} ... src={} dst={} [UNREPLIED]",
+                        flow.original.source,
+                        flow.original.destination,
+                        flow.translated.destination,
+                        flow.translated.source
+                    ),
                 )
-                .shown(by, format!("ip route get {}", sent.source), format!("{} on its own network", sent.source))
+                .shown(
+                    by,
+                    format!("ip route get {}", sent.source),
+                    format!("{} on its own network", sent.source),
+                )
                 .mended(&flow.ns, "makes such answers come back this way", fix);
             self.blame(fault, got);
             return;
@@ -216,10 +247,17 @@ impl Walk<'_> {
         let sentence = if home == from {
             format!("the answer comes from {} where {} was asked", got.source, expected.source)
         } else {
-            format!("the answer to {} ends at {home}, which has that address too or does not know whose it is", sent.source)
+            format!(
+                "the answer to {} ends at {home}, which has that address too or does not know whose it is",
+                sent.source
+            )
         };
         let fault = self
-            .fault(if home == from { Cause::NotTranslated } else { Cause::DuplicateAddress }, Place::node(home.clone()), sentence)
+            .fault(
+                if home == from { Cause::NotTranslated } else { Cause::DuplicateAddress },
+                Place::node(home.clone()),
+                sentence,
+            )
             .shown(home, format!("ip route get {}", got.destination), format!("local {}", got.destination));
         self.blame(fault, got);
     }
@@ -227,6 +265,11 @@ impl Walk<'_> {
     /// The prefix of a node's link in which an address is.
     fn shared_prefix(&mut self, ns: &Ns, address: IpAddr) -> Option<ipnet::IpNet> {
         let outline = self.outline(ns);
-        outline.addresses.iter().map(|own| own.prefix).find(|prefix| prefix.contains(&address)).map(|p| p.trunc())
+        outline
+            .addresses
+            .iter()
+            .map(|own| own.prefix)
+            .find(|prefix| prefix.contains(&address))
+            .map(|p| p.trunc())
     }
 }

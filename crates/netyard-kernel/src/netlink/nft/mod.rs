@@ -26,8 +26,8 @@ use crate::netlink::{Message, Messages, Refusal, Socket};
 pub use edit::{Edit, PlacedChain, PlacedRule, edit, read};
 use expression::Expression;
 pub use list::{list, named_sets};
-pub use placed::placed;
 use netyard_core::nft::{Action, BaseChain, Chain, ChainKind, Family, Hook, Policy, Table};
+pub use placed::placed;
 use std::os::fd::AsFd;
 
 /// `NFNL_SUBSYS_NFTABLES`, and message types of `enum nf_tables_msg_types`.
