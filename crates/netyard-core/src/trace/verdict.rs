@@ -19,7 +19,13 @@ pub(super) fn journey(number: u32, mut legs: Vec<Told>, known: &Known, now_ns: u
     confirm(&mut legs);
     let title = legs.first().map(|told| title::of_journey(&told.packet)).unwrap_or_default();
     let verdict = verdict(&legs, known, now_ns);
-    Journey { number, title, legs: legs.into_iter().map(|told| told.leg).collect(), more: Vec::new(), verdict }
+    Journey {
+        number,
+        title,
+        legs: legs.into_iter().map(|told| told.leg).collect(),
+        more: Vec::new(),
+        verdict,
+    }
 }
 
 /// The journey of a packet that was dropped where it was made.
@@ -78,7 +84,9 @@ fn verdict(legs: &[Told], known: &Known, now_ns: u64) -> Verdict {
     let back = way_of(Way::Back).find(|told| told.has_arrived);
     let is_due = matches!(
         first.packet.kind,
-        Kind::Echo { is_reply: false, .. } | Kind::Arp { is_reply: false, .. } | Kind::Neighbour { is_reply: false, .. }
+        Kind::Echo { is_reply: false, .. }
+            | Kind::Arp { is_reply: false, .. }
+            | Kind::Neighbour { is_reply: false, .. }
     ) || is_syn(first);
     match (back, way_of(Way::Back).last()) {
         (Some(back), _) => arrived(first, there, Some(back)),
@@ -151,7 +159,10 @@ fn error(legs: &[Told]) -> Option<Verdict> {
     let about = legs.iter().filter(|other| other.leg.way == way && !other.has_arrived).next_back();
     let is_at_target = legs.iter().any(|other| {
         other.leg.way == way
-            && other.steps.last().is_some_and(|last| last.seen.at.node == by.node && last.seen.toward == Toward::Here)
+            && other
+                .steps
+                .last()
+                .is_some_and(|last| last.seen.at.node == by.node && last.seen.toward == Toward::Here)
             && other.has_arrived
     });
     match blame::error(&by.node, is_v6, kind, code, mtu, way) {
