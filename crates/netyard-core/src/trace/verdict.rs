@@ -75,7 +75,7 @@ fn verdict(legs: &[Told], known: &Known, now_ns: u64) -> Verdict {
     let there = way_of(Way::There).find(|told| told.has_arrived);
     let Some(there) = there else {
         // The last one tells how far it got.
-        let lost = way_of(Way::There).last().unwrap_or(first);
+        let lost = way_of(Way::There).next_back().unwrap_or(first);
         if let Some(verdict) = unanswered(legs, lost, now_ns) {
             return verdict;
         }
@@ -88,7 +88,7 @@ fn verdict(legs: &[Told], known: &Known, now_ns: u64) -> Verdict {
             | Kind::Arp { is_reply: false, .. }
             | Kind::Neighbour { is_reply: false, .. }
     ) || is_syn(first);
-    match (back, way_of(Way::Back).last()) {
+    match (back, way_of(Way::Back).next_back()) {
         (Some(back), _) => arrived(first, there, Some(back)),
         (None, Some(lost)) if is_young(lost, now_ns) || leaves_sight(lost, known) => Verdict::Open,
         (None, Some(lost)) => end(lost),
@@ -156,7 +156,7 @@ fn error(legs: &[Told]) -> Option<Verdict> {
     let by = place(told, true);
     let way = super::conversation::other(told.leg.way);
     let dropped: Vec<Fault> = legs.iter().flat_map(|told| faults(&told.leg)).collect();
-    let about = legs.iter().filter(|other| other.leg.way == way && !other.has_arrived).next_back();
+    let about = legs.iter().rfind(|other| other.leg.way == way && !other.has_arrived);
     let is_at_target = legs.iter().any(|other| {
         other.leg.way == way
             && other
