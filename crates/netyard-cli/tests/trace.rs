@@ -736,3 +736,68 @@ fn the_status_is_that_of_the_command_or_tells_of_losses() {
     assert_eq!(yard.run(&["trace", "pc", "1.1.1.1", "sctp:1"]).code, Some(2));
     assert_eq!(yard.run(&["trace", "pc"]).code, Some(2));
 }
+
+#[test]
+fn expectations_name_the_reason_why_nothing_arrives() {
+    let yard = Yard::new("trace-expect");
+    let lab = |by: &str| {
+        format!(
+            "
+networks: {{ left: 10.0.1.0/24, right: 10.0.2.0/24 }}
+nodes:
+  pc: {{ links: {{ left: 10.0.1.1 }}, gateway: router }}
+  server: {{ links: {{ right: 10.0.2.1 }}, gateway: router }}
+  router:
+    links: {{ left: 10.0.1.254, right: 10.0.2.254 }}
+    forward: true
+    firewall: {{ forward: {{ allow: [{{ icmp: true }}] }} }}
+expect:
+  - {{ from: pc, ping: server }}
+  - {{ from: pc, tcp: \"server:80\", outcome: dropped }}
+  - {{ from: pc, tcp: \"server:80\", {by} }}
+"
+        )
+    };
+    let run = |by: &str| {
+        let file = yard.write("lab.yaml", &format!("lab: {}{}", yard.lab, lab(by)));
+        yard.run(&["test", file.to_str().unwrap()])
+    };
+    let right = run("dropped-by: policy, dropped-at: router");
+    assert_eq!(right.code, Some(0), "{}{}", right.stdout, right.stderr);
+    assert!(right.stdout.contains("dropped by policy at router"), "{}", right.stdout);
+    let wrong = run("dropped-by: rule");
+    assert_eq!(wrong.code, Some(1), "{}{}", wrong.stdout, wrong.stderr);
+    assert!(wrong.stdout.contains("dropped by policy at router"), "{}", wrong.stdout);
+    let elsewhere = run("dropped-by: policy, dropped-at: server");
+    assert_eq!(elsewhere.code, Some(1), "{}", elsewhere.stdout);
+    // What arrives is not dropped.
+    let file = yard.write(
+        "lab.yaml",
+        &format!(
+            "lab: {}{}  - {{ from: pc, ping: router, dropped-by: policy }}\n",
+            yard.lab,
+            lab("outcome: dropped")
+        ),
+    );
+    let arrives = yard.run(&["test", file.to_str().unwrap()]);
+    assert_eq!(arrives.code, Some(1), "{}", arrives.stdout);
+}
+
+#[test]
+fn a_sandbox_is_traced_from_inside() {
+    let yard = Yard::new("trace-play");
+    let script = "
+        ip netns add pc
+        ip link add v0 type veth peer name eth0 netns pc
+        ip address add 10.0.0.254/24 dev v0; ip link set v0 up
+        ip -n pc address add 10.0.0.1/24 dev eth0; ip -n pc link set eth0 up
+        \"$NETYARD\" trace pc vm
+        ip netns exec pc \"$NETYARD\" look > /dev/null
+    ";
+    let mut command = yard.command(support::PROGRAM);
+    command.args(["--lab", &yard.lab, "play", "--", "bash", "-c", script]).env("NETYARD", support::PROGRAM);
+    let ran = support::finished(&mut command);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("✓ answered after"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("◂ v0"), "{}", ran.stdout);
+}

@@ -10,7 +10,7 @@ use crate::state::Ns;
 use crate::trace::packet::Packet;
 use crate::trace::rules::{RuleEvent, RuleEventKind, RuleVerdict, Traced};
 use crate::trace::tell::Known;
-use crate::trace::topology::{Kind, Link, Node};
+use crate::trace::topology::{Kind, Link};
 use crate::trace::{At, Follower, Sighting, Toward, Wanted, sighting};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -46,7 +46,7 @@ impl Net {
         let index = self.known.topology.nodes.values().map(|node| node.links.len()).sum::<usize>() + 1;
         let index = u32::try_from(index).unwrap();
         let at = At { node: node.parse().unwrap(), index };
-        let node = self.known.topology.nodes.entry(at.node.clone()).or_insert_with(Node::default);
+        let node = self.known.topology.nodes.entry(at.node.clone()).or_default();
         node.own
             .extend(addresses.iter().map(|address| ipnet::IpNet::from(address.parse::<IpAddr>().unwrap())));
         let link = Link {
