@@ -99,7 +99,8 @@ fn dropped(
             let label = format!("`{outcome}` is stated too");
             let problem = Diagnostic::new(Code::ContradictoryExpectation, reason.span).label(label);
             let place = stated_at.map_or(reason.span, |tree| tree.span);
-            problems.push(problem.related(place, "the outcome").help("leave `outcome` out, or write `dropped`"));
+            problems
+                .push(problem.related(place, "the outcome").help("leave `outcome` out, or write `dropped`"));
             (outcome, None)
         }
         (_, Some(_)) => (Outcome::Dropped, Some(DroppedDecl { by, at })),

@@ -1,7 +1,7 @@
 //! Expectations in the schema: one form for each probe.
 
-use crate::fault::Cause;
 use super::{entries, number, object, refers, with, words};
+use crate::fault::Cause;
 use serde_json::{Map, Value, json};
 
 /// The definitions of expectations.

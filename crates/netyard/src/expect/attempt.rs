@@ -76,11 +76,8 @@ pub(super) fn attempt(
 ) -> Observed {
     let is_undecided = || lab.nodes.iter().any(|node| neighbour::is_asking(sockets, &node.name));
     // A verdict is worth its wait only where it decides, or where no other attempt follows that would bring it.
-    let waits =
-        expectation.within_ms == 0 || matches!(
-            expectation.outcome,
-            Outcome::Unreachable | Outcome::Timeout | Outcome::Dropped
-        );
+    let waits = expectation.within_ms == 0
+        || matches!(expectation.outcome, Outcome::Unreachable | Outcome::Timeout | Outcome::Dropped);
     let patience = if waits {
         let verdict = Patience::VERDICT.max(options.silence);
         Patience { silence: options.silence, verdict, is_undecided: Some(&is_undecided) }
@@ -157,13 +154,7 @@ impl Attempt<'_> {
     }
 
     /// Whether what was not answered ended for the reason that is stated.
-    fn reason(
-        &self,
-        options: &Options<'_>,
-        probe: &Probe,
-        dropped: &Dropped,
-        failed: &Failed,
-    ) -> Observed {
+    fn reason(&self, options: &Options<'_>, probe: &Probe, dropped: &Dropped, failed: &Failed) -> Observed {
         let outcome = failed.miss.outcome();
         let detail = failed.miss.detail().to_owned();
         let (to, about) = match probe {

@@ -37,7 +37,8 @@ pub struct Options<'a> {
 }
 
 /// The faults on the way from a node to an address.
-pub type Explain<'a> = dyn Fn(&NodeName, IpAddr, About) -> std::result::Result<Vec<Fault>, String> + Sync + 'a;
+pub type Explain<'a> =
+    dyn Fn(&NodeName, IpAddr, About) -> std::result::Result<Vec<Fault>, String> + Sync + 'a;
 
 impl Default for Options<'_> {
     /// One second of silence, 16 at a time: nearly all of their time is waiting.
