@@ -55,6 +55,8 @@ pub struct Trace {
     sieve: Sieve,
     /// Seen, and not yet in order.
     pending: Vec<Sighting>,
+    /// What was seen before this time has been taken in.
+    until_ns: u64,
     /// Namespaces whose connections are asked for.
     trackers: Vec<Ns>,
     /// When they were asked last.
@@ -116,6 +118,7 @@ impl Trace {
             ears,
             sieve: Sieve::default(),
             pending: Vec::new(),
+            until_ns: 0,
             trackers,
             asked: None,
             vxlan_ports,
@@ -157,7 +160,8 @@ impl Trace {
         let mut touched = Vec::new();
         let (sieve, pending) = (&mut self.sieve, &mut self.pending);
         let mut events = Vec::new();
-        self.ears
+        let begun_ns = self
+            .ears
             .listen(
                 limit,
                 &is_vxlan,
@@ -171,7 +175,8 @@ impl Trace {
         for (node, packet, at_ns) in touched {
             self.follower.touch(&node, &packet, at_ns);
         }
-        self.take_in(now_ns().saturating_sub(READING_NS));
+        self.until_ns = begun_ns.saturating_sub(READING_NS);
+        self.take_in(self.until_ns);
         Ok(())
     }
 
@@ -196,9 +201,8 @@ impl Trace {
     /// Tells of conversations in which nothing was seen for so long.
     #[must_use]
     pub fn over(&mut self, quiet: Duration) -> Vec<Journey> {
-        let now = now_ns();
         let quiet_ns = u64::try_from(quiet.as_nanos()).unwrap_or(u64::MAX);
-        self.tell(now.saturating_sub(quiet_ns), now)
+        self.tell(self.until_ns.saturating_sub(quiet_ns), self.until_ns)
     }
 
     /// Waits until nothing has been seen for a while, no longer than this, and tells of all that is left.
