@@ -27,7 +27,12 @@ pub fn label(text: &str) -> NodeName {
         }
     }
     let clean = clean.trim_end_matches(['-', '.']);
-    let clean = if clean.is_empty() { "ns" } else { clean };
+    let clean = match clean {
+        "" => "ns",
+        // A word that the lab file has for itself.
+        "all" => "all-1",
+        other => other,
+    };
     // Some words mean something else in lab files; a machine without a name is called `(none)`.
     NodeName::new(clean)
         .or_else(|_| NodeName::new(format!("{clean}-1")))
