@@ -28,6 +28,7 @@ use netyard_core::trace::rules::{KnownChain, Ruleset};
 use netyard_core::trace::tell::{Known, RouteQuestion, RouteTold};
 use netyard_core::trace::{At, Follower, Sighting, Topology, Wanted, sighting};
 use netyard_core::why::RouteAsk;
+use netyard_core::why::probe::Counters;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -317,10 +318,19 @@ fn notes(look: &Look) -> Vec<String> {
 fn counters(scout: &Scout, nodes: &[Ns]) -> BTreeMap<Ns, BTreeMap<String, u64>> {
     let answers = scout.ask_all(nodes.iter().map(|node| (node.clone(), Question::Counters)).collect());
     let told = nodes.iter().zip(answers).filter_map(|(node, answer)| match answer.ok()?.told {
-        Told::Counters(counters) => Some((node.clone(), counters)),
+        Told::Counters(counters) => Some((node.clone(), flat(*counters))),
         _ => None,
     });
     told.collect()
+}
+
+/// Counters by the names that nstat(8) gives them (`IpInAddrErrors`), and what links have dropped (`eth0 dropped`).
+fn flat(counters: Counters) -> BTreeMap<String, u64> {
+    let protocols = counters.protocols.into_iter().map(|(name, value)| (name.replace('.', ""), value));
+    let links = counters.links.into_iter();
+    let dropped = links
+        .map(|(name, [.., on_receipt, on_sending])| (format!("{name} dropped"), on_receipt + on_sending));
+    protocols.chain(dropped).collect()
 }
 
 /// What is known before the first packet.
