@@ -94,7 +94,7 @@ impl Trace {
             .map(|(name, more)| format!("{name} +{more}"))
             .collect();
         (!grown.is_empty()).then(|| Evidence {
-            command: "nstat -as".to_owned(),
+            command: "nstat -as; ip -s link".to_owned(),
             node: node.clone(),
             says: format!("{} since the trace began", grown.join(", ")),
         })
