@@ -50,6 +50,8 @@ pub enum Verb {
     Diagram(Diagram),
     /// See any network namespaces, whoever made them: links, addresses, routes, NAT; nothing is changed
     Look(Look),
+    /// Follow packets while they pass: each link, rule, route and translation on their way
+    Trace(Trace),
     /// See packets at every interface of a lab, in order; as text, JSON or a file for Wireshark
     Capture(Capture),
     /// Watch a lab in Wireshark, live
@@ -239,6 +241,80 @@ pub struct Look {
     pub watch: bool,
     /// Print JSON
     #[arg(long, group = "form")]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+  netyard trace pc 1.1.1.1                   one ping
+  netyard trace pc web tcp:80                one connection
+  netyard trace pc -- curl -I 1.1.1.1        all packets of a command
+  netyard trace --follow host 1.1.1.1        all packets of a filter (as tcpdump has them), until Ctrl-C
+  netyard trace pc 1.1.1.1 --save ping.trace
+  netyard trace --replay ping.trace          step by step, with the picture
+
+Inside of a sandbox, and where no lab runs, nodes are network namespaces as `netyard look` names them.
+Exit codes: 0 everything arrived, 1 something was lost or refused, or what the command says.")]
+pub struct Trace {
+    /// The node that sends
+    #[arg(add = Names::new(completion::nodes), required_unless_present_any = ["follow", "replay"])]
+    pub node: Option<String>,
+    /// Node, address or name that a ping or a connection goes to
+    #[arg(add = Names::new(completion::nodes), conflicts_with_all = ["follow", "replay"])]
+    pub to: Option<String>,
+    /// `icmp`, `tcp:PORT` or `udp:PORT`
+    #[arg(default_value = "icmp", value_name = "WHAT")]
+    pub about: String,
+    /// A command to run in the node; all packets from and to the node are followed meanwhile
+    #[arg(last = true, conflicts_with_all = ["to", "follow", "replay"])]
+    pub command: Vec<OsString>,
+    /// Follow all packets that a filter lets pass (pcap-filter(7): host, net, port, tcp, udp, icmp, arp ...)
+    #[arg(short, long, num_args = 0.., value_name = "FILTER", conflicts_with_all = ["node", "replay"])]
+    pub follow: Option<Vec<String>>,
+    /// End after this time, for example 10s or 500ms (with --follow)
+    #[arg(long = "for", value_name = "DURATION", value_parser = quantity::duration, requires = "follow")]
+    pub limit: Option<std::time::Duration>,
+    /// End after so many conversations (with --follow)
+    #[arg(short, long, requires = "follow", value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: Option<u32>,
+    /// Payload of the ping in bytes
+    #[arg(short, long, default_value_t = 56)]
+    pub size: u16,
+    /// Do not fragment the ping
+    #[arg(long)]
+    pub df: bool,
+    /// Time to live of the ping
+    #[arg(short, long)]
+    pub ttl: Option<u8>,
+    /// Show also what hosts tell each other by themselves, and each packet in full
+    #[arg(long)]
+    pub all: bool,
+    /// The namespace of a process, and those that it is cabled to
+    #[arg(long, group = "scope")]
+    pub pid: Option<u32>,
+    /// The namespace of this name or path, and those that it is cabled to
+    #[arg(long, value_name = "NAME", group = "scope")]
+    pub netns: Option<String>,
+    /// All namespaces of this machine
+    #[arg(long, group = "scope")]
+    pub host: bool,
+    /// Letters of ASCII only
+    #[arg(long)]
+    pub ascii: bool,
+    /// No colours, also on a terminal
+    #[arg(long)]
+    pub no_color: bool,
+    /// Write what was seen to a file, for --replay
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// Show a saved trace step by step: n next, p back, space all of a packet, q end
+    #[arg(long, value_name = "FILE")]
+    pub replay: Option<PathBuf>,
+    /// Print this step only (with --replay)
+    #[arg(long, requires = "replay")]
+    pub step: Option<usize>,
+    /// Print JSON, one line for each conversation
+    #[arg(long)]
     pub json: bool,
 }
 

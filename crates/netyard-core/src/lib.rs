@@ -34,4 +34,5 @@ pub mod show;
 pub mod stand_in;
 pub mod state;
 pub mod step;
+pub mod trace;
 pub mod why;

@@ -65,6 +65,7 @@ pub mod sandbox;
 pub mod scout;
 pub mod show;
 pub mod store;
+pub mod trace;
 pub mod up;
 pub mod why;
 mod wire;

@@ -17,6 +17,7 @@ mod play;
 mod reference;
 mod show;
 mod test;
+mod trace;
 mod up;
 mod why;
 mod wireshark;
@@ -38,6 +39,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Down(args) => down::run(&args, lab),
         Verb::List(args) => list::run(&args),
         Verb::Plan(args) => plan::run(&args),
+        Verb::Trace(args) => trace::run(&args, lab),
         Verb::Exec(args) => exec::run(&args, lab),
         Verb::Shell(args) => exec::shell(&args, lab),
         Verb::Play(args) => play::run(&args, lab),

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 /// use netyard_core::look::label::label;
 /// assert_eq!(label("My PC").as_str(), "my-pc");
 /// assert_eq!(label("fabric").as_str(), "fabric-1");
+/// assert_eq!(label("(none)").as_str(), "none-1");
 /// assert_eq!(label("日本").as_str(), "ns");
 /// ```
 ///
@@ -28,12 +29,14 @@ pub fn label(text: &str) -> NodeName {
     let clean = clean.trim_end_matches(['-', '.']);
     let clean = match clean {
         "" => "ns",
-        // Two words that the lab file has for itself.
+        // A word that the lab file has for itself.
         "all" => "all-1",
-        "fabric" => "fabric-1",
         other => other,
     };
-    NodeName::new(clean).expect("a lower-case label")
+    // Some words mean something else in lab files; a machine without a name is called `(none)`.
+    NodeName::new(clean)
+        .or_else(|_| NodeName::new(format!("{clean}-1")))
+        .expect("a lower-case label, or one with a number, is a name")
 }
 
 /// Gives out names, each once.

@@ -8,6 +8,7 @@ mod capture;
 mod explore;
 mod question;
 mod station;
+mod trace;
 
 pub use explore::RawOutline;
 pub use question::{Answer, LinkSeen, Question, Told};

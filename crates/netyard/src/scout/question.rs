@@ -8,7 +8,7 @@ use netyard_core::conntrack::Connection;
 use netyard_core::filter::Instruction;
 use netyard_core::name::IfName;
 use netyard_core::why::probe::Counters;
-use netyard_core::why::{Inside, Listener, RouteAsk, RouteFound};
+use netyard_core::why::{Inside, Learned, Listener, RouteAsk, RouteFound, Ruleset};
 use netyard_kernel::tap::Shape;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -48,6 +48,18 @@ pub enum Question {
     Route(RouteAsk),
     /// The sockets there that wait for others.
     Listeners,
+    /// A trace of what rules do, by a table of this name ([`netyard_kernel::netlink::nft::trace`]); the descriptor comes
+    /// with the answer.
+    RuleTrace {
+        /// The table.
+        table: String,
+        /// Whether rules of bridges are traced too.
+        sees_bridged: bool,
+    },
+    /// All rules of nf_tables with their numbers.
+    Rules,
+    /// Ethernet addresses that bridges have learned.
+    Learned,
     /// Its counters.
     Counters,
 }
@@ -57,7 +69,8 @@ impl Question {
     #[must_use]
     pub fn is_slow(&self) -> bool {
         match self {
-            Self::Tap { .. } | Self::Connections => true,
+            Self::Tap { .. } | Self::RuleTrace { .. } | Self::Connections => true,
+            Self::Rules | Self::Learned => false,
             Self::Read | Self::Socket(_) | Self::ConnectionEvents | Self::NatRules | Self::Links => false,
             Self::Outline
             | Self::Numbers(_)
@@ -103,6 +116,10 @@ pub enum Told {
     Route(std::result::Result<RouteFound, i32>),
     /// For [`Question::Listeners`].
     Listeners(Vec<Listener>),
+    /// For [`Question::Rules`].
+    Rules(Vec<Ruleset>),
+    /// For [`Question::Learned`].
+    Learned(Vec<Learned>),
     /// For [`Question::Counters`].
     Counters(Box<Counters>),
 }

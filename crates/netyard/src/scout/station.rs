@@ -3,6 +3,7 @@
 use super::capture;
 use super::explore;
 use super::question::{Answer, Question, Replies, Told, Trouble};
+use super::trace;
 use crate::look::{self, Discovery};
 use crate::wire::{self, Inbox};
 use netyard_kernel::netlink::conntrack;
@@ -197,6 +198,9 @@ impl Desk<'_> {
                 Ok((Told::Inside(Box::new(explore::inside(traveller, interfaces)?)), Vec::new()))
             }
             Question::Route(ask) => Ok((Told::Route(explore::route(ask)?), Vec::new())),
+            Question::RuleTrace { table, sees_bridged } => trace::rules_heard(table, *sees_bridged),
+            Question::Rules => trace::rules(),
+            Question::Learned => trace::learned(),
             Question::Counters => Ok((Told::Counters(Box::new(explore::counters()?)), Vec::new())),
             Question::Listeners => Ok((Told::Listeners(explore::listeners()?), Vec::new())),
         }

@@ -196,6 +196,8 @@ fn row(hop: &Hop) -> Option<[Cell; 2]> {
             (Label::Nat, format!("{word}: {} becomes {}{rule}", ends(before), ends(after)))
         }
         Event::Fragmented { pieces } => (Label::Plain, format!("{pieces} fragments")),
+        Event::Reassembled { pieces } => (Label::Plain, format!("put together from {pieces} fragments")),
+        Event::Segmented { pieces } => (Label::Plain, format!("{pieces} segments")),
         Event::Tunnelled { kind, is_in, id } => {
             let id = id.map(|id| format!(" {id}")).unwrap_or_default();
             let verb = if *is_in { "put into" } else { "taken out of" };

@@ -18,6 +18,7 @@ mod placed;
 mod statement;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 mod typed;
 mod words;
 

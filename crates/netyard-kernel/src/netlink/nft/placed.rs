@@ -7,7 +7,6 @@ use super::list::{anonymous_sets, chain, dump};
 use crate::netlink::{Attributes, Refusal, Socket};
 use netyard_core::why::{Chain, PlacedRule, Ruleset};
 
-const NFT_MSG_GETTABLE: u16 = 1;
 const NFT_MSG_GETCHAIN: u16 = 4;
 const NFT_MSG_GETRULE: u16 = 7;
 const NFTA_NAME: u16 = 1;
@@ -20,15 +19,10 @@ const NFTA_NAME: u16 = 1;
 /// # Errors
 /// `EPERM` without CAP_NET_ADMIN over the socket's network namespace; `EINTR` when rules changed meanwhile.
 pub fn placed(socket: &mut Socket) -> Result<Vec<Ruleset>, Refusal> {
-    let mut tables: Vec<Ruleset> = Vec::new();
-    dump(socket, NFT_MSG_GETTABLE, None, &[], |family, attributes| {
-        tables.extend(attributes.str(NFTA_NAME).map(|name| Ruleset {
-            is_legacy: false,
-            family,
-            name: name.to_owned(),
-            chains: Vec::new(),
-        }));
-    })?;
+    let mut tables: Vec<Ruleset> = super::list::tables(socket)?
+        .into_iter()
+        .map(|table| Ruleset { is_legacy: false, family: table.family, name: table.name, chains: Vec::new() })
+        .collect();
     if tables.is_empty() {
         return Ok(tables);
     }
