@@ -13,6 +13,7 @@ pub mod expect;
 pub mod explain;
 pub mod fault;
 pub mod feature;
+pub mod filter;
 pub mod generate;
 pub mod journey;
 pub mod lab;

@@ -22,6 +22,7 @@ mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod sysctl;
+pub mod tap;
 pub mod terminal;
 pub mod traveller;
 pub mod tun;

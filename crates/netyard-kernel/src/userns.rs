@@ -91,6 +91,14 @@ pub fn of_process(pid: u32) -> io::Result<Option<OwnedFd>> {
     Ok((!is_ours).then(|| theirs.into()))
 }
 
+/// Whether the caller may enter every namespace that its own user namespace, or one below, owns (`CAP_SYS_ADMIN` there,
+/// capabilities(7)).
+#[must_use]
+pub fn may_enter_namespaces() -> bool {
+    use rustix::thread::{CapabilitySet, capabilities};
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
+}
+
 /// Whether a user namespace is another one or was made inside it, at any depth (ioctl_ns(2), `NS_GET_PARENT`).
 ///
 /// # Errors

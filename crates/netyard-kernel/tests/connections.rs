@@ -80,6 +80,43 @@ fn a_dnat_shows_in_the_reply_tuple() {
 }
 
 #[test]
+fn connections_tell_when_they_begin_and_end() {
+    use netyard_kernel::netlink::conntrack::{Change, Event, Events, Heard};
+    in_netns(|| {
+        lo_up();
+        track("127.0.0.1:1".parse().expect("an address and port"));
+        let mut events = Events::open().expect("they are heard of");
+        let mut all: Vec<Event> = Vec::new();
+        let mut until = |change: Change| {
+            let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+            loop {
+                let mut fds = [rustix::event::PollFd::new(&events, rustix::event::PollFlags::IN)];
+                let limit = rustix::event::Timespec { tv_sec: 1, tv_nsec: 0 };
+                rustix::event::poll(&mut fds, Some(&limit)).expect("poll waits");
+                assert_eq!(events.read(|event| all.push(event)).expect("they are read"), Heard::All);
+                if let Some(event) = all.iter().find(|event| event.change == change) {
+                    return event.connection.clone();
+                }
+                assert!(std::time::Instant::now() < end, "no {change:?}: {all:?}");
+            }
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let client = TcpStream::connect(address).expect("it connects");
+        let begun = until(Change::Begun);
+        assert_eq!((begun.original.source, begun.protocol), (client.local_addr().expect("it is").ip(), 6));
+        assert_eq!(until(Change::Changed).id, begun.id);
+        assert_eq!(conntrack::count(), 1);
+        /// `NFNL_SUBSYS_CTNETLINK`, `IPCTNL_MSG_CT_DELETE`: all of them (`conntrack -F`).
+        const DELETE: u16 = 1 << 8 | 2;
+        let mut flush = netyard_kernel::netlink::Messages::new();
+        flush.begin(DELETE, 0, &[0; 4]);
+        netfilter().send(&mut flush).expect("they are forgotten");
+        assert_eq!(until(Change::Ended).id, begun.id);
+    });
+}
+
+#[test]
 fn a_tcp_connection_shows_its_state() {
     in_netns(|| {
         lo_up();

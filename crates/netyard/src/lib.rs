@@ -61,6 +61,7 @@ mod ready;
 mod request;
 pub mod running;
 pub mod sandbox;
+pub mod scout;
 pub mod show;
 pub mod store;
 pub mod up;

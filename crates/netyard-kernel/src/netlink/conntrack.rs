@@ -6,6 +6,10 @@
 //!
 //! Source: linux/netfilter/nfnetlink_conntrack.h, linux/netfilter/nf_conntrack_common.h, conntrack(8).
 
+mod events;
+
+pub use events::{Change, Event, Events, Heard};
+
 use super::{Attributes, Messages, Refusal, Socket};
 use netyard_core::conntrack::{Connection, Detail, Status, TcpState, Tuple};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -67,6 +71,14 @@ pub fn parse(payload: &[u8]) -> Option<Connection> {
         mark: attributes.be32(CTA_MARK).unwrap_or(0),
         zone: attributes.u16(CTA_ZONE).map_or(0, u16::from_be),
     })
+}
+
+/// How many connections the calling thread's network namespace tracks (`net.netfilter.nf_conntrack_count`); 0 where
+/// connection tracking is not loaded. Unlike [`list`], it costs nothing.
+#[must_use]
+pub fn count() -> usize {
+    let text = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count").unwrap_or_default();
+    text.trim().parse().unwrap_or(0)
 }
 
 /// Protocol and tuple of `CTA_TUPLE_ORIG` or `CTA_TUPLE_REPLY`.

@@ -123,6 +123,12 @@ impl Socket {
 
     /// Gives the descriptor away.
     #[must_use]
+    pub fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+
+    /// Gives the descriptor away as a number.
+    #[must_use]
     pub(crate) fn into_raw(self) -> std::os::fd::RawFd {
         use std::os::fd::IntoRawFd;
         self.fd.into_raw_fd()
@@ -301,9 +307,17 @@ impl Socket {
     /// # Errors
     /// `ENOBUFS` when messages were lost: the caller must look at the state again.
     pub fn events(&mut self, mut each: impl FnMut(u16, &[u8])) -> io::Result<()> {
+        self.notices(|kind, _, payload| each(kind, payload))
+    }
+
+    /// As [`Socket::events`], with the flags (`NLM_F_*`) between type and payload.
+    ///
+    /// # Errors
+    /// `ENOBUFS` when messages were lost; `EAGAIN` when none is there and the socket does not wait.
+    pub fn notices(&mut self, mut each: impl FnMut(u16, u16, &[u8])) -> io::Result<()> {
         let answers = self.receive()?;
         for answer in Answers(&answers) {
-            each(answer.kind, answer.payload);
+            each(answer.kind, answer.flags, answer.payload);
         }
         SPARE.set(answers);
         Ok(())

@@ -16,6 +16,8 @@ use netyard_kernel::process::HOLDER_ARGV0;
 use std::path::Path;
 
 pub use discover::{Discovery, Found};
+pub use reading::Reading;
+pub(crate) use reading::{reading, refusal};
 
 /// What is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +41,26 @@ pub enum Scope<'a> {
 /// That there is no such process, name or lab. What the kernel does not let the caller see is no error: it is told in
 /// the result.
 pub fn look(scope: Scope<'_>) -> Result<Look> {
+    let (discovery, title) = discover_all(scope)?;
+    let readings = reading::read(&discovery)?;
+    let mut look = describe::look(&title, &discovery, readings);
+    match scope {
+        Scope::Here if !is_inside_lab() => select::around_here(&mut look),
+        Scope::Process(_) | Scope::Named(_) => select::around(&mut look, discovery.wanted()),
+        Scope::Lab(_) => {
+            select::of_lab(&mut look, &discovery);
+            // Other users' processes are not in it.
+            look.notes.clear();
+        }
+        Scope::Here | Scope::Host => {}
+    }
+    sockets::add_processes(&mut look);
+    look.explain_rules();
+    Ok(look)
+}
+
+/// Finds all namespaces, and gives each a name; with a title for all of it.
+pub(crate) fn discover_all(scope: Scope<'_>) -> Result<(Discovery, String)> {
     let (wanted, names) = match scope {
         Scope::Process(pid) => (Some(discover::of_process(pid)?), None),
         Scope::Named(name) => (Some(discover::of_name(name)?), None),
@@ -65,21 +87,7 @@ pub fn look(scope: Scope<'_>) -> Result<Look> {
         discovery.add_wanted(ns)?;
     }
     discovery.name_all();
-    let readings = reading::read(&discovery)?;
-    let mut look = describe::look(&title, &discovery, readings);
-    match scope {
-        Scope::Here if !is_inside_lab() => select::around_here(&mut look),
-        Scope::Process(_) | Scope::Named(_) => select::around(&mut look, discovery.wanted()),
-        Scope::Lab(_) => {
-            select::of_lab(&mut look, &discovery);
-            // Other users' processes are not in it.
-            look.notes.clear();
-        }
-        Scope::Here | Scope::Host => {}
-    }
-    sockets::add_processes(&mut look);
-    look.explain_rules();
-    Ok(look)
+    Ok((discovery, title))
 }
 
 /// Whether this process runs inside of a lab or sandbox: the first process that it can see is a holder.
@@ -100,7 +108,7 @@ pub fn monitor() -> Result<Monitor> {
 }
 
 /// That there is no namespace of that name.
-fn no_such_namespace(name: &str) -> Error {
+pub(crate) fn no_such_namespace(name: &str) -> Error {
     Error::input("U018", format!("there is no network namespace `{name}`"))
         .help("`netyard look --host` shows all that there are")
 }

@@ -1,24 +1,25 @@
-//! Reads what is in namespaces: here, by going there, or by sending somebody who may.
+//! Reads what is in namespaces.
 
-use super::discover::{Discovery, Found};
+use super::discover::Discovery;
 use super::netfilter;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::live::{Raw, again, read_sysctls};
+use crate::scout::{Answer, Question, Scout, Told};
 use netyard_core::nft::Table;
 use netyard_core::state::PolicyRule;
 use netyard_kernel::netlink::sockdiag::Transport;
 use netyard_kernel::netlink::{Protocol, Socket, link, neighbour, rule};
 use netyard_kernel::traveller::Traveller;
-use netyard_kernel::{nsfs, procnet, visit};
+use netyard_kernel::{nsfs, procnet};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// What was read of a namespace.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Reading {
+pub struct Reading {
     pub(super) raw: Raw,
     /// Namespaces by the numbers that this one has for them.
     pub(super) numbers: BTreeMap<i32, u64>,
@@ -41,34 +42,21 @@ pub(super) struct Listening {
 /// What became of a namespace: what was read, or why it was not.
 pub(super) type Outcome = std::result::Result<Reading, String>;
 
-/// Reads all, each by the nearest way. The user who owns one that was not entered is told too.
+/// Reads all. The user who owns a namespace that is not the caller's own is told too.
 pub(super) fn read(discovery: &Discovery) -> Result<BTreeMap<u64, (Outcome, Option<u32>)>> {
-    let mut all: Vec<(u64, BorrowedFd<'_>)> = discovery
-        .found
-        .iter()
-        .filter_map(|(inode, found)| Some((*inode, found.fd.as_ref()?.as_fd())))
-        .collect();
-    // The caller's own comes first: a thread that has left it may not be let in again.
-    all.sort_by_key(|(inode, _)| *inode != discovery.here);
-    let mut outcomes: BTreeMap<u64, Outcome> = Traveller::run(|traveller| {
-        all.iter()
-            .map(|(inode, fd)| (*inode, visited(traveller, *fd, *inode == discovery.here, &all)))
-            .collect()
-    })
-    .map_err(|e| Error::io("cannot start a thread", &e))?;
-    let refused: Vec<(u64, BorrowedFd<'_>)> =
-        all.iter().filter(|(inode, _)| matches!(outcomes.get(inode), Some(Err(_)))).copied().collect();
-    outcomes.extend(sent(&refused, &all));
-    let told = discovery.found.iter().map(|(inode, found)| {
-        let outcome = outcomes.remove(inode).unwrap_or_else(|| Err(closed(found)));
-        let owner = found.fd.as_ref().and_then(|fd| owner(fd.as_fd()));
-        (*inode, (outcome, owner))
+    let scout = Scout::to(discovery)?;
+    let inodes: Vec<u64> = discovery.found.keys().copied().collect();
+    let answers = scout.ask_inodes(inodes.iter().map(|inode| (*inode, Question::Read)).collect());
+    let told = inodes.into_iter().zip(answers).filter_map(|(inode, answer)| {
+        let outcome = match answer {
+            Ok(Answer { told: Told::Reading(reading), .. }) => Ok(*reading),
+            Ok(_) => return None,
+            Err(trouble) => Err(trouble.words),
+        };
+        let fd = discovery.found.get(&inode)?.fd.as_ref();
+        Some((inode, (outcome, fd.and_then(|fd| owner(fd.as_fd())))))
     });
     Ok(told.collect())
-}
-
-fn closed(found: &Found) -> String {
-    found.refusal.clone().unwrap_or_else(|| "there is no way to it".to_owned())
 }
 
 /// The user whose user namespace owns a namespace; none for the caller's own user namespace.
@@ -77,23 +65,8 @@ fn owner(ns: BorrowedFd<'_>) -> Option<u32> {
     nsfs::owner_uid(chain.first()?.as_fd()).ok()
 }
 
-/// Goes there and reads. The caller's own namespace needs no going.
-fn visited(
-    traveller: &mut Traveller,
-    fd: BorrowedFd<'_>,
-    is_here: bool,
-    all: &[(u64, BorrowedFd<'_>)],
-) -> Outcome {
-    if let Err(error) = traveller.enter(fd)
-        && !is_here
-    {
-        return Err(refusal(fd, &error));
-    }
-    reading(traveller, all).map_err(|error| error.to_string())
-}
-
 /// Why a namespace cannot be entered.
-fn refusal(fd: BorrowedFd<'_>, error: &io::Error) -> String {
+pub(crate) fn refusal(fd: BorrowedFd<'_>, error: &io::Error) -> String {
     if error.kind() != io::ErrorKind::PermissionDenied {
         return format!("cannot enter it: {error}");
     }
@@ -116,38 +89,8 @@ fn user_name(uid: u32) -> Option<String> {
     })
 }
 
-/// Sends a child into the user namespace that owns each namespace, as far up as the caller's own: there it has every
-/// right over what is below.
-fn sent(refused: &[(u64, BorrowedFd<'_>)], all: &[(u64, BorrowedFd<'_>)]) -> BTreeMap<u64, Outcome> {
-    let mut by_user: BTreeMap<u64, (OwnedFd, Vec<(u64, BorrowedFd<'_>)>)> = BTreeMap::new();
-    for (inode, fd) in refused {
-        let Some(user) = nsfs::owners_below_own(*fd).ok().and_then(|mut chain| chain.pop()) else { continue };
-        let Ok(key) = nsfs::inode(user.as_fd()) else { continue };
-        by_user.entry(key).or_insert_with(|| (user, Vec::new())).1.push((*inode, *fd));
-    }
-    let mut outcomes = BTreeMap::new();
-    for (user, namespaces) in by_user.values() {
-        let work = || {
-            let read = Traveller::run(|traveller| {
-                namespaces
-                    .iter()
-                    .map(|(inode, fd)| (*inode, visited(traveller, *fd, false, all)))
-                    .collect::<BTreeMap<u64, Outcome>>()
-            });
-            let bytes = read.ok().and_then(|read| serde_json::to_vec(&read).ok()).unwrap_or_default();
-            visit::Findings { bytes, fds: Vec::new() }
-        };
-        // Who may not enter the user namespace is told of the first refusal.
-        if let Ok(found) = visit::inside(&[user.as_fd()], work) {
-            outcomes
-                .extend(serde_json::from_slice::<BTreeMap<u64, Outcome>>(&found.bytes).unwrap_or_default());
-        }
-    }
-    outcomes
-}
-
 /// Reads the namespace that the thread is in.
-fn reading(traveller: &mut Traveller, all: &[(u64, BorrowedFd<'_>)]) -> io::Result<Reading> {
+pub(crate) fn reading(traveller: &mut Traveller, all: &[(u64, BorrowedFd<'_>)]) -> io::Result<Reading> {
     let mut notes = Vec::new();
     let mut socket = Socket::open(Protocol::Route)?;
     let mut raw = Raw::read_links(&mut socket).map_err(|error| error.error)?;

@@ -2,13 +2,10 @@
 
 use super::tcp::Connections;
 use super::{Style, dns, icmp};
+use crate::filter::service::SERVICES;
 use crate::packet::{ARP, Arp, Frame, ICMP, ICMPV6, IPV4, IPV6, Ip, TCP, UDP, mac_text};
 use std::fmt::Write as _;
 use std::net::IpAddr;
-
-/// Ports that have a name (services(5)), of those that are met in lessons.
-pub(super) const SERVICES: [(u16, &str); 6] =
-    [(22, "ssh"), (53, "domain"), (67, "bootps"), (68, "bootpc"), (80, "http"), (443, "https")];
 
 /// Writes lines; knows the connections that it has seen.
 #[derive(Debug, Default)]

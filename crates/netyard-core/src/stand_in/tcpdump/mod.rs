@@ -1,14 +1,12 @@
 //! tcpdump(8): its options, its filters (pcap-filter(7)) and its lines.
 
 mod dns;
-mod expression;
-mod filter;
 mod icmp;
 mod line;
 mod tcp;
 
+pub use crate::filter::Filter;
 pub use crate::packet::Frame;
-pub use filter::Filter;
 pub use line::Lines;
 
 use super::options::{self, Known, Word};

@@ -1,8 +1,25 @@
-//! Filters (pcap-filter(7)): primitives with `and`, `or`, `not` and parentheses.
+//! Filters (pcap-filter(7)): primitives with `and`, `or`, `not` and parentheses. The one language for packets: of the
+//! stand-in of tcpdump, of `capture` and of `trace`.
 
-use crate::packet::{ARP, Frame, ICMP, ICMPV6, IPV4, IPV6, Ip, TCP, UDP, mac_text};
+mod expression;
+mod flow;
+mod instruction;
+mod outline;
+mod program;
+pub mod service;
+
+pub use flow::{Flow, Remote};
+pub use instruction::{INSTRUCTIONS_MAX, Instruction};
+
+use crate::packet::{ARP, Frame, ICMP, ICMPV6, IPV4, IPV6, TCP, UDP};
 use ipnet::IpNet;
+use outline::Outline;
 use std::net::IpAddr;
+
+/// Types of ICMP that tell of an error (RFC 792): unreachable, quench, redirect, time exceeded, parameter problem.
+const ICMP_ERRORS: [u8; 5] = [3, 4, 5, 11, 12];
+/// Types of ICMPv6 that are neighbour discovery (RFC 4861), first and last.
+const DISCOVERY: (u8, u8) = (133, 137);
 
 /// Which packets are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,9 +39,15 @@ pub enum Filter {
     /// Ports of TCP and UDP, lowest and highest.
     Ports(Direction, u16, u16),
     /// An Ethernet address.
-    Ether(Direction, String),
+    Ether(Direction, [u8; 6]),
     /// To all of a link, or to a group.
     ToMany,
+    /// A fragment that has no ports, because it is not the first.
+    Fragment,
+    /// An error message of ICMP or ICMPv6.
+    IcmpError,
+    /// Address resolution: ARP and neighbour discovery.
+    Discovery,
 }
 
 /// Protocols that have a name in filters.
@@ -78,56 +101,86 @@ impl Filter {
     /// # Errors
     /// What tcpdump says.
     pub fn parse(text: &str) -> Result<Self, String> {
-        super::expression::parse(text)
+        Self::parse_with(text, |_| Vec::new())
     }
 
-    /// Whether the frame is wanted.
+    /// As [`Filter::parse`], with names of hosts: `addresses` tells those of a name, none where there is no such host.
+    ///
+    /// # Errors
+    /// What tcpdump says.
+    pub fn parse_with(text: &str, addresses: impl Fn(&str) -> Vec<IpAddr>) -> Result<Self, String> {
+        expression::parse(text, &addresses)
+    }
+
+    /// One of two.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self::Or(Box::new(self), Box::new(other))
+    }
+
+    /// Both of two.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self::And(Box::new(self), Box::new(other))
+    }
+
+    /// Whether the frame is wanted. One that is too short for its own headers is wanted by the empty filter only.
     #[must_use]
     pub fn admits(&self, frame: &Frame<'_>) -> bool {
+        *self == Self::All || Outline::of(frame).is_some_and(|outline| self.holds(frame, &outline))
+    }
+
+    fn holds(&self, frame: &Frame<'_>, outline: &Outline) -> bool {
+        let carries = |number: u8| outline.protocol == Some(number);
         match self {
             Self::All => true,
-            Self::Not(other) => !other.admits(frame),
-            Self::And(first, second) => first.admits(frame) && second.admits(frame),
-            Self::Or(first, second) => first.admits(frame) || second.admits(frame),
-            Self::Protocol(protocol) => is_protocol(frame, *protocol),
-            Self::Net(direction, net) => addresses(frame)
+            Self::Not(other) => !other.holds(frame, outline),
+            Self::And(first, second) => first.holds(frame, outline) && second.holds(frame, outline),
+            Self::Or(first, second) => first.holds(frame, outline) || second.holds(frame, outline),
+            Self::Protocol(protocol) => match protocol {
+                Protocol::Ip => frame.ethertype == IPV4,
+                Protocol::Ip6 => frame.ethertype == IPV6,
+                Protocol::Arp => frame.ethertype == ARP,
+                Protocol::Tcp => carries(TCP),
+                Protocol::Udp => carries(UDP),
+                Protocol::Icmp => frame.ethertype == IPV4 && carries(ICMP),
+                Protocol::Icmp6 => frame.ethertype == IPV6 && carries(ICMPV6),
+                Protocol::Ether => true,
+            },
+            Self::Net(direction, net) => outline
+                .addresses(frame)
                 .is_some_and(|(from, to)| direction.holds(net.contains(&from), net.contains(&to))),
             Self::Ports(direction, first, last) => {
                 let is_in = |port: u16| (*first..=*last).contains(&port);
-                let ports = frame.ip().as_ref().and_then(Ip::ports);
-                ports.is_some_and(|(from, to)| direction.holds(is_in(from), is_in(to)))
+                outline.ports(frame).is_some_and(|(from, to)| direction.holds(is_in(from), is_in(to)))
             }
-            Self::Ether(direction, mac) => frame
-                .macs
-                .is_some_and(|(to, from)| direction.holds(mac_text(from) == *mac, mac_text(to) == *mac)),
+            Self::Ether(direction, mac) => {
+                frame.macs.is_some_and(|(to, from)| direction.holds(from == *mac, to == *mac))
+            }
             Self::ToMany => frame.macs.is_some_and(|(to, _)| to[0] & 1 != 0),
+            Self::Fragment => outline.is_later,
+            Self::IcmpError => outline.icmp_type(frame).is_some_and(|(is_v6, number)| {
+                if is_v6 { number < 128 } else { ICMP_ERRORS.contains(&number) }
+            }),
+            Self::Discovery => {
+                let (first, last) = DISCOVERY;
+                frame.ethertype == ARP
+                    || outline
+                        .icmp_type(frame)
+                        .is_some_and(|(is_v6, number)| is_v6 && (first..=last).contains(&number))
+            }
         }
     }
 }
 
-fn is_protocol(frame: &Frame<'_>, protocol: Protocol) -> bool {
-    let carries = |number: u8| frame.ip().is_some_and(|ip| ip.protocol == number);
-    match protocol {
-        Protocol::Ip => frame.ethertype == IPV4,
-        Protocol::Ip6 => frame.ethertype == IPV6,
-        Protocol::Arp => frame.ethertype == ARP,
-        Protocol::Tcp => carries(TCP),
-        Protocol::Udp => carries(UDP),
-        Protocol::Icmp => frame.ethertype == IPV4 && carries(ICMP),
-        Protocol::Icmp6 => frame.ethertype == IPV6 && carries(ICMPV6),
-        Protocol::Ether => true,
-    }
-}
-
-/// Source and destination of IP, sender and target of ARP.
-fn addresses(frame: &Frame<'_>) -> Option<(IpAddr, IpAddr)> {
-    let arp = || frame.arp().map(|arp| (arp.sender.into(), arp.target.into()));
-    frame.ip().map(|ip| (ip.from, ip.to)).or_else(arp)
-}
+#[cfg(test)]
+#[path = "tests.rs"]
+mod agreement;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::{ICMP, TCP};
 
     /// An IPv4 packet with ports, from 10.0.0.1:1000 to 1.1.1.1:80.
     fn frame(protocol: u8) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! The words of a filter.
 
-use super::filter::{Direction, Filter, Protocol};
+use super::{Direction, Filter, Protocol};
+use crate::mac::Mac;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
@@ -8,13 +9,13 @@ use std::net::IpAddr;
 ///
 /// # Errors
 /// What tcpdump says.
-pub(super) fn parse(text: &str) -> Result<Filter, String> {
+pub(super) fn parse(text: &str, addresses: Addresses<'_>) -> Result<Filter, String> {
     let spaced = text.replace('(', " ( ").replace(')', " ) ").replace('!', " ! ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     if words.is_empty() {
         return Ok(Filter::All);
     }
-    let mut parser = Parser { words: words.into_iter().peekable(), last: None };
+    let mut parser = Parser { words: words.into_iter().peekable(), last: None, addresses };
     let filter = parser.expression()?;
     match parser.words.next() {
         None => Ok(filter),
@@ -38,9 +39,13 @@ enum Kind {
     PortRange,
 }
 
+/// The addresses of a name.
+type Addresses<'a> = &'a dyn Fn(&str) -> Vec<IpAddr>;
+
 struct Parser<'a> {
     words: std::iter::Peekable<std::vec::IntoIter<&'a str>>,
     last: Option<Qualifiers>,
+    addresses: Addresses<'a>,
 }
 
 fn syntax_error() -> String {
@@ -113,7 +118,7 @@ impl Parser<'_> {
             },
         };
         self.last = Some(qualifiers);
-        of_value(qualifiers, value)
+        of_value(qualifiers, value, self.addresses)
     }
 
     fn direction(&mut self) -> Option<Direction> {
@@ -166,16 +171,17 @@ fn protocol(word: &str) -> Option<Protocol> {
     })
 }
 
-fn of_value(qualifiers: Qualifiers, value: &str) -> Result<Filter, String> {
+fn of_value(qualifiers: Qualifiers, value: &str, addresses: Addresses<'_>) -> Result<Filter, String> {
     let Qualifiers { protocol, direction, kind } = qualifiers;
     let filter = match kind {
         Kind::Host if protocol == Some(Protocol::Ether) => {
-            Filter::Ether(direction, value.to_ascii_lowercase())
+            let mac: Mac = value.parse().map_err(|_| format!("unknown ether host '{value}'"))?;
+            Filter::Ether(direction, mac.0)
         }
         Kind::Host => {
-            let address: IpAddr =
-                value.parse().map_err(|_| format!("unknown host '{value}': give its address"))?;
-            Filter::Net(direction, address.into())
+            let known = value.parse().map_or_else(|_| addresses(value), |address| vec![address]);
+            let each = known.into_iter().map(|address| Filter::Net(direction, address.into()));
+            each.reduce(Filter::or).ok_or_else(|| format!("unknown host '{value}': give its address"))?
         }
         Kind::Net => {
             let net: IpNet =
@@ -198,6 +204,6 @@ fn of_value(qualifiers: Qualifiers, value: &str) -> Result<Filter, String> {
 }
 
 fn port(word: &str) -> Result<u16, String> {
-    let known = super::line::SERVICES.iter().find(|(_, name)| *name == word).map(|(port, _)| *port);
+    let known = super::service::SERVICES.iter().find(|(_, name)| *name == word).map(|(port, _)| *port);
     known.or_else(|| word.parse().ok()).ok_or_else(|| format!("unknown port '{word}'"))
 }
