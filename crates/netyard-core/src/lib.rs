@@ -32,3 +32,4 @@ pub mod show;
 pub mod stand_in;
 pub mod state;
 pub mod step;
+pub mod tracking;

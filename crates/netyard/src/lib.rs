@@ -51,6 +51,7 @@ pub mod live;
 pub mod look;
 #[doc(hidden)]
 pub mod namespaces;
+pub mod nat;
 pub mod node;
 mod own_folders;
 mod preflight;

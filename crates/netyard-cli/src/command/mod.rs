@@ -11,12 +11,14 @@ mod logs;
 mod look;
 mod new;
 mod ping;
+mod place;
 mod plan;
 mod play;
 mod reference;
 mod show;
 mod test;
 mod up;
+mod watch;
 pub mod word;
 
 use crate::args::{Args, Verb};
@@ -45,6 +47,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Show(args) => show::run(&args, lab),
         Verb::Diagram(args) => diagram::run(&args, lab),
         Verb::Look(args) => look::run(&args, lab),
+        Verb::Watch(args) => watch::run(&args, lab),
         Verb::New(args) => new::run(&args),
         Verb::Schema { of } => reference::schema(of),
         Verb::Explain { code } => reference::explain(&code),

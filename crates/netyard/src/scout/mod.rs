@@ -4,6 +4,7 @@
 //! rights over it. An ordinary user has them in the user namespaces that are his, and only a process with one thread may
 //! go there. So a child is sent for each such user namespace; it stays, answers, and ends with the caller.
 
+mod connections;
 mod question;
 mod station;
 

@@ -2,6 +2,7 @@
 
 use crate::look::Reading;
 use crate::probe::SocketKind;
+use netyard_core::conntrack::Connection;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,6 +14,10 @@ pub enum Question {
     Read,
     /// A socket made there; it comes with the answer.
     Socket(SocketKind),
+    /// The connections that the kernel tracks.
+    Connections,
+    /// A socket that hears of connections; it comes with the answer.
+    ConnectionEvents,
 }
 
 impl Question {
@@ -20,7 +25,7 @@ impl Question {
     #[must_use]
     pub fn is_slow(&self) -> bool {
         match self {
-            Self::Read | Self::Socket(_) => false,
+            Self::Read | Self::Socket(_) | Self::Connections | Self::ConnectionEvents => false,
         }
     }
 }
@@ -41,6 +46,8 @@ pub enum Told {
     Done,
     /// For [`Question::Read`].
     Reading(Box<Reading>),
+    /// For [`Question::Connections`].
+    Connections(Vec<Connection>),
 }
 
 /// Why a question was not answered.

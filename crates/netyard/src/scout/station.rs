@@ -1,5 +1,6 @@
 //! Who answers: a thread of this process, or a child in a user namespace.
 
+use super::connections;
 use super::question::{Answer, Question, Replies, Told, Trouble};
 use crate::look::{self, Discovery};
 use crate::wire::{self, Inbox};
@@ -176,6 +177,8 @@ impl Desk<'_> {
                 Ok((Told::Reading(Box::new(look::reading(traveller, self.places)?)), Vec::new()))
             }
             Question::Socket(kind) => Ok((Told::Done, vec![kind.open()?])),
+            Question::Connections => Ok((connections::list()?, Vec::new())),
+            Question::ConnectionEvents => Ok((Told::Done, vec![connections::events()?])),
         }
     }
 }

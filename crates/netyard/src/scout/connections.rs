@@ -1,0 +1,23 @@
+//! Connections that the kernel tracks, and their events.
+
+use super::question::{Told, Trouble};
+use netyard_kernel::netlink::conntrack::{self, Events};
+use netyard_kernel::netlink::{Protocol, Socket};
+use std::io;
+use std::os::fd::OwnedFd;
+
+/// The connections that the scout's namespace tracks now.
+pub(super) fn list() -> Result<Told, Trouble> {
+    // Reading walks the table of all namespaces; most have no connection at all.
+    if conntrack::count() == 0 {
+        return Ok(Told::Connections(Vec::new()));
+    }
+    let mut socket = Socket::open(Protocol::Netfilter)?;
+    let listed = conntrack::list(&mut socket);
+    listed.map(Told::Connections).map_err(|refusal| Trouble { errno: None, words: refusal.to_string() })
+}
+
+/// A socket that hears of them; whoever has it may read it.
+pub(super) fn events() -> io::Result<OwnedFd> {
+    Events::open().map(Events::into_fd)
+}
