@@ -9,6 +9,7 @@ pub mod desired;
 pub mod diagnostic;
 pub mod diagram;
 pub mod diff;
+pub mod dropped;
 pub mod expect;
 pub mod explain;
 pub mod fault;

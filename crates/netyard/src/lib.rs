@@ -37,6 +37,7 @@ pub mod apply;
 pub mod builder;
 pub mod command;
 mod connection;
+pub mod deep;
 mod definition;
 pub mod dns;
 pub mod error;
