@@ -42,6 +42,8 @@ pub enum Verb {
     /// Go on telling what happens until interrupted: `netyard watch nat`
     #[command(subcommand)]
     Watch(Watch),
+    /// Follow packets while they pass: each link, rule, route and translation on their way
+    Trace(Trace),
     /// Run a program in a node
     Exec(Exec),
     /// A shell in a node; without a node: one that has all nodes in `ip netns`
@@ -57,6 +59,8 @@ pub enum Verb {
     Test(Test),
     /// Ping from a node, or between all nodes
     Ping(Ping),
+    /// Say why one node reaches another or does not; no packet is sent
+    Why(Why),
     /// Pull or plug the cable of an interface
     Link(Link),
     /// What the lab's programs printed
@@ -255,6 +259,92 @@ pub struct WatchNat {
     /// Print JSON, one object for each change
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+  netyard trace pc 1.1.1.1                   one ping
+  netyard trace pc web tcp:80                one connection
+  netyard trace pc -- curl -I 1.1.1.1        all packets of a command
+  netyard trace --follow host 1.1.1.1        all packets of a filter (as tcpdump has them), until Ctrl-C
+  netyard trace pc 1.1.1.1 --save ping.trace
+  netyard trace --replay ping.trace          step by step, with the picture
+
+Inside of a sandbox, and where no lab runs, nodes are network namespaces as `netyard look` names them.
+Exit codes: 0 everything arrived, 1 something was lost or refused, or what the command says.")]
+pub struct Trace {
+    /// The node that sends
+    #[arg(add = Names::new(completion::nodes), required_unless_present_any = ["follow", "replay"])]
+    pub node: Option<String>,
+    /// Node, address or name that a ping or a connection goes to
+    #[arg(add = Names::new(completion::nodes), conflicts_with_all = ["follow", "replay"])]
+    pub to: Option<String>,
+    /// `icmp`, `tcp:PORT` or `udp:PORT`
+    #[arg(default_value = "icmp", value_name = "WHAT")]
+    pub about: String,
+    /// A command to run in the node; all packets from and to the node are followed meanwhile
+    #[arg(last = true, conflicts_with_all = ["to", "follow", "replay"])]
+    pub command: Vec<OsString>,
+    /// Follow all packets that a filter lets pass (pcap-filter(7): host, net, port, tcp, udp, icmp, arp ...)
+    #[arg(short, long, num_args = 0.., value_name = "FILTER", conflicts_with_all = ["node", "replay"])]
+    pub follow: Option<Vec<String>>,
+    /// End after this time, for example 10s or 500ms (with --follow)
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, requires = "follow")]
+    pub limit: Option<std::time::Duration>,
+    /// End after so many conversations (with --follow)
+    #[arg(short, long, requires = "follow", value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: Option<u32>,
+    /// Payload of the ping in bytes
+    #[arg(short, long, default_value_t = 56)]
+    pub size: u16,
+    /// Do not fragment the ping
+    #[arg(long)]
+    pub df: bool,
+    /// Time to live of the ping
+    #[arg(short, long)]
+    pub ttl: Option<u8>,
+    /// Show also what hosts tell each other by themselves, and each packet in full
+    #[arg(long)]
+    pub all: bool,
+    /// The namespace of a process, and those that it is cabled to
+    #[arg(long, group = "scope")]
+    pub pid: Option<u32>,
+    /// The namespace of this name or path, and those that it is cabled to
+    #[arg(long, value_name = "NAME", group = "scope")]
+    pub netns: Option<String>,
+    /// All namespaces of this machine
+    #[arg(long, group = "scope")]
+    pub host: bool,
+    /// Letters of ASCII only
+    #[arg(long)]
+    pub ascii: bool,
+    /// No colours, also on a terminal
+    #[arg(long)]
+    pub no_color: bool,
+    /// Write what was seen to a file, for --replay
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// Show a saved trace step by step: n next, p back, space all of a packet, q end
+    #[arg(long, value_name = "FILE")]
+    pub replay: Option<PathBuf>,
+    /// Print this step only (with --replay)
+    #[arg(long, requires = "replay")]
+    pub step: Option<usize>,
+    /// Print JSON, one line for each conversation
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `10s`, `500ms`, `2m`; a number alone is seconds.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: u64 = digits.parse().map_err(|_| format!("`{text}` is not a time such as 10s or 500ms"))?;
+    match &text[digits.len()..] {
+        "ms" => Ok(std::time::Duration::from_millis(number)),
+        "" | "s" => Ok(std::time::Duration::from_secs(number)),
+        "m" => Ok(std::time::Duration::from_secs(number.saturating_mul(60))),
+        unit => Err(format!("`{unit}` is not a unit of time: ms, s, m")),
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -476,6 +566,60 @@ pub struct Ping {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Asks the kernels on the way what they would do with a packet, there and back: routes, neighbours, bridges, rules, sockets.
+The first line says what is the matter, then comes the state that proves it, then what mends it. Exit code 0 when the
+answer would arrive, 1 when it would not or when that is not known.
+
+  netyard why pc 1.1.1.1
+  netyard why pc printer tcp:80
+  netyard why router:eth1 10.138.0.1")]
+pub struct Why {
+    /// The node that asks, NODE:INTERFACE, or its address
+    #[arg(add = Names::new(completion::nodes))]
+    pub from: String,
+    /// The one that is asked: node, NODE:INTERFACE, address or name. Without it the other one is asked, from here
+    #[arg(add = Names::new(completion::nodes))]
+    pub to: Option<String>,
+    /// tcp:PORT, udp:PORT, or icmp
+    #[arg(default_value = "icmp", value_parser = about)]
+    pub about: netyard_core::why::About,
+    /// IPv4 only
+    #[arg(short = '4', conflicts_with = "v6")]
+    pub v4: bool,
+    /// IPv6 only
+    #[arg(short = '6')]
+    pub v6: bool,
+    /// Among all namespaces of this machine: named ones, containers, processes
+    #[arg(long)]
+    pub host: bool,
+    /// Send one real packet too, and say what the counters on the way show of it
+    #[arg(long)]
+    pub probe: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tcp:80`, `udp:53`, `icmp`.
+fn about(text: &str) -> Result<netyard_core::why::About, String> {
+    use netyard_core::why::About;
+    let wrong = || format!("`{text}` is none of tcp:PORT, udp:PORT, icmp");
+    match text.split_once(':') {
+        None if text == "icmp" => Ok(About::Icmp),
+        Some((protocol, port)) => {
+            let port = port.parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
+            match protocol {
+                "tcp" => Ok(About::Tcp(port)),
+                "udp" => Ok(About::Udp(port)),
+                _ => Err(wrong()),
+            }
+        }
+        None => Err(wrong()),
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

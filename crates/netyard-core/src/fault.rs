@@ -18,6 +18,8 @@ pub struct Fault {
     pub way: Way,
     /// The cause in one sentence, with its place and its numbers.
     pub sentence: String,
+    /// What comes of it.
+    pub effect: Effect,
     /// How sure it is.
     pub confidence: Confidence,
     /// The state of the kernel that proves it.
@@ -43,6 +45,22 @@ pub enum Way {
     There,
     /// To the one who asked.
     Back,
+}
+
+/// What comes of a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// Nothing arrives.
+    Stops,
+    /// Some packets arrive, by luck.
+    Sometimes,
+    /// Small packets arrive, large ones do not.
+    StopsLarge,
+    /// Packets arrive; programs of ordinary users cannot send them.
+    StopsUsers,
+    /// Nothing is lost by it.
+    Remark,
 }
 
 /// How sure a statement is.
@@ -155,6 +173,8 @@ pub enum Cause {
     QueueFull,
     /// A frame for another Ethernet address.
     OtherHost,
+    /// The node does not answer echo requests (`icmp_echo_ignore_all`).
+    EchoIgnored,
     /// Nothing listens at the port.
     NotListening,
     /// Something listens, but at another address of the node.
@@ -191,5 +211,24 @@ impl Place {
     #[must_use]
     pub fn interface(node: Ns, interface: IfName) -> Self {
         Self { node, interface: Some(interface) }
+    }
+}
+
+impl Cause {
+    /// The word of `why --json` and of lab files: `no-route`.
+    ///
+    /// ```
+    /// assert_eq!(netyard_core::fault::Cause::NoRouteOnTheWay.word(), "no-route-on-the-way");
+    /// ```
+    #[must_use]
+    pub fn word(self) -> String {
+        let mut word = String::new();
+        for c in format!("{self:?}").chars() {
+            if c.is_ascii_uppercase() && !word.is_empty() {
+                word.push('-');
+            }
+            word.push(c.to_ascii_lowercase());
+        }
+        word
     }
 }

@@ -14,10 +14,29 @@ use std::net::{IpAddr, SocketAddr};
 pub struct Journey {
     /// Its number in a trace, from 1.
     pub number: u32,
+    /// What it is: `ICMP echo 10.0.0.1 > 1.1.1.1`, `TCP 10.0.0.1:41000 > 10.0.0.2:80`.
+    pub title: String,
     /// The packet, then replies and errors, each when it was first seen.
     pub legs: Vec<Leg>,
+    /// Further packets of the same conversation that were counted only.
+    pub more: Vec<More>,
     /// How it ended.
     pub verdict: Verdict,
+}
+
+/// Packets that were counted where they passed, and not followed one by one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct More {
+    /// The link.
+    pub place: Place,
+    /// Whether they left by it.
+    pub is_out: bool,
+    /// Source and destination there.
+    pub endpoints: Endpoints,
+    /// How many.
+    pub packets: u64,
+    /// Bytes on the wire.
+    pub bytes: u64,
 }
 
 /// The way of one packet, from where it was made to where it ended.
@@ -29,6 +48,8 @@ pub struct Leg {
     pub title: String,
     /// What its headers said where it was first seen.
     pub headers: Headers,
+    /// Whether it is a second one of a packet before, that somebody on the way has made.
+    pub is_copy: bool,
     /// Where it went, in order.
     pub hops: Vec<Hop>,
 }
@@ -118,8 +139,18 @@ pub enum Event {
         /// The rule, at the first packet of a connection.
         rule: Option<RuleAt>,
     },
-    /// Cut into fragments, or put together again.
+    /// Cut into fragments.
     Fragmented {
+        /// Pieces.
+        pieces: u32,
+    },
+    /// Put together again from fragments.
+    Reassembled {
+        /// Pieces.
+        pieces: u32,
+    },
+    /// A large TCP segment was cut to what a link carries (GSO).
+    Segmented {
         /// Pieces.
         pieces: u32,
     },

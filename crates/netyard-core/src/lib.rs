@@ -33,4 +33,6 @@ pub mod show;
 pub mod stand_in;
 pub mod state;
 pub mod step;
+pub mod trace;
 pub mod tracking;
+pub mod why;

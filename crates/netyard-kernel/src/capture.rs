@@ -1,5 +1,7 @@
 //! Frames as they pass the links of a network namespace (packet(7)), and the wall clock's reading of when.
 
+pub use netyard_core::packet::Way;
+
 use std::ffi::CString;
 use std::io;
 use std::mem::size_of;
@@ -12,21 +14,6 @@ const ETH_P_ALL: u16 = 0x0003;
 #[derive(Debug)]
 pub struct Capture {
     fd: OwnedFd,
-}
-
-/// Which way a frame went, seen from the link (linux/if_packet.h `PACKET_*`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// To this machine.
-    In,
-    /// To all.
-    Broadcast,
-    /// To a group.
-    Multicast,
-    /// To another machine.
-    Other,
-    /// From this machine.
-    Out,
 }
 
 /// A frame that was captured.

@@ -3,6 +3,7 @@
 //! Reading it loads no kernel module, as asking by netlink may do for what no program has used yet.
 
 use crate::netlink::sockdiag::{Listener, Transport};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -37,6 +38,31 @@ pub fn legacy_tables(is_ipv6: bool) -> io::Result<Vec<String>> {
     let mut names: Vec<String> = text.lines().map(str::to_owned).collect();
     names.sort();
     Ok(names)
+}
+
+/// What the kernel has counted, by the names that nstat(8) gives the counters: `IpInDelivers`, `TcpExtListenDrops`,
+/// `Ip6InNoRoutes`. Same as `nstat -as`.
+///
+/// # Errors
+/// Those of reading the files.
+pub fn counters() -> io::Result<BTreeMap<String, u64>> {
+    let mut all = BTreeMap::new();
+    for file in ["snmp", "netstat"] {
+        let text = read(file)?;
+        let lines: Vec<&str> = text.lines().collect();
+        // Two lines for each group: names, then values.
+        for pair in lines.chunks_exact(2) {
+            let (mut names, mut values) = (pair[0].split_whitespace(), pair[1].split_whitespace());
+            let group = names.next().unwrap_or_default().trim_end_matches(':').to_owned();
+            let _ = values.next();
+            let each = names.zip(values).filter_map(|(name, value)| Some((name, value.parse().ok()?)));
+            all.extend(each.map(|(name, value)| (format!("{group}{name}"), value)));
+        }
+    }
+    let text = read("snmp6")?;
+    let each = text.lines().filter_map(|line| line.split_once(char::is_whitespace));
+    all.extend(each.filter_map(|(name, value)| Some((name.to_owned(), value.trim().parse().ok()?))));
+    Ok(all)
 }
 
 /// A file below `/proc/net`; an empty text where the kernel has none of that name.

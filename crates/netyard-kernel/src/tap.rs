@@ -51,9 +51,10 @@ impl Shape {
 
 /// Milliseconds after which the kernel gives away a block that is not full. Up to twice as long may pass from a frame
 /// to its being seen.
-pub const RETIRE_MS: u32 = 10;
+pub const RETIRE_MS: u32 = 20;
 const BLOCK_LEN_MIN: u32 = 16 << 10;
 const BLOCK_LEN_MAX: u32 = 512 << 10;
-const BLOCKS_MIN: u32 = 4;
+/// While a reader is away, a block is used up every `RETIRE_MS` even by few frames.
+const BLOCKS_MIN: u32 = 8;
 /// Room for the headers of a block and of a frame.
 const FRAME_OVERHEAD: u32 = 256;

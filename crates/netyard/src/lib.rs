@@ -66,7 +66,9 @@ pub mod sandbox;
 pub mod scout;
 pub mod show;
 pub mod store;
+pub mod trace;
 pub mod up;
+pub mod why;
 mod wire;
 
 pub use builder::LabBuilder;

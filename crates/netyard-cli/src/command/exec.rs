@@ -106,7 +106,7 @@ fn not_found(program: &OsString, error: io::Error) -> io::Error {
 }
 
 /// Waits for the end of a child of ours. Meanwhile it gets the signals that are sent to us, and we stop when it stops.
-fn accompany(child: u32, relay: Relay) -> ExitStatus {
+pub fn accompany(child: u32, relay: Relay) -> ExitStatus {
     relay.to(child);
     let status = loop {
         match signal::wait_for_change(child) {

@@ -17,8 +17,10 @@ mod play;
 mod reference;
 mod show;
 mod test;
+mod trace;
 mod up;
 mod watch;
+mod why;
 pub mod word;
 
 use crate::args::{Args, Verb};
@@ -35,6 +37,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Down(args) => down::run(&args, lab),
         Verb::List(args) => list::run(&args),
         Verb::Plan(args) => plan::run(&args),
+        Verb::Trace(args) => trace::run(&args, lab),
         Verb::Exec(args) => exec::run(&args, lab),
         Verb::Shell(args) => exec::shell(&args, lab),
         Verb::Play(args) => play::run(&args, lab),
@@ -42,6 +45,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Coach => learn::coach(),
         Verb::Test(args) => test::run(&args, lab),
         Verb::Ping(args) => ping::run(&args, lab),
+        Verb::Why(args) => why::run(&args, lab),
         Verb::Link(args) => link::run(&args, lab),
         Verb::Logs(args) => logs::run(&args, lab),
         Verb::Show(args) => show::run(&args, lab),

@@ -47,7 +47,11 @@ const IFLA_BR_STP_STATE: u16 = 5;
 const IFLA_BR_PRIORITY: u16 = 6;
 const IFLA_BR_VLAN_FILTERING: u16 = 7;
 const IFLA_BR_MCAST_SNOOPING: u16 = 23;
+const IFLA_BR_NF_CALL_IPTABLES: u16 = 36;
 const IFLA_BRPORT_STATE: u16 = 1;
+const IFLA_BRPORT_MODE: u16 = 4;
+const IFLA_BRPORT_UNICAST_FLOOD: u16 = 9;
+const IFLA_BRPORT_ISOLATED: u16 = 33;
 /// linux/rtnetlink.h: leaves the counters out of an answer, most of its bytes.
 const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
 
@@ -253,6 +257,23 @@ pub struct Link {
     pub settings: Settings,
     /// `BR_STATE_*` (linux/if_bridge.h), when it is a port of a bridge; 3 is forwarding.
     pub port_state: Option<u8>,
+    /// What else decides about frames, when it is a port of a bridge.
+    #[serde(default)]
+    pub port: Option<Port>,
+    /// Whether it is a bridge that shows its frames to iptables, whatever the namespace says.
+    #[serde(default)]
+    pub calls_iptables: bool,
+}
+
+/// Flags of a port of a bridge (bridge(8)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// It passes nothing to other isolated ports.
+    pub is_isolated: bool,
+    /// Frames for unknown addresses leave by it.
+    pub floods: bool,
+    /// Frames may leave by it that came by it.
+    pub is_hairpin: bool,
 }
 
 impl Link {
@@ -348,7 +369,19 @@ fn decode(kind: u16, payload: &[u8]) -> Option<Link> {
             && what.nested(IFLA_INFO_DATA).u8(IFLA_BR_VLAN_FILTERING).is_some_and(|on| on != 0),
         settings: settings::decode(kind, what.nested(IFLA_INFO_DATA)),
         port_state: is_port.then(|| what.nested(IFLA_INFO_SLAVE_DATA).u8(IFLA_BRPORT_STATE)).flatten(),
+        port: is_port.then(|| decode_port(what.nested(IFLA_INFO_SLAVE_DATA))),
+        calls_iptables: kind == "bridge"
+            && what.nested(IFLA_INFO_DATA).u8(IFLA_BR_NF_CALL_IPTABLES).is_some_and(|on| on != 0),
     })
+}
+
+fn decode_port(data: Attributes<'_>) -> Port {
+    let is_on = |kind| data.u8(kind).is_some_and(|on| on != 0);
+    Port {
+        is_isolated: is_on(IFLA_BRPORT_ISOLATED),
+        floods: data.u8(IFLA_BRPORT_UNICAST_FLOOD) != Some(0),
+        is_hairpin: is_on(IFLA_BRPORT_MODE),
+    }
 }
 
 fn decode_bridge(data: Attributes<'_>) -> Bridge {

@@ -4,6 +4,7 @@ use super::address::{address_of, family, octets_of};
 use super::message::{Attributes, Messages};
 use super::socket::{Refusal, Socket};
 use netyard_core::mac::Mac;
+use netyard_core::why::{Learned, NeighbourTable};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -101,6 +102,68 @@ pub fn learned(socket: &mut Socket) -> Result<HashMap<u32, usize>, Refusal> {
         }
     })?;
     Ok(counts)
+}
+
+/// What the bridges and the vxlan links of the namespace of the socket know about Ethernet addresses.
+///
+/// # Errors
+/// The kernel's [`Refusal`].
+///
+/// Same as `bridge fdb show`.
+pub fn forwarding(socket: &mut Socket) -> Result<Vec<Learned>, Refusal> {
+    let mut messages = Messages::new();
+    let mut header = [0; HEADER_LEN];
+    header[0] = u8::try_from(libc::AF_BRIDGE).expect("address families are below 256");
+    messages.begin(RTM_GETNEIGH, 0, &header);
+    let mut entries = Vec::new();
+    socket.dump(&mut messages, |kind, payload| entries.extend(decode_learned(kind, payload)))?;
+    Ok(entries)
+}
+
+fn decode_learned(kind: u16, payload: &[u8]) -> Option<Learned> {
+    const NDA_MASTER: u16 = 9;
+    if kind != RTM_NEWNEIGH {
+        return None;
+    }
+    let attributes = Attributes(payload.get(HEADER_LEN..)?);
+    let state = u16::from_ne_bytes([payload[8], payload[9]]);
+    let bridge = attributes.u32(NDA_MASTER);
+    let remote = attributes.get(NDA_DST).and_then(address_of);
+    Some(Learned {
+        port: u32::from_ne_bytes(payload[4..8].try_into().ok()?),
+        bridge: bridge.filter(|_| remote.is_none()),
+        mac: attributes.get(NDA_LLADDR).and_then(|bytes| bytes.try_into().ok()).map(Mac)?,
+        is_own: state & STATE_PERMANENT != 0 && remote.is_none(),
+        remote,
+    })
+}
+
+/// How full the machine's tables of neighbours are: entries of all namespaces, and the most that it takes
+/// (`gc_thresh3`).
+///
+/// # Errors
+/// The kernel's [`Refusal`].
+///
+/// Same as `ip ntable show`. Source: linux/neighbour.h `NDTA_*`, `struct ndt_config`.
+pub fn tables(socket: &mut Socket) -> Result<Vec<NeighbourTable>, Refusal> {
+    const RTM_GETNEIGHTBL: u16 = 66;
+    const NDTA_THRESH3: u16 = 4;
+    const NDTA_CONFIG: u16 = 5;
+    let mut messages = Messages::new();
+    messages.begin(RTM_GETNEIGHTBL, 0, &[0; 4]);
+    let mut tables = Vec::new();
+    socket.dump(&mut messages, |_, payload| {
+        let Some(attributes) = payload.get(4..).map(Attributes) else { return };
+        // struct ndt_config: key length (2 bytes), entry size (2), entries (4), ...
+        let entries =
+            attributes.get(NDTA_CONFIG).and_then(|c| c.get(4..8)?.try_into().ok()).map(u32::from_ne_bytes);
+        // Those of single interfaces have no limit of their own.
+        if let (Some(entries), Some(max)) = (entries, attributes.u32(NDTA_THRESH3)) {
+            let is_ipv6 = i32::from(payload[0]) == libc::AF_INET6;
+            tables.push(NeighbourTable { is_ipv6, entries, max });
+        }
+    })?;
+    Ok(tables)
 }
 
 fn decode(kind: u16, payload: &[u8]) -> Option<Neighbour> {

@@ -5,6 +5,7 @@ use super::message::{Attributes, Message, Messages};
 use super::socket::{Refusal, Socket};
 use ipnet::IpNet;
 use netyard_core::state::{Route as Wanted, RouteTarget};
+use netyard_core::why::{RouteAsk, RouteFound};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -191,6 +192,21 @@ pub enum RouteKind {
     Other(u8),
 }
 
+impl RouteKind {
+    /// Its number (`RTN_*`).
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Unicast => RTN_UNICAST,
+            Self::Local => RTN_LOCAL,
+            Self::Blackhole => RTN_BLACKHOLE,
+            Self::Unreachable => RTN_UNREACHABLE,
+            Self::Prohibit => RTN_PROHIBIT,
+            Self::Other(number) => number,
+        }
+    }
+}
+
 /// One next hop as the kernel tells of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hop {
@@ -216,6 +232,76 @@ pub fn dump(socket: &mut Socket) -> Result<Vec<Route>, Refusal> {
     let mut routes = Vec::new();
     socket.dump(&mut messages, |kind, payload| routes.extend(decode(kind, payload)))?;
     Ok(routes)
+}
+
+/// What the kernel would do with a packet in the namespace of the socket, and by which route.
+///
+/// # Errors
+/// The error that a packet meets: `ENETUNREACH` without a route, `EHOSTUNREACH` where packets of others are not passed
+/// on, `EINVAL` for a route of type `blackhole` and for a source that the reverse path filter does not take, `EACCES`
+/// for one of type `prohibit`.
+///
+/// Same as `ip route get ADDRESS [from ADDRESS] [iif NAME] [oif NAME] ipproto P sport N dport N`, and the same with
+/// `fibmatch`.
+pub fn get(socket: &mut Socket, ask: &RouteAsk) -> Result<RouteFound, Refusal> {
+    const RTM_F_LOOKUP_TABLE: u32 = 0x1000;
+    const RTM_F_FIB_MATCH: u32 = 0x2000;
+    const RTA_METRICS: u16 = 8;
+    const RTAX_MTU: u16 = 2;
+    // IPv6 always tells the table, and refuses the flag.
+    let flags = if ask.to.is_ipv4() { RTM_F_LOOKUP_TABLE } else { 0 };
+    let (_, answer) = socket.request(&mut get_message(ask, flags))?;
+    let attributes = Attributes(answer.get(HEADER_LEN..).unwrap_or_default());
+    let byte = |at: usize| answer.get(at).copied().unwrap_or_default();
+    // The route itself is told by another question; where it is not, the answer stands without.
+    let matched = socket.request(&mut get_message(ask, RTM_F_FIB_MATCH)).ok();
+    let matched = matched.and_then(|(kind, payload)| decode(kind, &payload));
+    Ok(RouteFound {
+        kind: byte(7),
+        route: matched.as_ref().map(|route| route.to),
+        table: attributes.u32(RTA_TABLE).unwrap_or_else(|| u32::from(byte(4))),
+        via: gateway(attributes),
+        index: attributes.u32(RTA_OIF).unwrap_or_default(),
+        source: attributes.get(RTA_PREFSRC).and_then(address_of),
+        mtu: attributes.nested(RTA_METRICS).u32(RTAX_MTU),
+        ways: matched.map_or(1, |route| route.hops.len()),
+    })
+}
+
+fn get_message(ask: &RouteAsk, flags: u32) -> Messages {
+    const RTA_SRC: u16 = 2;
+    const RTA_IIF: u16 = 3;
+    const RTA_IP_PROTO: u16 = 27;
+    const RTA_SPORT: u16 = 28;
+    const RTA_DPORT: u16 = 29;
+    let bits = if ask.to.is_ipv4() { 32 } else { 128 };
+    let mut header = [0; HEADER_LEN];
+    header[0] = family(ask.to);
+    header[1] = bits;
+    header[2] = if ask.from.is_some() { bits } else { 0 };
+    header[8..12].copy_from_slice(&flags.to_ne_bytes());
+    let mut messages = Messages::new();
+    let mut message = messages.begin(RTM_GETROUTE, 0, &header);
+    let mut room = [0; 16];
+    message.put(RTA_DST, octets_of(ask.to, &mut room));
+    if let Some(from) = ask.from {
+        message.put(RTA_SRC, octets_of(from, &mut room));
+    }
+    if let Some(iif) = ask.iif {
+        message.put_u32(RTA_IIF, iif);
+    }
+    if let Some(oif) = ask.oif {
+        message.put_u32(RTA_OIF, oif);
+    }
+    if ask.protocol != 0 {
+        message.put_u8(RTA_IP_PROTO, ask.protocol);
+    }
+    if let Some((from, to)) = ask.ports {
+        message.put(RTA_SPORT, &from.to_be_bytes());
+        message.put(RTA_DPORT, &to.to_be_bytes());
+    }
+    drop(message);
+    messages
 }
 
 /// The route in an `RTM_NEWROUTE` answer; none for anything else.

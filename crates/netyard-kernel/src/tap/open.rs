@@ -67,7 +67,7 @@ pub fn open(settings: Settings<'_>) -> io::Result<OpenTap> {
 }
 
 /// Gives the socket its filter (`SO_ATTACH_FILTER`, socket(7)).
-fn attach(fd: &OwnedFd, filter: &[Instruction]) -> io::Result<()> {
+pub(super) fn attach(fd: &OwnedFd, filter: &[Instruction]) -> io::Result<()> {
     if filter.is_empty() {
         return Ok(());
     }

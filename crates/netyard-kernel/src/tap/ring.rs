@@ -5,6 +5,7 @@
 //! ```
 
 use super::{Shape, TapFrame};
+use netyard_core::filter::Instruction;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
@@ -82,6 +83,14 @@ impl Tap {
             status.store(TP_STATUS_KERNEL, Ordering::Release);
             self.next = (self.next + 1) % self.shape.blocks;
         }
+    }
+
+    /// Sifts frames in the kernel from now on.
+    ///
+    /// # Errors
+    /// `EINVAL` for a filter that the kernel does not understand.
+    pub fn sift(&self, filter: &[Instruction]) -> io::Result<()> {
+        super::open::attach(&self.fd, filter)
     }
 
     /// Frames that passed and that were lost since the tap was opened (`PACKET_STATISTICS`).

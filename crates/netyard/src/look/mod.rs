@@ -10,6 +10,7 @@ mod sockets;
 
 use crate::error::{Error, Result};
 use crate::running::RunningLab;
+use crate::scout::Scout;
 use netyard_core::look::Look;
 pub use netyard_kernel::netlink::monitor::Monitor;
 use netyard_kernel::process::HOLDER_ARGV0;
@@ -41,8 +42,14 @@ pub enum Scope<'a> {
 /// That there is no such process, name or lab. What the kernel does not let the caller see is no error: it is told in
 /// the result.
 pub fn look(scope: Scope<'_>) -> Result<Look> {
+    look_through(scope).map(|(look, ..)| look)
+}
+
+/// Looks, and keeps those who have looked, and the namespaces that were found.
+pub(crate) fn look_through(scope: Scope<'_>) -> Result<(Look, Scout, Discovery)> {
     let (discovery, title) = discover_all(scope)?;
-    let readings = reading::read(&discovery)?;
+    let scout = Scout::to(&discovery)?;
+    let readings = reading::read(&discovery, &scout);
     let mut look = describe::look(&title, &discovery, readings);
     match scope {
         Scope::Here if !is_inside_lab() => select::around_here(&mut look),
@@ -56,7 +63,7 @@ pub fn look(scope: Scope<'_>) -> Result<Look> {
     }
     sockets::add_processes(&mut look);
     look.explain_rules();
-    Ok(look)
+    Ok((look, scout, discovery))
 }
 
 /// Finds all namespaces, and gives each a name; with a title for all of it.

@@ -55,7 +55,7 @@ pub(crate) fn legacy(notes: &mut Vec<String>) -> Vec<Table> {
     tables
 }
 
-fn reason(error: &io::Error) -> String {
+pub(crate) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "only root may read them".to_owned(),
         _ => error.to_string(),
@@ -64,7 +64,7 @@ fn reason(error: &io::Error) -> String {
 
 /// Whether nf_tables is part of the kernel or loaded. A kernel without modules has no `/proc/modules`, and there asking
 /// loads nothing.
-pub(super) fn has_nf_tables() -> bool {
+pub(crate) fn has_nf_tables() -> bool {
     let Ok(loaded) = std::fs::read_to_string("/proc/modules") else { return true };
     let is_builtin = || {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();

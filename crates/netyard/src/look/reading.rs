@@ -2,7 +2,6 @@
 
 use super::discover::Discovery;
 use super::netfilter;
-use crate::error::Result;
 use crate::live::{Raw, again, read_sysctls};
 use crate::scout::{Answer, Question, Scout, Told};
 use netyard_core::nft::Table;
@@ -43,8 +42,7 @@ pub(super) struct Listening {
 pub(super) type Outcome = std::result::Result<Reading, String>;
 
 /// Reads all. The user who owns a namespace that is not the caller's own is told too.
-pub(super) fn read(discovery: &Discovery) -> Result<BTreeMap<u64, (Outcome, Option<u32>)>> {
-    let scout = Scout::to(discovery)?;
+pub(super) fn read(discovery: &Discovery, scout: &Scout) -> BTreeMap<u64, (Outcome, Option<u32>)> {
     let inodes: Vec<u64> = discovery.found.keys().copied().collect();
     let answers = scout.ask_inodes(inodes.iter().map(|inode| (*inode, Question::Read)).collect());
     let told = inodes.into_iter().zip(answers).filter_map(|(inode, answer)| {
@@ -56,7 +54,7 @@ pub(super) fn read(discovery: &Discovery) -> Result<BTreeMap<u64, (Outcome, Opti
         let fd = discovery.found.get(&inode)?.fd.as_ref();
         Some((inode, (outcome, fd.and_then(|fd| owner(fd.as_fd())))))
     });
-    Ok(told.collect())
+    told.collect()
 }
 
 /// The user whose user namespace owns a namespace; none for the caller's own user namespace.

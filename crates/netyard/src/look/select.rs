@@ -1,6 +1,6 @@
 //! Which of all namespaces are shown.
 
-use super::discover::Discovery;
+use super::discover::{Discovery, Found};
 use netyard_core::look::{Interface, Look, Seen};
 use netyard_core::state::Ns;
 use netyard_kernel::nsfs;
@@ -19,16 +19,22 @@ pub(super) fn around_here(look: &mut Look) {
 
 /// Keeps the namespaces of the lab, and those that belong to its user namespace: what was made inside of it.
 pub(super) fn of_lab(look: &mut Look, discovery: &Discovery) {
-    let is_labs = |seen: &Seen| {
-        let Some(found) = discovery.found.get(&seen.inode) else { return false };
+    let is_labs =
+        |seen: &Seen| discovery.found.get(&seen.inode).is_some_and(|found| discovery.is_of_lab(found));
+    look.namespaces.retain(is_labs);
+}
+
+impl Discovery {
+    /// Whether a namespace belongs to the lab that is looked at, or to its user namespace: what was made inside of it.
+    pub(crate) fn is_of_lab(&self, found: &Found) -> bool {
         let owners = || {
             let owners = nsfs::owners_below_own(found.fd.as_ref()?.as_fd()).ok()?;
             Some(owners.iter().filter_map(|owner| nsfs::inode(owner.as_fd()).ok()).collect::<Vec<_>>())
         };
         found.of_lab.is_some()
-            || owners().unwrap_or_default().iter().any(|owner| discovery.lab_users.contains(owner))
-    };
-    look.namespaces.retain(is_labs);
+            || !self.lab_users.is_empty()
+                && owners().unwrap_or_default().iter().any(|owner| self.lab_users.contains(owner))
+    }
 }
 
 fn keep(look: &mut Look, is_first: impl Fn(&Seen) -> bool) {

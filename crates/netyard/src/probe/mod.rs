@@ -12,6 +12,7 @@ mod miss;
 pub mod neighbour;
 pub mod path;
 pub mod ping;
+pub mod raw_echo;
 pub mod route;
 mod rtnetlink;
 pub mod tcp;

@@ -1,6 +1,7 @@
 //! Connections that the kernel tracks, and their events.
 
 use super::question::{Told, Trouble};
+use crate::live::again;
 use netyard_kernel::netlink::conntrack::{self, Events};
 use netyard_kernel::netlink::{Protocol, Socket};
 use std::io;
@@ -13,8 +14,7 @@ pub(super) fn list() -> Result<Told, Trouble> {
         return Ok(Told::Connections(Vec::new()));
     }
     let mut socket = Socket::open(Protocol::Netfilter)?;
-    let listed = conntrack::list(&mut socket);
-    listed.map(Told::Connections).map_err(|refusal| Trouble { errno: None, words: refusal.to_string() })
+    Ok(Told::Connections(again(|| conntrack::list(&mut socket)).map_err(io::Error::from)?))
 }
 
 /// A socket that hears of them; whoever has it may read it.

@@ -5,9 +5,12 @@
 //! go there. So a child is sent for each such user namespace; it stays, answers, and ends with the caller.
 
 mod connections;
+mod explore;
 mod question;
 mod station;
+mod trace;
 
+pub use explore::RawOutline;
 pub use question::{Answer, Question, Told};
 
 use crate::error::{Error, Result};
@@ -43,6 +46,8 @@ pub struct Place {
     pub inode: u64,
     /// Whether it is the caller's own.
     pub is_here: bool,
+    /// Whether it is part of the lab that was asked for, or was made inside of it.
+    pub is_of_lab: bool,
     /// The station that can go there; none where every way is closed, with the reason.
     station: std::result::Result<usize, String>,
 }
@@ -89,6 +94,7 @@ impl Scout {
                 name: found.name.clone()?,
                 inode: *inode,
                 is_here: *inode == discovery.here,
+                is_of_lab: discovery.is_of_lab(found),
                 station,
             })
         });

@@ -1,9 +1,14 @@
 //! What can be asked in a namespace, and what is told.
 
+use super::explore::RawOutline;
 use crate::look::Reading;
 use crate::probe::SocketKind;
 use netyard_core::conntrack::Connection;
+use netyard_core::name::IfName;
+use netyard_core::why::{Inside, Learned, Listener, RouteAsk, RouteFound, Ruleset};
+use netyard_kernel::tap::Shape;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -14,10 +19,40 @@ pub enum Question {
     Read,
     /// A socket made there; it comes with the answer.
     Socket(SocketKind),
-    /// The connections that the kernel tracks.
+    /// A tap on all its links, without a filter ([`netyard_kernel::tap`]).
+    TapAll {
+        /// Bytes of its ring.
+        ring_len: usize,
+        /// The most bytes that are kept of a frame.
+        snap: u32,
+    },
+    /// A trace of what rules do, by a table of this name ([`netyard_kernel::netlink::nft::trace`]).
+    RuleTrace {
+        /// The table.
+        table: String,
+        /// Whether rules of bridges are traced too.
+        sees_bridged: bool,
+    },
+    /// All rules of nf_tables with their numbers.
+    Rules,
+    /// Tracked connections.
     Connections,
     /// A socket that hears of connections; it comes with the answer.
     ConnectionEvents,
+    /// Ethernet addresses that bridges have learned.
+    Learned,
+    /// What the kernel has counted.
+    Counters,
+    /// Its links and addresses.
+    Outline,
+    /// The numbers that it has for the namespaces of these inodes.
+    Numbers(Vec<u64>),
+    /// What decides about packets in it, and at these interfaces.
+    Inside(Vec<IfName>),
+    /// What it would do with a packet.
+    Route(RouteAsk),
+    /// The sockets there that wait for others.
+    Listeners,
 }
 
 impl Question {
@@ -25,7 +60,19 @@ impl Question {
     #[must_use]
     pub fn is_slow(&self) -> bool {
         match self {
-            Self::Read | Self::Socket(_) | Self::Connections | Self::ConnectionEvents => false,
+            Self::TapAll { .. } | Self::RuleTrace { .. } => true,
+            Self::Read
+            | Self::Socket(_)
+            | Self::Rules
+            | Self::Connections
+            | Self::ConnectionEvents
+            | Self::Learned
+            | Self::Counters
+            | Self::Outline
+            | Self::Numbers(_)
+            | Self::Inside(_)
+            | Self::Route(_)
+            | Self::Listeners => false,
         }
     }
 }
@@ -46,8 +93,26 @@ pub enum Told {
     Done,
     /// For [`Question::Read`].
     Reading(Box<Reading>),
+    /// For [`Question::TapAll`]: the shape of its ring.
+    Tapped(Shape),
+    /// For [`Question::Rules`].
+    Rules(Vec<Ruleset>),
     /// For [`Question::Connections`].
     Connections(Vec<Connection>),
+    /// For [`Question::Learned`].
+    Learned(Vec<Learned>),
+    /// For [`Question::Counters`]: by the names that nstat(8) gives them.
+    Counters(BTreeMap<String, u64>),
+    /// For [`Question::Outline`].
+    Outline(Box<RawOutline>),
+    /// For [`Question::Numbers`]; none for a namespace that has none.
+    Numbers(Vec<Option<i32>>),
+    /// For [`Question::Inside`].
+    Inside(Box<Inside>),
+    /// For [`Question::Route`]; the error number of a refusal.
+    Route(std::result::Result<RouteFound, i32>),
+    /// For [`Question::Listeners`].
+    Listeners(Vec<Listener>),
 }
 
 /// Why a question was not answered.

@@ -1,7 +1,9 @@
 //! Who answers: a thread of this process, or a child in a user namespace.
 
 use super::connections;
+use super::explore;
 use super::question::{Answer, Question, Replies, Told, Trouble};
+use super::trace;
 use crate::look::{self, Discovery};
 use crate::wire::{self, Inbox};
 use netyard_kernel::traveller::Traveller;
@@ -89,7 +91,7 @@ impl Station {
 }
 
 /// A descriptor of each namespace by its inode.
-type Places<'a> = [(u64, BorrowedFd<'a>)];
+pub(super) type Places<'a> = [(u64, BorrowedFd<'a>)];
 
 /// Answers until the other side is gone.
 fn run(socket: &OwnedFd, places: &Places<'_>, here: u64) {
@@ -111,7 +113,7 @@ struct Desk<'a> {
     here: u64,
 }
 
-type Found = Result<(Told, Vec<OwnedFd>), Trouble>;
+pub(super) type Found = Result<(Told, Vec<OwnedFd>), Trouble>;
 
 impl Desk<'_> {
     fn answer(
@@ -179,6 +181,20 @@ impl Desk<'_> {
             Question::Socket(kind) => Ok((Told::Done, vec![kind.open()?])),
             Question::Connections => Ok((connections::list()?, Vec::new())),
             Question::ConnectionEvents => Ok((Told::Done, vec![connections::events()?])),
+            Question::TapAll { ring_len, snap } => trace::tap(*ring_len, *snap),
+            Question::RuleTrace { table, sees_bridged } => trace::rules_heard(table, *sees_bridged),
+            Question::Rules => trace::rules(),
+            Question::Learned => trace::learned(),
+            Question::Counters => trace::counters(),
+            Question::Outline => Ok((Told::Outline(Box::new(explore::outline()?)), Vec::new())),
+            Question::Numbers(inodes) => {
+                Ok((Told::Numbers(explore::numbers(inodes, self.places)?), Vec::new()))
+            }
+            Question::Inside(interfaces) => {
+                Ok((Told::Inside(Box::new(explore::inside(traveller, interfaces)?)), Vec::new()))
+            }
+            Question::Route(ask) => Ok((Told::Route(explore::route(ask)?), Vec::new())),
+            Question::Listeners => Ok((Told::Listeners(explore::listeners()?), Vec::new())),
         }
     }
 }

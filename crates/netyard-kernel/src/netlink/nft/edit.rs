@@ -109,7 +109,7 @@ pub fn read(socket: &mut Socket, family: Family, table: &str) -> Result<Vec<Plac
 }
 
 /// Packets and bytes of the first counter among expressions.
-fn counter(mut expressions: Attributes<'_>) -> (u64, u64) {
+pub(super) fn counter(mut expressions: Attributes<'_>) -> (u64, u64) {
     const NFTA_EXPR_NAME: u16 = 1;
     const NFTA_EXPR_DATA: u16 = 2;
     let found = expressions.find(|(_, e)| Attributes(e).str(NFTA_EXPR_NAME) == Some("counter"));
@@ -120,7 +120,7 @@ fn counts(attributes: Attributes<'_>, packets: u16, bytes: u16) -> (u64, u64) {
     (be64(attributes, packets), be64(attributes, bytes))
 }
 
-fn be64(attributes: Attributes<'_>, kind: u16) -> u64 {
+pub(super) fn be64(attributes: Attributes<'_>, kind: u16) -> u64 {
     let bytes = attributes.get(kind).and_then(|bytes| bytes.get(..8)?.try_into().ok());
     bytes.map_or(0, u64::from_be_bytes)
 }

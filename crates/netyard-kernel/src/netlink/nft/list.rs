@@ -2,9 +2,10 @@
 
 use super::decode;
 use super::expression::{Expression, Verdict, read_value, read_verdict};
-use super::{SUBSYSTEM, family_of, hooks};
+use super::{NFT_TABLE_F_OWNER, SUBSYSTEM, family_of, hooks};
 use crate::netlink::{Attributes, Messages, Refusal, Socket};
 use netyard_core::nft::{BaseChain, Chain, ChainKind, Family, Policy, Table};
+use netyard_core::trace::rules::OWN_TABLE;
 use std::collections::BTreeMap;
 
 const NFT_MSG_GETTABLE: u16 = 1;
@@ -61,14 +62,24 @@ pub fn list(socket: &mut Socket) -> Result<Vec<Table>, Refusal> {
     Err(interrupted)
 }
 
-fn read_all(socket: &mut Socket) -> Result<Vec<Table>, Refusal> {
+/// The tables without their chains. Those by which somebody traces are no part of what is there: they decide nothing,
+/// and go with the trace.
+pub(super) fn tables(socket: &mut Socket) -> Result<Vec<Table>, Refusal> {
+    const NFTA_TABLE_NAME: u16 = 1;
+    const NFTA_TABLE_FLAGS: u16 = 2;
     let mut tables = Vec::new();
     dump(socket, NFT_MSG_GETTABLE, None, &[], |family, attributes| {
-        const NFTA_TABLE_NAME: u16 = 1;
-        if let Some(name) = attributes.str(NFTA_TABLE_NAME) {
+        let Some(name) = attributes.str(NFTA_TABLE_NAME) else { return };
+        let is_owned = attributes.be32(NFTA_TABLE_FLAGS).unwrap_or(0) & NFT_TABLE_F_OWNER != 0;
+        if !(is_owned && name.starts_with(OWN_TABLE)) {
             tables.push(Table { family, name: name.to_owned(), chains: Vec::new() });
         }
     })?;
+    Ok(tables)
+}
+
+fn read_all(socket: &mut Socket) -> Result<Vec<Table>, Refusal> {
+    let mut tables = tables(socket)?;
     if tables.is_empty() {
         return Ok(tables);
     }

@@ -14,9 +14,11 @@ mod encode;
 mod expression;
 mod list;
 mod piece;
+mod placed;
 mod statement;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 mod typed;
 mod words;
 
@@ -25,6 +27,7 @@ pub use edit::{Edit, PlacedChain, PlacedRule, edit, read};
 use expression::Expression;
 pub use list::{list, named_sets};
 use netyard_core::nft::{Action, BaseChain, Chain, ChainKind, Family, Hook, Policy, Table};
+pub use placed::placed;
 use std::os::fd::AsFd;
 
 /// `NFNL_SUBSYS_NFTABLES`, and message types of `enum nf_tables_msg_types`.

@@ -1,0 +1,252 @@
+//! `netyard trace`: packets, followed while they pass.
+
+mod record;
+mod replay;
+mod text;
+
+use super::{exec, node_name, running};
+use crate::args::Trace as Order;
+use crate::output::theme::Theme;
+use crate::output::{self, Reader};
+use netyard::look::{self, Scope};
+use netyard::probe::Patience;
+use netyard::store::Store;
+use netyard::trace::{Follow, Probe, Program, Trace, address};
+use netyard::{Error, Result, RunningLab};
+use netyard_core::expect::Target;
+use netyard_core::filter::Filter;
+use netyard_core::journey::{Journey, Verdict};
+use netyard_core::name::NodeName;
+use netyard_core::state::Ns;
+use netyard_kernel::signal::{self, Relay, SignalFd};
+use netyard_kernel::terminal::Terminal;
+use record::Record;
+use std::io::IsTerminal;
+use std::net::IpAddr;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What comes later than this after a command has ended is not waited for.
+const AFTERWARDS: Duration = Duration::from_millis(700);
+/// A conversation in which nothing is seen for so long is over, while a trace goes on.
+const QUIET: Duration = Duration::from_millis(1_200);
+/// How often conversations that are over are looked for.
+const ROUND: Duration = Duration::from_millis(100);
+
+pub fn run(order: &Order, lab: Option<&str>) -> Result<ExitCode> {
+    if let Some(file) = &order.replay {
+        return replay::run(order, file);
+    }
+    let lab = meant(order, lab)?;
+    let scope = scope(order, lab.as_ref());
+    match (&order.follow, &order.node) {
+        (Some(words), _) => follow(order, scope, lab.as_ref(), &words.join(" ")),
+        (None, Some(node)) if !order.command.is_empty() => command(order, scope, lab.as_ref(), node),
+        (None, Some(node)) => probe(order, scope, lab.as_ref(), node),
+        (None, None) => Err(Error::input("U011", "whose packets?").help("netyard trace NODE TO, or --follow")),
+    }
+}
+
+/// The lab that is meant, where one is.
+fn meant(order: &Order, lab: Option<&str>) -> Result<Option<RunningLab>> {
+    if lab.is_some() {
+        return running(None, lab).map(Some);
+    }
+    let asks_for_more = order.pid.is_some() || order.netns.is_some() || order.host;
+    if asks_for_more || look::is_inside_lab() || Store::of_user().labs()?.is_empty() {
+        return Ok(None);
+    }
+    running(None, None).map(Some)
+}
+
+fn scope<'a>(order: &'a Order, lab: Option<&'a RunningLab>) -> Scope<'a> {
+    match (lab, order.pid, &order.netns) {
+        (Some(lab), ..) => Scope::Lab(lab),
+        (_, Some(pid), _) => Scope::Process(pid),
+        (_, _, Some(name)) => Scope::Named(name),
+        _ if order.host => Scope::Host,
+        _ => Scope::Here,
+    }
+}
+
+/// Begins, with a node that must be there.
+fn begin(order: &Order, scope: Scope<'_>, node: &str) -> Result<(Trace, Ns)> {
+    let node: Ns = Ns::Node(node_name(node)?);
+    let follow = if order.all { Follow::All } else { Follow::Node(node.clone()) };
+    let trace = Trace::begin(scope, follow)?;
+    if trace.look().seen(&node).is_none() {
+        let names: Vec<&str> = trace.look().namespaces.iter().map(|seen| seen.name.as_str()).collect();
+        return Err(Error::input("U018", format!("there is no node `{node}`"))
+            .help(format!("those that there are: {}", names.join(", "))));
+    }
+    Ok((trace, node))
+}
+
+fn probe(order: &Order, scope: Scope<'_>, lab: Option<&RunningLab>, node: &str) -> Result<ExitCode> {
+    let Some(to) = &order.to else {
+        return Err(Error::input("U011", format!("what shall `{node}` do?"))
+            .help(format!("netyard trace {node} TO, or netyard trace {node} -- COMMAND")));
+    };
+    let probe = what(order)?;
+    let (mut trace, from) = begin(order, scope, node)?;
+    let from_name = node_name(node)?;
+    let address = target(&trace, lab, &from, &from_name, to)?;
+    let done = AtomicBool::new(false);
+    let outcome = std::thread::scope(|threads| {
+        // The trace is listened to while the probe waits; both need it.
+        let sockets = trace.sockets();
+        let done = &done;
+        let probing = threads.spawn(move || {
+            let outcome = probe.send(&*sockets, &from_name, address);
+            done.store(true, Ordering::SeqCst);
+            outcome
+        });
+        while !done.load(Ordering::SeqCst) {
+            trace.listen(Duration::from_millis(20))?;
+        }
+        let outcome = probing.join();
+        Ok::<_, Error>(outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })?;
+    let mut journeys = trace.end(AFTERWARDS)?;
+    let has_left = journeys.iter().any(|journey| is_to(journey, address));
+    trace.blame(&mut journeys, has_left);
+    if !has_left {
+        let says = outcome.err().map(|miss| miss.detail().to_owned());
+        let number = u32::try_from(journeys.len()).unwrap_or(u32::MAX).saturating_add(1);
+        journeys.push(trace.unsent(number, &from, address, probe.about(), says.as_deref()));
+    }
+    let mut record = Record::begin(order, &trace, lab.is_some())?;
+    record.tell(&journeys);
+    record.end(&mut trace);
+    Ok(ExitCode::from(u8::from(record.has_failures())))
+}
+
+/// Whether a conversation begins with a packet for an address, and is not about a neighbour.
+fn is_to(journey: &Journey, address: IpAddr) -> bool {
+    journey.legs.first().is_some_and(|leg| {
+        let is_neighbours = leg.headers.protocol.is_none() || leg.title.starts_with("neighbour");
+        !is_neighbours && leg.headers.endpoints.is_some_and(|ends| ends.destination == address)
+    })
+}
+
+/// What the probe is.
+fn what(order: &Order) -> Result<Probe> {
+    let port = |text: &str| {
+        text.parse().map_err(|_| {
+            Error::input("U011", format!("`{text}` is not a port")).help("tcp:80, udp:53 or icmp")
+        })
+    };
+    match order.about.split_once(':') {
+        None if order.about == "icmp" => {
+            Ok(Probe::Icmp { size: order.size, df: order.df, ttl: order.ttl })
+        }
+        Some(("tcp", text)) => port(text).map(Probe::Tcp),
+        Some(("udp", text)) => port(text).map(Probe::Udp),
+        _ => Err(Error::input("U011", format!("`{}` cannot be sent", order.about))
+            .help("tcp:PORT, udp:PORT or icmp")),
+    }
+}
+
+/// Whom a word means: an address, a node, or a name that the node's own resolver knows.
+fn target(trace: &Trace, lab: Option<&RunningLab>, from: &Ns, name: &NodeName, word: &str) -> Result<IpAddr> {
+    if let Ok(address) = word.parse() {
+        return Ok(address);
+    }
+    if let Ok(node) = word.parse::<NodeName>()
+        && let Some(address) = address(trace.look(), from, &Ns::Node(node))
+    {
+        return Ok(address);
+    }
+    let unknown = |why: &str| {
+        Error::input("U009", format!("`{from}` does not know `{word}`{why}")).help("give a node or an address")
+    };
+    let lab = lab.ok_or_else(|| unknown(""))?;
+    let definition = lab.definition()?;
+    let target = Target::Name(word.to_owned());
+    let patience = Patience::of(Duration::from_secs(1));
+    netyard::expect::address(&definition, lab, name, &target, patience)
+        .map_err(|miss| unknown(&format!(": {}", miss.detail())))
+}
+
+fn command(order: &Order, scope: Scope<'_>, lab: Option<&RunningLab>, node: &str) -> Result<ExitCode> {
+    let (mut trace, from) = begin(order, scope, node)?;
+    let terminal = Terminal::before();
+    let relay = Relay::begin();
+    let (program, rest) = order.command.split_first().expect("it was asked for with a word at least");
+    let child = match lab {
+        Some(lab) => {
+            let command = lab.known_node(node_name(node)?).command(program).args(rest);
+            command.dies_with_caller().spawn()?.id()
+        }
+        None => Program { words: &order.command }.start(&trace, &from)?.pid,
+    };
+    let done = AtomicBool::new(false);
+    let (status, listened) = std::thread::scope(|threads| {
+        let (trace, ended) = (&mut trace, &done);
+        let listening = threads.spawn(move || {
+            while !ended.load(Ordering::SeqCst) {
+                trace.listen(Duration::from_millis(20))?;
+            }
+            Ok::<_, Error>(())
+        });
+        let status = exec::accompany(child, relay);
+        done.store(true, Ordering::SeqCst);
+        (status, listening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    if let Some(terminal) = terminal {
+        terminal.take_back(matches!(status, netyard::ExitStatus::Signal(_)));
+    }
+    listened?;
+    let mut journeys = trace.end(AFTERWARDS)?;
+    trace.blame(&mut journeys, true);
+    let mut record = Record::begin(order, &trace, lab.is_some())?;
+    record.tell(&journeys);
+    record.end(&mut trace);
+    let code = u8::try_from(status.shell_code()).unwrap_or(1);
+    Ok(ExitCode::from(if code == 0 { u8::from(record.has_failures()) } else { code }))
+}
+
+fn follow(order: &Order, scope: Scope<'_>, lab: Option<&RunningLab>, words: &str) -> Result<ExitCode> {
+    let filter = Filter::parse(words).map_err(|why| Error::input("U011", format!("the filter `{words}`: {why}")))?;
+    let follow = if order.all && words.is_empty() { Follow::All } else { Follow::Filter(filter) };
+    let mut trace = Trace::begin(scope, follow)?;
+    let interrupt = SignalFd::new(&[signal::SIGINT, signal::SIGTERM])
+        .map_err(|e| Error::io("cannot wait for signals", &e))?;
+    let mut record = Record::begin(order, &trace, lab.is_some())?;
+    output::say("packets are followed; Ctrl-C ends it");
+    let begun = Instant::now();
+    let mut last = Instant::now();
+    let is_enough = |record: &Record<'_>| order.count.is_some_and(|count| record.told() >= count);
+    while interrupt.next().is_none()
+        && order.limit.is_none_or(|limit| begun.elapsed() < limit)
+        && !is_enough(&record)
+    {
+        trace.listen(Duration::from_millis(50))?;
+        if last.elapsed() > ROUND {
+            last = Instant::now();
+            let mut journeys = trace.over(QUIET);
+            trace.blame(&mut journeys, true);
+            if record.tell(&journeys) == Reader::Gone {
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+    }
+    if !is_enough(&record) {
+        let mut journeys = trace.end(AFTERWARDS.min(QUIET))?;
+        trace.blame(&mut journeys, true);
+        record.tell(&journeys);
+    }
+    record.end(&mut trace);
+    Ok(ExitCode::from(u8::from(record.has_failures())))
+}
+
+/// Whether a packet was lost or refused.
+fn is_failure(journey: &Journey) -> bool {
+    matches!(journey.verdict, Verdict::Lost { .. } | Verdict::Refused { .. })
+}
+
+/// The theme of the output.
+fn theme(order: &Order) -> Theme {
+    if order.no_color || !std::io::stdout().is_terminal() { Theme::Plain } else { Theme::of_output() }
+}

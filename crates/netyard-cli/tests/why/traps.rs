@@ -1,0 +1,357 @@
+//! The traps, one by one.
+
+use crate::net::{Net, mend};
+use crate::support::until;
+
+/// A trap: where, what is done, who asks whom, and what must be named.
+struct Trap<'a> {
+    /// What is done, and in which node.
+    done: &'a [(&'a str, &'a str)],
+    /// The question.
+    asked: &'a [&'a str],
+    /// Cause and place.
+    named: &'a [&'a str],
+}
+
+/// Injects it, asks, and mends.
+#[track_caller]
+fn check(net: &Net, trap: &Trap<'_>) {
+    for (node, script) in trap.done {
+        net.does(node, script);
+    }
+    let said = net.why(trap.asked);
+    assert_eq!(said.stopping(), trap.named, "{}", said.sentences());
+    assert_eq!(said.code, Some(1), "{}", said.sentences());
+    for fault in said.faults() {
+        let evidence = fault["evidence"].as_array().unwrap();
+        assert!(!evidence.is_empty(), "no proof of {fault}");
+        assert!(fault["sentence"].as_str().unwrap().len() > 20, "{fault}");
+        for piece in evidence {
+            assert_ne!(piece["command"], "", "{fault}");
+            assert_ne!(piece["says"], "", "{fault}");
+        }
+    }
+    assert!(!net.passes(trap.asked, &said), "it does no harm: {}", said.sentences());
+}
+
+/// The same, and what is told mends it.
+#[track_caller]
+fn check_mended(net: &Net, trap: &Trap<'_>) {
+    check(net, trap);
+    mend(net, trap.asked);
+}
+
+macro_rules! traps {
+    ($($name:ident: $net:ident, $check:ident, $done:expr, $asked:expr => $named:expr;)*) => {
+        $(#[test]
+        fn $name() {
+            let net = Net::$net(concat!("why-", stringify!($name)));
+            $check(&net, &Trap { done: &$done, asked: &$asked, named: &$named });
+        })*
+    };
+}
+
+traps! {
+    no_default_route: lab, check_mended,
+        [("pc", "ip route del default")], ["pc", "1.1.1.1"] => ["no-route pc"];
+    no_default_route_by_hand: by_hand, check_mended,
+        [("pc", "ip route del default")], ["pc", "1.1.1.1"] => ["no-route pc"];
+    own_interface_down: lab, check_mended,
+        [("pc", "ip link set eth0 down")], ["pc", "printer"] => ["interface-down pc:eth0"];
+    own_interface_down_and_the_way_out_gone: lab, check_mended,
+        [("pc", "ip link set eth0 down")], ["pc", "1.1.1.1"] => ["interface-down pc:eth0"];
+    interface_of_the_target_down: lab, check_mended,
+        [("printer", "ip link set eth0 down")], ["pc", "printer"] => ["interface-down printer:eth0"];
+    interface_of_the_router_down: lab, check_mended,
+        [("router", "ip link set eth1 down")], ["pc", "1.1.1.1"] => ["interface-down router:eth1"];
+    other_end_down: by_hand, check_mended,
+        [("world", "ip link set veth1-br down")], ["pc", "printer"] => ["no-carrier world:veth1-br"];
+    other_end_down_in_a_lab: lab, check_mended,
+        [("fabric", "ip link set printer down")], ["pc", "printer"] => ["no-carrier fabric:printer"];
+    bridge_down: by_hand, check_mended,
+        [("world", "ip link set bridge0 down")], ["pc", "printer"] => ["bridge-down world:bridge0"];
+    not_a_port: by_hand, check_mended,
+        [("world", "ip link set veth1-br nomaster")], ["pc", "printer"] => ["not-a-bridge-port world:veth1-br"];
+    not_a_port_at_the_other_end: by_hand, check_mended,
+        [("world", "ip link set veth2-br nomaster")], ["pc", "printer"] => ["not-a-bridge-port world:veth2-br"];
+    not_a_port_on_the_way_out: by_hand, check_mended,
+        [("world", "ip link set veth1-br nomaster")], ["pc", "1.1.1.1"] => ["not-a-bridge-port world:veth1-br"];
+    loopback_down: lab, check_mended,
+        [("pc", "ip link set lo down")], ["pc", "pc"] => ["loopback-down pc:lo"];
+    prefix_too_long: lab, check_mended,
+        [("pc", "ip address del 10.0.0.1/24 dev eth0; ip address add 10.0.0.1/32 dev eth0")],
+        ["pc", "printer"] => ["wrong-prefix pc:eth0"];
+    prefix_too_long_for_a_gateway: lab, check_mended,
+        [("pc", "ip address del 10.0.0.1/24 dev eth0; ip address add 10.0.0.1/32 dev eth0")],
+        ["pc", "1.1.1.1"] => ["wrong-prefix pc:eth0"];
+    other_subnet: lab, check_mended,
+        [("pc", "ip address del 10.0.0.1/24 dev eth0; ip address add 10.0.9.1/24 dev eth0")],
+        ["pc", "printer"] => ["wrong-prefix pc:eth0"];
+    prefix_too_short: lab, check,
+        [("pc", "ip address add 10.0.0.1/8 dev eth0; ip address del 10.0.0.1/24 dev eth0")],
+        ["pc", "10.138.0.1"] => ["wrong-prefix pc:eth0"];
+    no_way_back: by_hand, check_mended,
+        [("isp", "ip route add 10.0.0.0/24 via 10.138.0.3"), ("printer", "ip route del default")],
+        ["isp", "printer"] => ["no-return-route printer"];
+    router_does_not_forward: lab, check_mended,
+        [("router", "sysctl -w net.ipv4.ip_forward=0")], ["pc", "1.1.1.1"] => ["not-forwarding router"];
+    router_does_not_forward_by_hand: by_hand, check_mended,
+        [("world", "sysctl -w net.ipv4.ip_forward=0")], ["pc", "1.1.1.1"] => ["not-forwarding world"];
+    one_interface_does_not_forward: lab, check_mended,
+        [("router", "sysctl -w net.ipv4.conf.eth0.forwarding=0")], ["pc", "1.1.1.1"] => ["not-forwarding router"];
+    no_masquerade: lab, check_mended,
+        [("router", "nft flush ruleset")], ["pc", "1.1.1.1"] => ["not-translated router:eth1"];
+    no_masquerade_by_hand: by_hand, check_mended,
+        [("world", "nft flush ruleset")], ["pc", "1.1.1.1"] => ["not-translated world:ens4"];
+    masquerade_of_another_subnet: by_hand, check_mended,
+        [("world", "nft flush chain ip nat postrouting
+                    nft add rule ip nat postrouting ip saddr 192.168.0.0/24 masquerade")],
+        ["pc", "1.1.1.1"] => ["not-translated world:ens4"];
+    forward_policy: lab, check_mended,
+        [("router", "nft 'add table inet filter; add chain inet filter forward { type filter hook forward priority 0; policy drop; }'")],
+        ["pc", "1.1.1.1"] => ["policy router"];
+    forward_policy_of_legacy_iptables: by_hand, check_mended,
+        [("world", "iptables-legacy -P FORWARD DROP")], ["pc", "1.1.1.1"] => ["policy world"];
+    forward_rule: lab, check_mended,
+        [("router", "nft 'add table inet filter; add chain inet filter forward { type filter hook forward priority 0; }
+                     add rule inet filter forward ip daddr 1.1.1.1 counter drop'")],
+        ["pc", "1.1.1.1"] => ["rule router"];
+    forward_rule_of_legacy_iptables: by_hand, check_mended,
+        [("world", "iptables-legacy -A FORWARD -s 10.0.0.0/24 -j DROP")], ["pc", "1.1.1.1"] => ["rule world"];
+    answers_are_not_let_through: lab, check_mended,
+        [("router", "nft 'add table inet filter; add chain inet filter forward { type filter hook forward priority 0; }
+                     add rule inet filter forward iifname \"eth1\" drop'")],
+        ["pc", "1.1.1.1"] => ["rule router"];
+    input_rule: lab, check_mended,
+        [("printer", "nft 'add table ip f; add chain ip f in { type filter hook input priority 0; }
+                      add rule ip f in icmp type echo-request reject'")],
+        ["pc", "printer"] => ["rule printer"];
+    output_policy: lab, check_mended,
+        [("pc", "nft 'add table ip f; add chain ip f out { type filter hook output priority 0; policy drop; }'")],
+        ["pc", "printer"] => ["policy pc"];
+    rule_of_a_bridge: by_hand, check_mended,
+        [("world", "nft 'add table bridge f; add chain bridge f forward { type filter hook forward priority 0; }
+                    add rule bridge f forward ether type ip drop'")],
+        ["pc", "printer"] => ["rule world"];
+    rule_at_an_interface: lab, check_mended,
+        [("printer", "nft 'add table netdev f; add chain netdev f in { type filter hook ingress device eth0 priority 0; }
+                      add rule netdev f in icmp type echo-request drop'")],
+        ["pc", "printer"] => ["rule printer:eth0"];
+    wrong_static_neighbour: lab, check_mended,
+        [("pc", "ip neigh replace 10.0.0.2 lladdr 02:00:00:00:00:99 dev eth0 nud permanent")],
+        ["pc", "printer"] => ["wrong-neighbour pc:eth0"];
+    neighbour_entry_of_another_node: lab, check_mended,
+        [("pc", "ping -c 1 10.0.0.254 > /dev/null
+                 mac=$(ip -json neigh show 10.0.0.254 | tr ',' '\\n' | grep lladdr | cut -d '\"' -f 4)
+                 ip neigh replace 10.0.0.2 lladdr $mac dev eth0 nud permanent"),
+         ("router", "sysctl -w net.ipv4.ip_forward=0")],
+        ["pc", "printer"] => ["wrong-neighbour pc:eth0"];
+    spanning_tree: by_hand, check_mended,
+        [("world", "ip link set veth1-br nomaster; ip link set bridge0 type bridge stp_state 1 forward_delay 3000
+                    ip link set veth1-br master bridge0")],
+        ["pc", "printer"] => ["port-not-forwarding world:veth1-br"];
+    port_set_shut: by_hand, check_mended,
+        [("world", "bridge link set dev veth2-br state 0")],
+        ["pc", "printer"] => ["port-not-forwarding world:veth2-br"];
+    isolated_ports: by_hand, check_mended,
+        [("world", "bridge link set dev veth1-br isolated on; bridge link set dev veth2-br isolated on")],
+        ["pc", "printer"] => ["ports-isolated world:veth1-br"];
+    address_on_a_port: by_hand, check_mended,
+        [("world", "ip address del 10.0.0.254/24 dev bridge0; ip address add 10.0.0.254/24 dev veth1-br")],
+        ["pc", "1.1.1.1"] => ["address-on-port world:veth1-br"];
+    overlapping_prefixes: by_hand, check_mended,
+        [("world", "ip address del 10.0.0.254/24 dev bridge0; ip address add 10.0.0.253/24 dev ens4
+                    ip address add 10.0.0.254/24 dev bridge0")],
+        ["world", "pc"] => ["overlapping-prefixes world:ens4"];
+    configured_then_moved: by_hand, check_mended,
+        [("world", "ip -n pc link set veth1-pc netns printer; ip -n printer link set veth1-pc netns pc")],
+        ["pc", "printer"] => ["no-address pc:veth1-pc"];
+    gateway_that_is_not_there: lab, check_mended,
+        [("pc", "ip route replace default via 10.0.0.77")], ["pc", "1.1.1.1"] => ["no-such-gateway pc"];
+    address_that_nobody_has: lab, check, [], ["pc", "10.0.0.77"] => ["no-such-address pc"];
+    blackhole: lab, check_mended,
+        [("pc", "ip route add blackhole 1.1.1.0/24")], ["pc", "1.1.1.1"] => ["blackhole pc"];
+    blackhole_on_the_way: lab, check_mended,
+        [("router", "ip route add blackhole 1.1.1.0/24")], ["pc", "1.1.1.1"] => ["blackhole router"];
+    prohibit_on_the_way: lab, check_mended,
+        [("router", "ip route add prohibit 1.1.1.0/24")], ["pc", "1.1.1.1"] => ["prohibit router"];
+    unreachable_on_the_way: lab, check_mended,
+        [("router", "ip route add unreachable 1.1.1.0/24")], ["pc", "1.1.1.1"] => ["unreachable-route router"];
+    no_route_on_the_way: lab, check_mended,
+        [("router", "ip route del default")], ["pc", "1.1.1.1"] => ["no-route-on-the-way router"];
+    tcp_port_without_listener: lab, check, [], ["pc", "printer", "tcp:80"] => ["not-listening printer"];
+    echo_ignored: lab, check_mended,
+        [("printer", "sysctl -w net.ipv4.icmp_echo_ignore_all=1")], ["pc", "printer"] => ["echo-ignored printer"];
+    bridged_frames_pass_the_rules_of_routers: by_hand, check_mended,
+        [("world", "sysctl -w net.bridge.bridge-nf-call-iptables=1
+                    nft 'add table ip filter; add chain ip filter forward { type filter hook forward priority 0; policy drop; }
+                         add rule ip filter forward oifname \"ens4\" accept'")],
+        ["pc", "printer"] => ["bridged-frames-filtered world:bridge0"];
+    arp_not_answered: lab, check_mended,
+        [("printer", "sysctl -w net.ipv4.conf.all.arp_ignore=8")], ["pc", "printer"] => ["neighbour-failed printer:eth0"];
+}
+
+#[test]
+fn the_router_filters_by_source() {
+    let net = Net::lab("why-rp-filter");
+    let done =
+        [("router", "ip route add 10.0.0.1/32 via 10.138.0.1; sysctl -w net.ipv4.conf.all.rp_filter=1")];
+    check(
+        &net,
+        &Trap { done: &done, asked: &["pc", "1.1.1.1"], named: &["reverse-path-filter router:eth0"] },
+    );
+}
+
+#[test]
+fn two_routers_that_point_at_each_other() {
+    let net = Net::of("why-loop", include_str!("../../../../labs/ttl.yaml"));
+    check(&net, &Trap { done: &[], asked: &["pc", "10.66.0.1"], named: &["ttl-exceeded r4"] });
+}
+
+#[test]
+fn a_gateway_that_does_not_answer_may_pass_packets_on() {
+    let net = Net::lab("why-input");
+    let done = "nft 'add table ip f; add chain ip f in { type filter hook input priority 0; }
+                add rule ip f in icmp type echo-request counter drop'";
+    check(&net, &Trap { done: &[("router", done)], asked: &["pc", "router"], named: &["rule router"] });
+    let through = net.why(&["pc", "1.1.1.1"]);
+    assert!(through.is_reachable() && through.faults().is_empty(), "{}", through.sentences());
+    assert!(net.passes(&["pc", "1.1.1.1"], &through));
+    mend(&net, &["pc", "router"]);
+}
+
+#[test]
+fn the_loopback_is_for_own_addresses_only() {
+    let net = Net::lab("why-lo");
+    net.does("pc", "ip link set lo down");
+    let said = net.why(&["pc", "printer"]);
+    assert!(said.is_reachable() && said.faults().is_empty(), "{}", said.sentences());
+    assert!(net.passes(&["pc", "printer"], &said));
+}
+
+/// What does no harm at once is named too.
+#[test]
+fn what_works_by_luck_or_in_part_is_told_and_is_no_failure() {
+    let net = Net::lab("why-luck");
+    net.does("printer", "ip address add 10.0.0.254/24 dev eth0");
+    let said = net.why(&["pc", "1.1.1.1"]);
+    assert_eq!(
+        (said.causes(), said.code),
+        (vec!["duplicate-address printer:eth0".to_owned()], Some(0)),
+        "{}",
+        said.sentences()
+    );
+    assert_eq!(said.faults()[0]["effect"], "sometimes");
+    let fix = &said.faults()[0]["fixes"][0];
+    net.does(fix["node"].as_str().unwrap(), fix["command"].as_str().unwrap());
+    assert!(net.why(&["pc", "1.1.1.1"]).faults().is_empty());
+    net.does("pc", "sysctl -w net.ipv4.ping_group_range='1 0'");
+    let said = net.why(&["pc", "1.1.1.1"]);
+    assert_eq!(
+        (said.causes(), said.code),
+        (vec!["ping-not-permitted pc".to_owned()], Some(0)),
+        "{}",
+        said.sentences()
+    );
+    let fix = &said.faults()[0]["fixes"][0];
+    net.does(fix["node"].as_str().unwrap(), fix["command"].as_str().unwrap());
+    assert!(net.why(&["pc", "1.1.1.1"]).faults().is_empty());
+}
+
+/// Causes, without what holds for every namespace that is made by hand.
+fn causes(said: &crate::net::Said) -> Vec<String> {
+    said.causes().into_iter().filter(|cause| !cause.starts_with("ping-not-permitted")).collect()
+}
+
+#[test]
+fn a_narrow_link_stops_large_packets() {
+    let net = Net::by_hand("why-mtu");
+    net.does("world", "ip link set veth2-br mtu 1400");
+    let said = net.why(&["pc", "printer"]);
+    assert_eq!(
+        (causes(&said), said.code),
+        (vec!["mtu-too-small world:veth2-br".to_owned()], Some(0)),
+        "{}",
+        said.sentences()
+    );
+    let large = || net.shell("pc", "ping -c 1 -W 1 -M do -s 1472 10.0.0.2").code == Some(0);
+    assert!(!large());
+    let fix = &said.faults()[0]["fixes"][0];
+    net.does(fix["node"].as_str().unwrap(), fix["command"].as_str().unwrap());
+    let said = net.why(&["pc", "printer"]);
+    assert!(causes(&said).is_empty(), "{}", said.sentences());
+    until("large packets pass", large);
+}
+
+/// Starts a server that takes connections for the time of the network.
+fn serve(net: &Net, node: &str, address: &str, port: u16) {
+    let script = format!(
+        "python3 -c 'import socket, time
+s = socket.create_server((\"{address}\", {port})); time.sleep(1000)' > /dev/null 2>&1 &"
+    );
+    net.does(node, &script);
+    let listens = format!("ss -Htln sport = :{port} | grep -q .");
+    until("the server listens", || net.shell(node, &listens).code == Some(0));
+}
+
+#[test]
+fn a_server_at_the_loopback_is_not_there_for_others() {
+    let net = Net::by_hand("why-elsewhere");
+    serve(&net, "printer", "127.0.0.1", 80);
+    check(
+        &net,
+        &Trap { done: &[], asked: &["pc", "printer", "tcp:80"], named: &["listens-elsewhere printer"] },
+    );
+    serve(&net, "printer", "0.0.0.0", 8080);
+    let said = net.why(&["pc", "printer", "tcp:8080"]);
+    assert!(said.is_reachable() && net.passes(&["pc", "printer", "tcp:8080"], &said), "{}", said.sentences());
+}
+
+#[test]
+fn a_forwarded_port_from_outside_from_the_router_and_from_inside() {
+    let net = Net::by_hand("why-forwarded");
+    serve(&net, "printer", "0.0.0.0", 80);
+    net.does(
+        "world",
+        "sysctl -w net.bridge.bridge-nf-call-iptables=0
+         nft 'add chain ip nat prerouting { type nat hook prerouting priority -100; }
+         add rule ip nat prerouting ip daddr 10.138.0.3 tcp dport 8080 dnat to 10.0.0.2:80'",
+    );
+    let outside = net.why(&["isp", "10.138.0.3", "tcp:8080"]);
+    assert!(
+        outside.is_reachable() && net.passes(&["isp", "10.138.0.3", "tcp:8080"], &outside),
+        "{}",
+        outside.sentences()
+    );
+    let router = ["world", "10.138.0.3", "tcp:8080"];
+    check_mended(&net, &Trap { done: &[], asked: &router, named: &["local-not-translated world"] });
+    let inside = ["pc", "10.138.0.3", "tcp:8080"];
+    check_mended(&net, &Trap { done: &[], asked: &inside, named: &["hairpin-not-translated world"] });
+}
+
+#[test]
+fn names_that_cannot_be_are_told_before_the_kernel_is_asked() {
+    let net = Net::lab("why-names");
+    let long = net.run(&["why", "pc:veth-printer-upstairs", "printer"]);
+    assert_eq!(long.code, Some(2), "{}", long.stdout);
+    assert!(
+        long.stderr.contains("N014") && long.stderr.contains("21 bytes") && long.stderr.contains("15"),
+        "{}",
+        long.stderr
+    );
+    let unknown = net.run(&["why", "pc", "prinetr"]);
+    assert_eq!(unknown.code, Some(2));
+    assert!(
+        unknown.stderr.contains("there is no node or namespace `prinetr`")
+            && unknown.stderr.contains("printer"),
+        "{}",
+        unknown.stderr
+    );
+    let interface = net.run(&["why", "pc:eth7", "printer"]);
+    assert!(
+        interface.code == Some(2) && interface.stderr.contains("it has lo, eth0"),
+        "{}",
+        interface.stderr
+    );
+    assert_eq!(net.run(&["why", "pc", "printer", "tcp:0"]).code, Some(2));
+}
