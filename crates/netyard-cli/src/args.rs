@@ -1,5 +1,7 @@
 //! What can be typed.
 
+mod quantity;
+
 use crate::completion;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter as Names;
@@ -44,6 +46,10 @@ pub enum Verb {
     Watch(Watch),
     /// Follow packets while they pass: each link, rule, route and translation on their way
     Trace(Trace),
+    /// See packets at every interface of a lab, in order; as text, JSON or a file for Wireshark
+    Capture(Capture),
+    /// Watch a lab in Wireshark, live
+    Wireshark(Wireshark),
     /// Run a program in a node
     Exec(Exec),
     /// A shell in a node; without a node: one that has all nodes in `ip netns`
@@ -289,7 +295,7 @@ pub struct Trace {
     #[arg(short, long, num_args = 0.., value_name = "FILTER", conflicts_with_all = ["node", "replay"])]
     pub follow: Option<Vec<String>>,
     /// End after this time, for example 10s or 500ms (with --follow)
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration, requires = "follow")]
+    #[arg(long = "for", value_name = "DURATION", value_parser = quantity::duration, requires = "follow")]
     pub limit: Option<std::time::Duration>,
     /// End after so many conversations (with --follow)
     #[arg(short, long, requires = "follow", value_parser = clap::value_parser!(u32).range(1..))]
@@ -335,16 +341,82 @@ pub struct Trace {
     pub json: bool,
 }
 
-/// `10s`, `500ms`, `2m`; a number alone is seconds.
-fn duration(text: &str) -> Result<std::time::Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: u64 = digits.parse().map_err(|_| format!("`{text}` is not a time such as 10s or 500ms"))?;
-    match &text[digits.len()..] {
-        "ms" => Ok(std::time::Duration::from_millis(number)),
-        "" | "s" => Ok(std::time::Duration::from_secs(number)),
-        "m" => Ok(std::time::Duration::from_secs(number.saturating_mul(60))),
-        unit => Err(format!("`{unit}` is not a unit of time: ms, s, m")),
-    }
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+The first words are nodes, or interfaces as NODE:IF; without any all of the lab. The rest is a filter as tcpdump takes \
+it, in which a node's name stands for its addresses:
+
+  netyard capture                              all packets, a line at each interface that they pass
+  netyard capture router icmp                  those of one node
+  netyard capture pc:eth0 router host 1.1.1.1 and tcp port 80
+  netyard capture -w lab.pcapng                a file for Wireshark, with node names and remarks about NAT
+  netyard capture -w - | wireshark -k -i -     the same, live
+
+Inside of a lab or sandbox all that is there is captured; outside the running lab, or where none runs this namespace and \
+those that it is cabled to. It ends with Ctrl-C, and tells then what was lost.")]
+pub struct Capture {
+    /// Nodes or NODE:IF, then a filter
+    #[arg(value_name = "NODE|FILTER", add = Names::new(completion::nodes))]
+    pub words: Vec<String>,
+    /// Write a capture file (pcapng); `-` for standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// Replace FILE if it is there
+    #[arg(long, requires = "write")]
+    pub force: bool,
+    /// End after so many packets, each counted at every interface that it passes
+    #[arg(short, long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// End after this time: 10s, 500ms, 2m
+    #[arg(long, value_name = "DURATION", value_parser = quantity::duration)]
+    pub r#for: Option<std::time::Duration>,
+    #[command(flatten)]
+    pub kept: Kept,
+    /// All namespaces of this machine
+    #[arg(long)]
+    pub host: bool,
+    /// Say more of each packet
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Show Ethernet addresses
+    #[arg(short = 'e', long)]
+    pub link_header: bool,
+    /// Print JSON, a line for each packet
+    #[arg(long, conflicts_with = "write")]
+    pub json: bool,
+}
+
+/// How packets are kept.
+#[derive(Debug, ClapArgs)]
+pub struct Kept {
+    /// Bytes of each packet that are kept
+    #[arg(long, value_name = "BYTES", default_value_t = netyard::capture::SNAP,
+          value_parser = clap::value_parser!(u32).range(64..=i64::from(netyard::capture::SNAP_MAX)))]
+    pub snap: u32,
+    /// Room for packets in each namespace until they are read: 512K, 8M
+    #[arg(long, value_name = "SIZE", value_parser = quantity::size)]
+    pub ring: Option<usize>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+`netyard wireshark --install` makes running labs interfaces of Wireshark, beside those of the machine; as an ordinary \
+user, for that user.")]
+pub struct Wireshark {
+    /// Nodes or NODE:IF, then a filter, as with `netyard capture`
+    #[arg(value_name = "NODE|FILTER", add = Names::new(completion::nodes))]
+    pub words: Vec<String>,
+    /// Make running labs interfaces of Wireshark, from now on
+    #[arg(long, group = "setup", conflicts_with = "words")]
+    pub install: bool,
+    /// Undo --install
+    #[arg(long, group = "setup", conflicts_with = "words")]
+    pub uninstall: bool,
+    #[command(flatten)]
+    pub kept: Kept,
+    /// All namespaces of this machine
+    #[arg(long)]
+    pub host: bool,
 }
 
 #[derive(Debug, ClapArgs)]

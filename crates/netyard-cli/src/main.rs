@@ -34,6 +34,9 @@ fn main() -> ExitCode {
     if let Some(code) = command::word::run() {
         return code;
     }
+    if let Some(code) = command::extcap::run() {
+        return code;
+    }
     completion::answer();
     if std::env::args_os().len() <= 1 {
         output::print(SHORT_HELP);

@@ -40,6 +40,37 @@ pub struct Tuple {
     pub detail: Detail,
 }
 
+impl Tuple {
+    /// The tuple of what would be sent back to this, were there no NAT.
+    #[must_use]
+    pub fn mirrored(self) -> Self {
+        Self { source: self.destination, destination: self.source, detail: self.detail.mirrored() }
+    }
+}
+
+impl Detail {
+    fn mirrored(self) -> Self {
+        match self {
+            Self::Ports { source, destination } => Self::Ports { source: destination, destination: source },
+            Self::Icmp { id, kind, code } => Self::Icmp { id, kind: answer_to(kind), code },
+            Self::None => Self::None,
+        }
+    }
+}
+
+/// Requests of ICMP and ICMPv6 and their answers (net/netfilter/nf_conntrack_proto_icmp.c `invmap`).
+fn answer_to(kind: u8) -> u8 {
+    const PAIRS: [(u8, u8); 6] = [(8, 0), (13, 14), (15, 16), (17, 18), (128, 129), (139, 140)];
+    PAIRS
+        .into_iter()
+        .find_map(|(request, answer)| match kind {
+            _ if kind == request => Some(answer),
+            _ if kind == answer => Some(request),
+            _ => None,
+        })
+        .unwrap_or(kind)
+}
+
 /// What a transport protocol adds to the addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Detail {

@@ -3,6 +3,7 @@
 //! Nothing here makes a system call or reads a clock, file, environment or socket; `clippy.toml` of this crate
 //! refuses the doors to them.
 
+pub mod capture;
 pub mod command;
 pub mod conntrack;
 pub mod desired;
@@ -25,6 +26,7 @@ pub mod mac;
 pub mod name;
 pub mod nft;
 pub mod packet;
+pub mod pcapng;
 pub mod report;
 pub mod schema;
 pub mod script;

@@ -1,5 +1,6 @@
 //! One module for each verb, and what they share: which lab is meant.
 
+mod capture;
 mod diagram;
 mod doctor;
 mod down;
@@ -21,7 +22,10 @@ mod trace;
 mod up;
 mod watch;
 mod why;
+mod wireshark;
 pub mod word;
+
+pub use wireshark::extcap;
 
 use crate::args::{Args, Verb};
 use netyard::store::Store;
@@ -52,6 +56,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Diagram(args) => diagram::run(&args, lab),
         Verb::Look(args) => look::run(&args, lab),
         Verb::Watch(args) => watch::run(&args, lab),
+        Verb::Capture(args) => capture::run(&args, lab),
+        Verb::Wireshark(args) => wireshark::run(&args, lab),
         Verb::New(args) => new::run(&args),
         Verb::Schema { of } => reference::schema(of),
         Verb::Explain { code } => reference::explain(&code),

@@ -155,14 +155,7 @@ impl Session {
             text += &format!("{hours:02}:{minutes:02}:{seconds:02}.{:06} ", captured.micros);
         }
         if self.is_any {
-            let way = match captured.way {
-                Way::In => "In",
-                Way::Broadcast => "B",
-                Way::Multicast => "M",
-                Way::Other => "P",
-                Way::Out => "Out",
-            };
-            text += &format!("{link:<5} {way:<3} ");
+            text += &format!("{link:<5} {:<3} ", captured.way.word());
         }
         text += &self.lines.line(&frame);
         text.push('\n');

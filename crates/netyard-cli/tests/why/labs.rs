@@ -52,7 +52,7 @@ fn check(lab: &str, ports: &[&str]) {
     let text = std::fs::read_to_string(gallery().join(format!("{lab}.yaml"))).unwrap();
     let net = Net::of(&format!("why-lab-{lab}"), &text);
     let Net::Lab(yard) = &net else { return };
-    let shown = yard.json(&["show", &yard.lab]);
+    let shown = yard.json(&["show", "--json", &yard.lab]);
     let nodes: Vec<String> = shown["nodes"]
         .as_array()
         .unwrap()
@@ -124,7 +124,7 @@ fn both_versions_of_a_lab_that_has_both() {
     let text = std::fs::read_to_string(gallery().join("dual-stack.yaml")).unwrap();
     let net = Net::of("why-dual", &text);
     let Net::Lab(yard) = &net else { return };
-    let shown = yard.json(&["show", &yard.lab]);
+    let shown = yard.json(&["show", "--json", &yard.lab]);
     let names =
         shown["nodes"].as_array().unwrap().iter().map(|node| node["name"].as_str().unwrap().to_owned());
     let nodes: Vec<String> = names.collect();

@@ -189,6 +189,10 @@ codes! {
     Error NoSuchLesson = "U021", "there is no such lesson";
     Error ExamUnreadable = "U022", "the result of an exam cannot be read";
     Error OutputNotWritten = "U023", "the result cannot be written";
+    Error CaptureNotWritten = "U030", "a capture file cannot be made";
+    Error CaptureNotUnderstood = "U031", "what is to be captured is not understood";
+    Error NoWireshark = "U032", "Wireshark is not installed";
+    Error PluginNotInstalled = "U033", "the plugin of Wireshark cannot be installed";
 }
 
 impl fmt::Display for Code {

@@ -108,7 +108,7 @@ impl Parser<'_> {
         {
             return Ok(Filter::Protocol(protocol));
         }
-        let value = self.words.next().ok_or_else(syntax_error)?;
+        let value = self.words.next().filter(|_| is_value).ok_or_else(syntax_error)?;
         let qualifiers = match (protocol, direction, kind, self.last) {
             (None, None, None, Some(last)) => last,
             _ => Qualifiers {

@@ -1,6 +1,7 @@
 //! Packets of IPv4 (RFC 791) and IPv6 (RFC 8200).
 
-use super::{EXTENSIONS, FRAGMENT, HOP_BY_HOP, TCP, UDP};
+use super::{EXTENSIONS, FRAGMENT, HOP_BY_HOP, Icmp, IcmpKind, TCP, UDP};
+use crate::conntrack::{Detail, Tuple};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An IP packet.
@@ -149,6 +150,23 @@ impl<'a> Ip<'a> {
     #[must_use]
     pub fn is_fragment(&self) -> bool {
         self.more_follow || self.offset > 0
+    }
+
+    /// What connection tracking knows it by; none for later fragments and for messages about other packets.
+    #[must_use]
+    pub fn tuple(&self) -> Option<Tuple> {
+        if self.offset > 0 {
+            return None;
+        }
+        let detail = match (self.ports(), self.icmp()) {
+            (Some((source, destination)), _) => Detail::Ports { source, destination },
+            (_, Some(Icmp { number, code, kind: IcmpKind::Echo { id, .. } })) => {
+                Detail::Icmp { id, kind: number, code }
+            }
+            (_, None) if !matches!(self.protocol, TCP | UDP) => Detail::None,
+            _ => return None,
+        };
+        Some(Tuple { source: self.from, destination: self.to, detail })
     }
 
     /// Source and destination port of TCP and UDP.

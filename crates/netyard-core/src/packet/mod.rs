@@ -1,14 +1,17 @@
 //! The layers of a captured frame: a view of its bytes, which may be cut short or broken anywhere.
 
+mod headers;
 mod icmp;
 mod ip;
 mod segment;
 mod tunnel;
+mod way;
 
 pub use icmp::{Icmp, IcmpKind};
 pub use ip::Ip;
 pub use segment::{Datagram, Segment, TcpFlags};
 pub use tunnel::{Tunnelled, VXLAN_PORTS};
+pub use way::Way;
 
 use std::net::Ipv4Addr;
 

@@ -4,14 +4,14 @@
 //! rights over it. An ordinary user has them in the user namespaces that are his, and only a process with one thread may
 //! go there. So a child is sent for each such user namespace; it stays, answers, and ends with the caller.
 
-mod connections;
+mod capture;
 mod explore;
 mod question;
 mod station;
 mod trace;
 
 pub use explore::RawOutline;
-pub use question::{Answer, Question, Told};
+pub use question::{Answer, LinkSeen, Question, Told};
 
 use crate::error::{Error, Result};
 use crate::look::{Discovery, Scope, no_such_namespace};

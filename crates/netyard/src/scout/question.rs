@@ -3,7 +3,9 @@
 use super::explore::RawOutline;
 use crate::look::Reading;
 use crate::probe::SocketKind;
+use netyard_core::capture::NatRule;
 use netyard_core::conntrack::Connection;
+use netyard_core::filter::Instruction;
 use netyard_core::name::IfName;
 use netyard_core::why::{Inside, Learned, Listener, RouteAsk, RouteFound, Ruleset};
 use netyard_kernel::tap::Shape;
@@ -19,30 +21,23 @@ pub enum Question {
     Read,
     /// A socket made there; it comes with the answer.
     Socket(SocketKind),
-    /// A tap on all its links, without a filter ([`netyard_kernel::tap`]).
-    TapAll {
-        /// Bytes of its ring.
+    /// A tap at all its links; its descriptor comes with the answer.
+    Tap {
+        /// Bytes of the ring.
         ring_len: usize,
         /// The most bytes that are kept of a frame.
         snap: u32,
+        /// Sifts frames ([`netyard_core::filter::Filter::program`]).
+        filter: Vec<Instruction>,
     },
-    /// A trace of what rules do, by a table of this name ([`netyard_kernel::netlink::nft::trace`]).
-    RuleTrace {
-        /// The table.
-        table: String,
-        /// Whether rules of bridges are traced too.
-        sees_bridged: bool,
-    },
-    /// All rules of nf_tables with their numbers.
-    Rules,
-    /// Tracked connections.
-    Connections,
-    /// A socket that hears of connections; it comes with the answer.
+    /// A socket that hears of tracked connections ([`netyard_kernel::netlink::conntrack::Events`]).
     ConnectionEvents,
-    /// Ethernet addresses that bridges have learned.
-    Learned,
-    /// What the kernel has counted.
-    Counters,
+    /// The connections that it tracks now.
+    Connections,
+    /// Its rules that translate addresses.
+    NatRules,
+    /// Its links.
+    Links,
     /// Its links and addresses.
     Outline,
     /// The numbers that it has for the namespaces of these inodes.
@@ -53,6 +48,20 @@ pub enum Question {
     Route(RouteAsk),
     /// The sockets there that wait for others.
     Listeners,
+    /// A trace of what rules do, by a table of this name ([`netyard_kernel::netlink::nft::trace`]); the descriptor comes
+    /// with the answer.
+    RuleTrace {
+        /// The table.
+        table: String,
+        /// Whether rules of bridges are traced too.
+        sees_bridged: bool,
+    },
+    /// All rules of nf_tables with their numbers.
+    Rules,
+    /// Ethernet addresses that bridges have learned.
+    Learned,
+    /// What the kernel has counted.
+    Counters,
 }
 
 impl Question {
@@ -60,19 +69,10 @@ impl Question {
     #[must_use]
     pub fn is_slow(&self) -> bool {
         match self {
-            Self::TapAll { .. } | Self::RuleTrace { .. } => true,
-            Self::Read
-            | Self::Socket(_)
-            | Self::Rules
-            | Self::Connections
-            | Self::ConnectionEvents
-            | Self::Learned
-            | Self::Counters
-            | Self::Outline
-            | Self::Numbers(_)
-            | Self::Inside(_)
-            | Self::Route(_)
-            | Self::Listeners => false,
+            Self::Tap { .. } | Self::RuleTrace { .. } | Self::Connections => true,
+            Self::Rules | Self::Learned | Self::Counters => false,
+            Self::Read | Self::Socket(_) | Self::ConnectionEvents | Self::NatRules | Self::Links => false,
+            Self::Outline | Self::Numbers(_) | Self::Inside(_) | Self::Route(_) | Self::Listeners => false,
         }
     }
 }
@@ -93,16 +93,14 @@ pub enum Told {
     Done,
     /// For [`Question::Read`].
     Reading(Box<Reading>),
-    /// For [`Question::TapAll`]: the shape of its ring.
-    Tapped(Shape),
-    /// For [`Question::Rules`].
-    Rules(Vec<Ruleset>),
+    /// For [`Question::Tap`]: the shape of the ring, and whether it is smaller than was asked for.
+    Tap(Shape, bool),
     /// For [`Question::Connections`].
     Connections(Vec<Connection>),
-    /// For [`Question::Learned`].
-    Learned(Vec<Learned>),
-    /// For [`Question::Counters`]: by the names that nstat(8) gives them.
-    Counters(BTreeMap<String, u64>),
+    /// For [`Question::NatRules`].
+    NatRules(Vec<NatRule>),
+    /// For [`Question::Links`].
+    Links(Vec<LinkSeen>),
     /// For [`Question::Outline`].
     Outline(Box<RawOutline>),
     /// For [`Question::Numbers`]; none for a namespace that has none.
@@ -113,6 +111,29 @@ pub enum Told {
     Route(std::result::Result<RouteFound, i32>),
     /// For [`Question::Listeners`].
     Listeners(Vec<Listener>),
+    /// For [`Question::Rules`].
+    Rules(Vec<Ruleset>),
+    /// For [`Question::Learned`].
+    Learned(Vec<Learned>),
+    /// For [`Question::Counters`]: by the names that nstat(8) gives them.
+    Counters(BTreeMap<String, u64>),
+}
+
+/// A link, as far as frames of it are concerned.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LinkSeen {
+    /// ifindex
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// The kernel's word for its kind; empty for hardware and the loopback.
+    pub kind: String,
+    /// ifindex of the bridge that it is a port of.
+    pub master: Option<u32>,
+    /// Whether its frames have Ethernet headers.
+    pub has_ethernet: bool,
+    /// Whether it is the loopback.
+    pub is_loopback: bool,
 }
 
 /// Why a question was not answered.

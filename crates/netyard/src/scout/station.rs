@@ -1,11 +1,12 @@
 //! Who answers: a thread of this process, or a child in a user namespace.
 
-use super::connections;
+use super::capture;
 use super::explore;
-use super::question::{Answer, Question, Replies, Told, Trouble};
 use super::trace;
+use super::question::{Answer, Question, Replies, Told, Trouble};
 use crate::look::{self, Discovery};
 use crate::wire::{self, Inbox};
+use netyard_kernel::netlink::conntrack;
 use netyard_kernel::traveller::Traveller;
 use netyard_kernel::visit;
 use std::io;
@@ -14,7 +15,7 @@ use std::thread::JoinHandle;
 
 /// So many threads ask side by side: the kernel lets each wait for the others' packets (synchronize_net), and threads
 /// wait together.
-const THREADS_MAX: usize = 32;
+const THREADS_MAX: usize = 100;
 
 /// Somebody who answers, and what was said and not yet read.
 #[derive(Debug)]
@@ -179,13 +180,11 @@ impl Desk<'_> {
                 Ok((Told::Reading(Box::new(look::reading(traveller, self.places)?)), Vec::new()))
             }
             Question::Socket(kind) => Ok((Told::Done, vec![kind.open()?])),
-            Question::Connections => Ok((connections::list()?, Vec::new())),
-            Question::ConnectionEvents => Ok((Told::Done, vec![connections::events()?])),
-            Question::TapAll { ring_len, snap } => trace::tap(*ring_len, *snap),
-            Question::RuleTrace { table, sees_bridged } => trace::rules_heard(table, *sees_bridged),
-            Question::Rules => trace::rules(),
-            Question::Learned => trace::learned(),
-            Question::Counters => trace::counters(),
+            Question::Tap { ring_len, snap, filter } => capture::tap(*ring_len, *snap, filter),
+            Question::ConnectionEvents => Ok((Told::Done, vec![conntrack::Events::open()?.into_fd()])),
+            Question::Connections => Ok((Told::Connections(capture::connections()?), Vec::new())),
+            Question::NatRules => Ok((Told::NatRules(capture::nat_rules()?), Vec::new())),
+            Question::Links => Ok((Told::Links(capture::links()?), Vec::new())),
             Question::Outline => Ok((Told::Outline(Box::new(explore::outline()?)), Vec::new())),
             Question::Numbers(inodes) => {
                 Ok((Told::Numbers(explore::numbers(inodes, self.places)?), Vec::new()))
@@ -194,6 +193,10 @@ impl Desk<'_> {
                 Ok((Told::Inside(Box::new(explore::inside(traveller, interfaces)?)), Vec::new()))
             }
             Question::Route(ask) => Ok((Told::Route(explore::route(ask)?), Vec::new())),
+            Question::RuleTrace { table, sees_bridged } => trace::rules_heard(table, *sees_bridged),
+            Question::Rules => trace::rules(),
+            Question::Learned => trace::learned(),
+            Question::Counters => trace::counters(),
             Question::Listeners => Ok((Told::Listeners(explore::listeners()?), Vec::new())),
         }
     }

@@ -1,17 +1,12 @@
-//! What following packets takes of a namespace: taps, traces of rules, routes, connections, counters.
+//! What following packets takes of a namespace: traces of rules, learned addresses, counters.
 
 use super::question::Told;
 use super::station::Found;
 use crate::live::again;
 use netyard_kernel::netlink::nft::{self, trace};
 use netyard_kernel::netlink::{Protocol, Socket, neighbour};
-use netyard_kernel::{procnet, tap};
+use netyard_kernel::procnet;
 use std::io;
-
-pub(super) fn tap(ring_len: usize, snap: u32) -> Found {
-    let opened = tap::open(tap::Settings { ring_len, snap, filter: &[] })?;
-    Ok((Told::Tapped(opened.shape), vec![opened.fd]))
-}
 
 pub(super) fn rules_heard(table: &str, sees_bridged: bool) -> Found {
     Ok((Told::Done, vec![trace::open(table, sees_bridged)?]))
