@@ -309,6 +309,9 @@ pub struct Trace {
     /// Time to live of the ping
     #[arg(short, long)]
     pub ttl: Option<u8>,
+    /// Let the kernel tell itself which packets it drops, and why (root only)
+    #[arg(long, conflicts_with = "replay")]
+    pub deep: bool,
     /// Show also what hosts tell each other by themselves, and each packet in full
     #[arg(long)]
     pub all: bool,

@@ -6,9 +6,8 @@
 //! works without.
 
 use netyard_core::dropped::Dropped;
-use netyard_kernel::bpf::symbols;
-use netyard_kernel::bpf::{Attached, Btf, Kind, Map, Object, Ring};
-use std::collections::{BTreeMap, BTreeSet};
+use netyard_kernel::bpf::{Attached, Btf, Kind, Map, Object, Ring, Symbols};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -138,7 +137,8 @@ fn attach(wanted: &Wanted) -> io::Result<DropReasons> {
         let word = name.strip_prefix("SKB_DROP_REASON_").or_else(|| name.strip_prefix("SKB_"));
         (number, word.unwrap_or(&name).to_owned())
     });
-    let names = Names { reasons: reasons.collect(), functions: BTreeMap::new() };
+    // Read now: while packets pass there is no time for it.
+    let names = Names { reasons: reasons.collect(), functions: Symbols::read().unwrap_or_default() };
     Ok(DropReasons { ring: Ring::new(events, RING_LEN)?, numbers, names, _attached: attached })
 }
 
@@ -148,8 +148,6 @@ impl DropReasons {
         let since_boot = since_boot_to_1970();
         let mut records = Vec::new();
         self.ring.read(|bytes| records.extend(Record::read(bytes)));
-        let unknown: BTreeSet<u64> = records.iter().map(|record| record.location).collect();
-        self.names.learn(&unknown);
         records.into_iter().map(|record| self.told(record, since_boot)).collect()
     }
 
@@ -163,7 +161,7 @@ impl DropReasons {
                 ifindex: (record.ifindex != 0).then_some(record.ifindex),
                 skb,
                 reason: self.names.reason(record.reason),
-                function: self.names.functions.get(&record.location).cloned().flatten(),
+                function: self.names.functions.at(record.location).map(str::to_owned),
                 ethertype,
                 len: record.len,
                 bytes: record.bytes,
@@ -198,25 +196,12 @@ impl AsFd for DropReasons {
 #[derive(Debug)]
 struct Names {
     reasons: BTreeMap<u32, String>,
-    /// By place in the kernel; none where the kernel does not tell.
-    functions: BTreeMap<u64, Option<String>>,
+    functions: Symbols,
 }
 
 impl Names {
     fn reason(&self, number: u32) -> String {
         self.reasons.get(&number).cloned().unwrap_or_else(|| number.to_string())
-    }
-
-    fn learn(&mut self, places: &BTreeSet<u64>) {
-        let unknown: BTreeSet<u64> = places
-            .iter()
-            .copied()
-            .filter(|place| *place != 0 && !self.functions.contains_key(place))
-            .collect();
-        if !unknown.is_empty() {
-            let found = symbols::functions(&unknown);
-            self.functions.extend(unknown.iter().map(|place| (*place, found.get(place).cloned())));
-        }
     }
 }
 

@@ -12,13 +12,14 @@ mod map;
 mod object;
 mod relocate;
 mod ring;
-pub mod symbols;
+mod symbols;
 mod syscall;
 
 pub use btf::Btf;
 pub use map::{Kind, Map};
 pub use object::Object;
 pub use ring::Ring;
+pub use symbols::Symbols;
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
