@@ -1,9 +1,8 @@
 //! What the kernel says of packets that it drops, to root; and what everybody else is told.
 
-use netyard::deep::{self, Deep, DropReasons, Told, Wanted};
+use netyard::deep::{self, Deep, DropReasons, Passed, Told, Wanted};
 use netyard::look::{Scope, look};
 use netyard::{Lab, RunningLab};
-use netyard_core::dropped::Dropped;
 use netyard_core::fault::Cause;
 use netyard_core::packet::Frame;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -116,28 +115,28 @@ fn now_ns() -> u64 {
     u64::try_from(now.as_nanos()).unwrap()
 }
 
-/// The addresses in a dropped packet.
-fn ends(dropped: &Dropped) -> Option<(IpAddr, IpAddr)> {
-    let frame = Frame::cooked(dropped.ethertype, &dropped.bytes, dropped.len as usize);
-    frame.ip().map(|ip| (ip.from, ip.to))
+/// The addresses in a packet, from its network header on.
+fn ends(bytes: &[u8], ethertype: u16) -> Option<(IpAddr, IpAddr)> {
+    Frame::cooked(ethertype, bytes, bytes.len()).ip().map(|ip| (ip.from, ip.to))
+}
+
+fn tells(wanted: &Wanted) -> Box<DropReasons> {
+    match deep::open(wanted) {
+        Deep::Tells(reasons) => reasons,
+        Deep::Absent(why) => panic!("root is not told: {why}"),
+    }
 }
 
 #[test]
 fn root_is_told_the_reason_and_the_node_and_others_why_not() {
-    let all = lab("");
-    let wanted = Wanted { namespaces: inodes(&all).into_values().collect(), ..Wanted::default() };
-    let opened = deep::open(&wanted);
     if !rustix::process::geteuid().is_root() {
-        let Deep::Absent(words) = opened else { panic!("an ordinary user is not told") };
-        assert!(words.contains("CAP_BPF") && words.contains("root"), "{words}");
-        return;
+        return an_ordinary_user_is_told_why_not();
     }
-    let Deep::Tells(_) = opened else { panic!("{opened:?}") };
     for case in CASES {
         let lab = lab(case.router);
         let inodes = inodes(&lab);
         let wanted = Wanted { namespaces: inodes.values().copied().collect(), ..Wanted::default() };
-        let Deep::Tells(mut reasons) = deep::open(&wanted) else { panic!("{:?}", deep::open(&wanted)) };
+        let mut reasons = tells(&wanted);
         let before = now_ns();
         // Whether it is answered is not asked: it is not.
         lab.node("pc").unwrap().command("bash").args(["-c", case.does]).output().unwrap();
@@ -148,10 +147,71 @@ fn root_is_told_the_reason_and_the_node_and_others_why_not() {
         assert!(function.starts_with(case.function), "{}: {dropped:?}", case.reason);
         assert_eq!(dropped.cause(), Some(case.cause), "{dropped:?}");
         assert!(!dropped.is_benign(), "{dropped:?}");
-        let (source, _) = ends(&dropped).unwrap_or_else(|| panic!("no packet in {dropped:?}"));
+        let (source, _) = ends(&dropped.bytes, dropped.ethertype).unwrap_or_else(|| panic!("{dropped:?}"));
         assert!(source.to_string().ends_with("0.1"), "{source} in {dropped:?}");
         let age = dropped.at_ns.saturating_sub(before);
         assert!(dropped.at_ns >= before && age < 20_000_000_000, "{age} ns after it was begun");
         assert_eq!(reasons.lost(), 0);
+    }
+}
+
+fn an_ordinary_user_is_told_why_not() {
+    let lab = lab("");
+    let wanted = Wanted { namespaces: inodes(&lab).into_values().collect(), ..Wanted::default() };
+    let Deep::Absent(words) = deep::open(&wanted) else { panic!("an ordinary user is told") };
+    assert!(words.contains("CAP_BPF") && words.contains("root"), "{words}");
+}
+
+#[test]
+fn root_sees_one_packet_come_in_and_leave_as_the_same_and_no_other_flow() {
+    if !rustix::process::geteuid().is_root() {
+        return an_ordinary_user_is_told_why_not();
+    }
+    let lab = lab("");
+    let router = inodes(&lab)["router"];
+    let wanted =
+        Wanted { namespaces: vec![router], addresses: vec!["10.1.0.1".parse().unwrap()], with_passing: true };
+    let mut reasons = tells(&wanted);
+    let pc = lab.node("pc").unwrap();
+    for command in ["ping -c 1 10.0.0.254", "ping -c 1 -p 7777 10.1.0.1"] {
+        assert!(pc.command("bash").args(["-c", command]).output().unwrap().status.success(), "{command}");
+    }
+    let target: IpAddr = "10.1.0.1".parse().unwrap();
+    let is_request =
+        |passed: &Passed| ends(&passed.bytes, passed.ethertype).is_some_and(|(_, to)| to == target);
+    let came = until(&mut reasons, |told| matches!(told, Told::Passed(p) if !p.is_out && is_request(p)));
+    let Told::Passed(came) = came else { unreachable!() };
+    assert_eq!(came.inode, router);
+    // Another one: of the first, both may have come with one reading.
+    assert!(pc.command("ping").args(["-c", "1", "10.1.0.1"]).output().unwrap().status.success());
+    let mut seen = Vec::new();
+    let is_pair = |one: &Passed, other: &Passed| {
+        !one.is_out
+            && other.is_out
+            && one.skb == other.skb
+            && one.ifindex != other.ifindex
+            && is_request(other)
+    };
+    until_all(&mut reasons, &mut seen, |seen| {
+        seen.iter().any(|one| seen.iter().any(|other| is_request(one) && is_pair(one, other)))
+    });
+    let strangers = seen.iter().filter_map(|passed| ends(&passed.bytes, passed.ethertype));
+    let strangers: Vec<_> = strangers.filter(|(from, to)| *from != target && *to != target).collect();
+    assert!(strangers.is_empty(), "{strangers:?}");
+}
+
+/// Gathers what passes until that is enough.
+fn until_all(reasons: &mut DropReasons, seen: &mut Vec<Passed>, is_enough: impl Fn(&[Passed]) -> bool) {
+    let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
+    loop {
+        seen.extend(reasons.read().into_iter().filter_map(|told| match told {
+            Told::Passed(passed) => Some(passed),
+            Told::Dropped(_) => None,
+        }));
+        if is_enough(seen) {
+            return;
+        }
+        let mut fds = [PollFd::new(reasons, PollFlags::IN)];
+        assert_eq!(poll(&mut fds, Some(&limit)).unwrap(), 1, "never enough: {seen:#?}");
     }
 }
