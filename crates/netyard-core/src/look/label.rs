@@ -9,6 +9,7 @@ use std::collections::HashSet;
 /// use netyard_core::look::label::label;
 /// assert_eq!(label("My PC").as_str(), "my-pc");
 /// assert_eq!(label("fabric").as_str(), "fabric-1");
+/// assert_eq!(label("(none)").as_str(), "none-1"); // the machine has no name yet
 /// assert_eq!(label("日本").as_str(), "ns");
 /// ```
 ///
@@ -26,14 +27,10 @@ pub fn label(text: &str) -> NodeName {
         }
     }
     let clean = clean.trim_end_matches(['-', '.']);
-    let clean = match clean {
-        "" => "ns",
-        // Two words that the lab file has for itself.
-        "all" => "all-1",
-        "fabric" => "fabric-1",
-        other => other,
-    };
-    NodeName::new(clean).expect("a lower-case label")
+    let clean = if clean.is_empty() { "ns" } else { clean };
+    // Some words the lab file has for itself.
+    let numbered = || NodeName::new(format!("{clean}-1")).expect("a word and a number");
+    NodeName::new(clean).unwrap_or_else(|_| numbered())
 }
 
 /// Gives out names, each once.
