@@ -258,6 +258,7 @@ fn a_third_host_hears_unicast_on_a_hub_only() {
                 outcome: netyard_core::expect::Outcome::Ok,
                 seen_as: None,
                 within_ms: 0,
+                dropped: None,
             };
             let options = netyard::expect::Options::default();
             let definition = lab.definition().unwrap();

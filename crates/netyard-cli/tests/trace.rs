@@ -271,7 +271,8 @@ nodes:
             "router undo 100.64.0.11 > 192.168.0.10 (ct)",
         ]
     );
-    let passed: Vec<&String> = told.iter().filter(|line| line.contains(" sent") || line.contains(" received")).collect();
+    let passed: Vec<&String> =
+        told.iter().filter(|line| line.contains(" sent") || line.contains(" received")).collect();
     assert_eq!(
         passed,
         [
@@ -313,6 +314,8 @@ nodes:
            router:eth0 received
            router:eth0 delivered to 2001:db8:a::fe
          back neighbour discovery: 2001:db8:a::fe is at MAC
+           router route 2001:db8:a::/64 dev eth0 src 2001:db8:a::fe
+           router:eth0 neighbour 2001:db8:a::1
            router:eth0 sent
            fabric:a bridge router-eth0 > left (hit)
            left:eth0 received
@@ -342,7 +345,7 @@ nodes:
            router:eth1 received
            router route 2001:db8:a::/64 dev eth0
            router:eth0 ttl 64 > 63
-           router:eth0 neighbour 2001:db8:a::1 (asked)
+           router:eth0 neighbour 2001:db8:a::1
            router:eth0 sent
            fabric:a bridge router-eth0 > left (hit)
            left:eth0 received
@@ -420,7 +423,7 @@ fn a_hub_sends_to_all_ports() {
     let yard = Yard::with_lab(
         "trace-hub",
         "
-networks: { lan: { prefix: 10.0.0.0/24, type: hub } }
+networks: { lan: { prefix: 10.0.0.0/24, kind: hub } }
 nodes:
   a: { links: { lan: 10.0.0.1 } }
   b: { links: { lan: 10.0.0.2 } }
@@ -639,12 +642,18 @@ print(f'SECONDS {{time.monotonic() - begun}}')
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(server.wait().unwrap().success());
     let traced = seconds(&ran.stdout);
-    println!("{mebibytes} MiB: {alone:.2} s alone, {traced:.2} s traced, {:.2} times as long", traced / alone);
+    println!(
+        "{mebibytes} MiB: {alone:.2} s alone, {traced:.2} s traced, {:.2} times as long",
+        traced / alone
+    );
     let all = follow::read(&ran.stdout);
     let journey = follow::find(&all, "TCP 10.0.0.1:P > 10.138.0.1:7000");
     let titles: Vec<&str> = follow::legs(journey).iter().map(|leg| leg["title"].as_str().unwrap()).collect();
     for wanted in ["TCP SYN", "TCP SYN, ACK", "TCP ACK"] {
-        let leg = follow::legs(journey).into_iter().find(|leg| leg["title"] == *wanted).unwrap_or_else(|| panic!("{titles:?}"));
+        let leg = follow::legs(journey)
+            .into_iter()
+            .find(|leg| leg["title"] == *wanted)
+            .unwrap_or_else(|| panic!("{titles:?}"));
         let hops = follow::hops(leg);
         let passed = hops.iter().filter(|hop| hop.contains(" sent") || hop.contains(" received")).count();
         assert_eq!(passed, 4, "{wanted}: {hops:?}");
@@ -655,7 +664,8 @@ print(f'SECONDS {{time.monotonic() - begun}}')
     let wanted = u64::from(mebibytes) << 20;
     // What the rings could not hold is told.
     let end = follow::end(&ran.stdout);
-    let has_losses = end["notes"].as_array().unwrap().iter().any(|note| note.as_str().unwrap().contains("ring"));
+    let has_losses =
+        end["notes"].as_array().unwrap().iter().any(|note| note.as_str().unwrap().contains("ring"));
     assert!(has_losses || sent["bytes"].as_u64().unwrap() > wanted, "{sent} {end}");
     assert!(traced / alone < 5.0, "{alone} s alone, {traced} s traced");
 }
@@ -682,7 +692,10 @@ fn nothing_is_left_and_nothing_is_seen_of_tracing() {
 #[test]
 fn a_filter_follows_packets_of_all_nodes_until_there_are_enough() {
     let yard = Yard::with_lab("trace-follow", HOME);
-    let child = follow::started(&yard, &["trace", "--follow", "icmp", "and", "host", "10.0.0.2", "-c", "2", "--json"]);
+    let child = follow::started(
+        &yard,
+        &["trace", "--follow", "icmp", "and", "host", "10.0.0.2", "-c", "2", "--json"],
+    );
     yard.prints(&["ping", "pc", "1.1.1.1", "-c", "1"]);
     yard.prints(&["ping", "pc", "printer", "-c", "2"]);
     let output = follow::end_of(child);
@@ -722,4 +735,69 @@ fn the_status_is_that_of_the_command_or_tells_of_losses() {
     assert_eq!(yard.run(&["trace", "nobody", "1.1.1.1"]).code, Some(2));
     assert_eq!(yard.run(&["trace", "pc", "1.1.1.1", "sctp:1"]).code, Some(2));
     assert_eq!(yard.run(&["trace", "pc"]).code, Some(2));
+}
+
+#[test]
+fn expectations_name_the_reason_why_nothing_arrives() {
+    let yard = Yard::new("trace-expect");
+    let lab = |by: &str| {
+        format!(
+            "
+networks: {{ left: 10.0.1.0/24, right: 10.0.2.0/24 }}
+nodes:
+  pc: {{ links: {{ left: 10.0.1.1 }}, gateway: router }}
+  server: {{ links: {{ right: 10.0.2.1 }}, gateway: router }}
+  router:
+    links: {{ left: 10.0.1.254, right: 10.0.2.254 }}
+    forward: true
+    firewall: {{ forward: {{ allow: [{{ icmp: true }}] }} }}
+expect:
+  - {{ from: pc, ping: server }}
+  - {{ from: pc, tcp: \"server:80\", outcome: dropped }}
+  - {{ from: pc, tcp: \"server:80\", {by} }}
+"
+        )
+    };
+    let run = |by: &str| {
+        let file = yard.write("lab.yaml", &format!("lab: {}{}", yard.lab, lab(by)));
+        yard.run(&["test", file.to_str().unwrap()])
+    };
+    let right = run("dropped-by: policy, dropped-at: router");
+    assert_eq!(right.code, Some(0), "{}{}", right.stdout, right.stderr);
+    assert!(right.stdout.contains("dropped by policy at router"), "{}", right.stdout);
+    let wrong = run("dropped-by: rule");
+    assert_eq!(wrong.code, Some(1), "{}{}", wrong.stdout, wrong.stderr);
+    assert!(wrong.stdout.contains("dropped by policy at router"), "{}", wrong.stdout);
+    let elsewhere = run("dropped-by: policy, dropped-at: server");
+    assert_eq!(elsewhere.code, Some(1), "{}", elsewhere.stdout);
+    // What arrives is not dropped.
+    let file = yard.write(
+        "lab.yaml",
+        &format!(
+            "lab: {}{}  - {{ from: pc, ping: router, dropped-by: policy }}\n",
+            yard.lab,
+            lab("outcome: dropped")
+        ),
+    );
+    let arrives = yard.run(&["test", file.to_str().unwrap()]);
+    assert_eq!(arrives.code, Some(1), "{}", arrives.stdout);
+}
+
+#[test]
+fn a_sandbox_is_traced_from_inside() {
+    let yard = Yard::new("trace-play");
+    let script = "
+        ip netns add pc
+        ip link add v0 type veth peer name eth0 netns pc
+        ip address add 10.0.0.254/24 dev v0; ip link set v0 up
+        ip -n pc address add 10.0.0.1/24 dev eth0; ip -n pc link set eth0 up
+        \"$NETYARD\" trace pc vm
+        ip netns exec pc \"$NETYARD\" look > /dev/null
+    ";
+    let mut command = yard.command(support::PROGRAM);
+    command.args(["--lab", &yard.lab, "play", "--", "bash", "-c", script]).env("NETYARD", support::PROGRAM);
+    let ran = support::finished(&mut command);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("✓ answered after"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("◂ v0"), "{}", ran.stdout);
 }

@@ -1,7 +1,9 @@
 //! Expectations: what a lab states about itself, and how an answer is judged.
 
+use crate::fault::{Cause, Fault};
 use crate::lab::Lab;
 use crate::name::{IfName, NodeName};
+use crate::state::Ns;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -22,6 +24,33 @@ pub struct Expectation {
     pub seen_as: Option<IpAddr>,
     /// Time in milliseconds until which it must come true; it is tried again until then. 0: tried once.
     pub within_ms: u32,
+    /// What must be the reason, where it must not arrive ([`Outcome::Dropped`]).
+    #[serde(default)]
+    pub dropped: Option<Dropped>,
+}
+
+/// Why something does not arrive, as far as it is stated.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// The cause.
+    pub by: Option<Cause>,
+    /// The node where it ends.
+    pub at: Option<NodeName>,
+}
+
+impl Dropped {
+    /// Whether a fault is the one that is meant.
+    #[must_use]
+    pub fn is_by(&self, fault: &Fault) -> bool {
+        let is_at = |node: &NodeName| fault.at.node == Ns::Node(node.clone());
+        self.by.is_none_or(|by| by == fault.cause) && self.at.as_ref().is_none_or(is_at)
+    }
+
+    /// Whether nothing is stated but that it does not arrive.
+    #[must_use]
+    pub fn is_anything(&self) -> bool {
+        self.by.is_none() && self.at.is_none()
+    }
 }
 
 /// What an expectation does.
@@ -190,6 +219,16 @@ impl Target {
     }
 }
 
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("dropped")?;
+        if let Some(by) = self.by {
+            write!(f, " by {}", by.word())?;
+        }
+        self.at.as_ref().map_or(Ok(()), |at| write!(f, " at {at}"))
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -220,6 +259,8 @@ pub enum Outcome {
     TooBig,
     /// The packet ran out of hops (ICMP 11/0).
     TtlExceeded,
+    /// It, or the answer to it, ends on the way, whether somebody says so or not.
+    Dropped,
 }
 
 impl fmt::Display for Outcome {
@@ -232,6 +273,7 @@ impl fmt::Display for Outcome {
             Self::Timeout => "timeout",
             Self::TooBig => "too-big",
             Self::TtlExceeded => "ttl-exceeded",
+            Self::Dropped => "dropped",
         })
     }
 }

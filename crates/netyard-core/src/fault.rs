@@ -215,6 +215,53 @@ impl Place {
 }
 
 impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 43] = [
+        Self::NoAddress,
+        Self::NoRoute,
+        Self::NoRouteOnTheWay,
+        Self::NoReturnRoute,
+        Self::Blackhole,
+        Self::UnreachableRoute,
+        Self::Prohibit,
+        Self::InterfaceDown,
+        Self::NoCarrier,
+        Self::NoPeer,
+        Self::BridgeDown,
+        Self::LoopbackDown,
+        Self::NotABridgePort,
+        Self::PortNotForwarding,
+        Self::PortsIsolated,
+        Self::AddressOnPort,
+        Self::WrongPrefix,
+        Self::OverlappingPrefixes,
+        Self::DuplicateAddress,
+        Self::NeighbourFailed,
+        Self::NoSuchGateway,
+        Self::WrongNeighbour,
+        Self::NeighbourTableFull,
+        Self::NotForwarding,
+        Self::ReversePathFilter,
+        Self::Rule,
+        Self::Policy,
+        Self::BridgedFramesFiltered,
+        Self::NotTranslated,
+        Self::LocalNotTranslated,
+        Self::HairpinNotTranslated,
+        Self::TtlExceeded,
+        Self::MtuTooSmall,
+        Self::QueueFull,
+        Self::OtherHost,
+        Self::EchoIgnored,
+        Self::NotListening,
+        Self::ListensElsewhere,
+        Self::NoSuchAddress,
+        Self::NoNameServer,
+        Self::PingNotPermitted,
+        Self::NamespaceUnnamed,
+        Self::NotUnderstood,
+    ];
+
     /// The word of `why --json` and of lab files: `no-route`.
     ///
     /// ```

@@ -38,7 +38,8 @@ fn a_rule_that_drops_is_named_by_its_handle() {
         let before = nft::list(&mut netfilter).expect("tables are read");
         let tables = nft::placed(&mut netfilter).expect("tables are read");
         let handle = tables[0].chains[0].rules[0].handle;
-        let mut trace = RuleTrace::from_fd(open("netyard_trace_a", true).expect("the table is made")).expect("it listens");
+        let mut trace = RuleTrace::from_fd(open("netyard_trace_a", true).expect("the table is made"))
+            .expect("it listens");
         let is_dropped = |heard: &[Message]| heard.iter().any(|m| m.verdict == RuleVerdict::Drop);
         let heard = messages(&mut trace, 9, is_dropped);
         let drop = heard.iter().find(|m| m.verdict == RuleVerdict::Drop).expect("it was heard");
@@ -67,7 +68,8 @@ fn drop_and_see_it_gone(trace: RuleTrace) {
 fn what_passes_is_heard_up_to_the_sockets() {
     in_netns(|| {
         lo_up();
-        let mut trace = RuleTrace::from_fd(open("netyard_trace_b", false).expect("the table is made")).expect("it listens");
+        let mut trace = RuleTrace::from_fd(open("netyard_trace_b", false).expect("the table is made"))
+            .expect("it listens");
         let is_in = |m: &Message| m.chain == "input" && m.kind == RuleEventKind::Policy;
         let heard = messages(&mut trace, 9, |heard| heard.iter().any(is_in));
         // The refusal that comes back is another packet.

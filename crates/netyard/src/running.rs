@@ -5,21 +5,26 @@ use crate::connection::{Connection, gone, unexpected};
 use crate::error::{Error, Result};
 use crate::expect;
 use crate::holder::unknown_node;
+use crate::look::Scope;
 use crate::node::{Link, Node};
 use crate::own_folders::{self, OwnFolder};
 use crate::preflight;
 use crate::probe::{NodeSockets, SocketKind};
 use crate::protocol::{Changes, Description, Entrance, LogChunk, ProgramStatus, Reply, Request, Spec};
+use crate::scout::Scout;
 use crate::up::{DYING_TIME, OnStep};
+use crate::why;
 use netyard_core::feature::needs;
 use netyard_core::lab::Lab;
 use netyard_core::name::{IfName, LabName, NodeName};
-use netyard_core::report::{self, TestReport, Writing};
+use netyard_core::report::{self, ExpectationResult, TestReport, Writing};
 use netyard_core::state::State;
+use netyard_core::why::{About, Versions};
 use netyard_kernel::process::Room;
 use netyard_kernel::{process, userns};
 use std::ffi::CString;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -168,8 +173,26 @@ impl RunningLab {
     /// # Errors
     /// That the lab has ended.
     pub fn test(&self) -> Result<TestReport> {
+        self.test_telling(|_| {})
+    }
+
+    /// As [`RunningLab::test`], and calls `on_result` for each expectation as soon as it and all before it are known.
+    ///
+    /// # Errors
+    /// That the lab has ended.
+    pub fn test_telling(&self, on_result: impl FnMut(&ExpectationResult)) -> Result<TestReport> {
         let lab = self.definition()?;
-        let results = expect::run(&lab, self, &expect::Options::default(), &lab.expectations, |_| {});
+        // Kernels are asked by others than this process, who are sent while it has one thread.
+        let needs_reasons = lab.expectations.iter().any(|expectation| expectation.dropped.is_some());
+        let scout = if needs_reasons { Some(Scout::of(Scope::Lab(self))?) } else { None };
+        let explain = |from: &NodeName, to: IpAddr, about: About| match &scout {
+            Some(scout) => why::why(scout, true, from.as_str(), &to.to_string(), about, Versions::Any)
+                .map(|told| told.faults)
+                .map_err(|error| error.title.clone()),
+            None => Err("nobody is there to ask why".to_owned()),
+        };
+        let options = expect::Options { explain: Some(&explain), ..expect::Options::default() };
+        let results = expect::run(&lab, self, &options, &lab.expectations, on_result);
         Ok(TestReport::new(lab.name, results))
     }
 

@@ -1,6 +1,10 @@
 //! What the kernel says of packets that it drops, to root; and what everybody else is told.
 
-#![allow(clippy::unwrap_used, reason = "clippy.toml allows it in test functions, and these are their helpers")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in test functions, and these are their helpers"
+)]
+
 use netyard::deep::{self, Deep, DropReasons, Passed, Told, Wanted};
 use netyard::look::{Scope, look};
 use netyard::{Lab, RunningLab};

@@ -178,7 +178,15 @@ fn echo_answers_by_udp_and_tcp() {
 }
 
 fn expectation(from: &str, probe: Probe) -> Expectation {
-    Expectation { line: 0, from: name(from), probe, outcome: Outcome::Ok, seen_as: None, within_ms: 0 }
+    Expectation {
+        line: 0,
+        from: name(from),
+        probe,
+        outcome: Outcome::Ok,
+        seen_as: None,
+        within_ms: 0,
+        dropped: None,
+    }
 }
 
 fn target(text: &str) -> Target {

@@ -4,7 +4,6 @@ use super::running;
 use crate::args::{Test, TestFormat};
 use crate::output::theme::{Label, Theme};
 use crate::output::{self, Progress};
-use netyard::expect::{self, Options};
 use netyard::{Lab, Result, RunningLab};
 use netyard_core::report::{self, Piece, TestReport, Writing};
 use std::path::Path;
@@ -42,15 +41,15 @@ pub fn report_of(lab: &RunningLab) -> Result<TestReport> {
     let all = definition.expectations.len();
     let mut progress = Progress::new(format!("testing lab {}", definition.name));
     let mut done = 0;
-    let results = expect::run(&definition, lab, &Options::default(), &definition.expectations, |_| {
+    let report = lab.test_telling(|_| {
         done += 1;
         progress.at(done, all);
-    });
+    })?;
     drop(progress);
     if all == 0 {
         output::say(&format!("lab {} states no expectations", definition.name));
     }
-    Ok(TestReport::new(definition.name, results))
+    Ok(report)
 }
 
 pub fn rendered(report: &TestReport, format: TestFormat, failures_only: bool) -> String {

@@ -49,7 +49,11 @@ pub fn told(all: &[Value], title: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for leg in legs(journey) {
         let copy = if leg["is_copy"] == true { " (copy)" } else { "" };
-        lines.push(format!("{} {}{copy}", leg["way"].as_str().unwrap(), plain(leg["title"].as_str().unwrap())));
+        lines.push(format!(
+            "{} {}{copy}",
+            leg["way"].as_str().unwrap(),
+            plain(leg["title"].as_str().unwrap())
+        ));
         lines.extend(hops(leg));
     }
     lines.push(verdict(journey));
@@ -78,13 +82,18 @@ fn inside(kind: &str, value: &Value) -> String {
     match kind {
         "bridged" => {
             let from = text("from").unwrap_or_else(|| "itself".to_owned());
-            let to: Vec<&str> = value["to"].as_array().unwrap().iter().map(|to| to.as_str().unwrap()).collect();
+            let to: Vec<&str> =
+                value["to"].as_array().unwrap().iter().map(|to| to.as_str().unwrap()).collect();
             format!("bridge {from} > {} ({})", to.join(" "), text("decision").unwrap())
         }
         "routed" => {
             let via = text("via").map_or_else(String::new, |via| format!(" via {via}"));
             let src = text("src").map_or_else(String::new, |src| format!(" src {src}"));
-            format!("route {}{via} dev {}{src}", text("route").unwrap_or_else(|| "unknown".to_owned()), text("dev").unwrap())
+            format!(
+                "route {}{via} dev {}{src}",
+                text("route").unwrap_or_else(|| "unknown".to_owned()),
+                text("dev").unwrap()
+            )
         }
         "neighbour" => {
             // What was known before may be fresh or old.
@@ -95,11 +104,19 @@ fn inside(kind: &str, value: &Value) -> String {
         "filtered" => {
             let rule = &value["rule"];
             let word = |key: &str| rule[key].as_str().unwrap();
-            format!("rule {} {} {}: {} ({})", word("family"), word("table"), word("chain"), word("text"), text("verdict").unwrap())
+            format!(
+                "rule {} {} {}: {} ({})",
+                word("family"),
+                word("table"),
+                word("chain"),
+                word("text"),
+                text("verdict").unwrap()
+            )
         }
         "translated" => {
             let (before, after) = (&value["before"], &value["after"]);
-            let is_source = before["source"] != after["source"] || before["source_port"] != after["source_port"];
+            let is_source =
+                before["source"] != after["source"] || before["source_port"] != after["source_port"];
             let end = if is_source { "source" } else { "destination" };
             let one = |ends: &Value| {
                 let port = &ends[format!("{end}_port")];
@@ -137,13 +154,28 @@ pub fn verdict(journey: &Value) -> String {
     };
     match kind.as_str() {
         "arrived" => format!("arrived, as {}", value["seen_as"]["source"].as_str().unwrap()),
-        "refused" => format!("refused by {}: {}", value["by"]["node"].as_str().unwrap(), value["says"].as_str().unwrap()),
+        "refused" => format!(
+            "refused by {}: {}",
+            value["by"]["node"].as_str().unwrap(),
+            value["says"].as_str().unwrap()
+        ),
         "lost" => {
             let faults = value["faults"].as_array().unwrap().iter();
             let causes: Vec<String> = faults
-                .map(|fault| format!("{} at {}", fault["cause"].as_str().unwrap(), fault["at"]["node"].as_str().unwrap()))
+                .map(|fault| {
+                    format!(
+                        "{} at {}",
+                        fault["cause"].as_str().unwrap(),
+                        fault["at"]["node"].as_str().unwrap()
+                    )
+                })
                 .collect();
-            format!("lost {} at {}: {}", value["way"].as_str().unwrap(), place(&value["last"]), causes.join(", "))
+            format!(
+                "lost {} at {}: {}",
+                value["way"].as_str().unwrap(),
+                place(&value["last"]),
+                causes.join(", ")
+            )
         }
         other => panic!("the verdict {other}"),
     }
@@ -162,7 +194,9 @@ fn plain(text: &str) -> String {
             return "MAC".to_owned();
         }
         match word.rsplit_once(':') {
-            Some((address, port)) if address.contains('.') && port.parse::<u16>().is_ok_and(|port| port >= 32_768) => {
+            Some((address, port))
+                if address.contains('.') && port.parse::<u16>().is_ok_and(|port| port >= 32_768) =>
+            {
                 format!("{address}:P")
             }
             _ => word.to_owned(),

@@ -4,10 +4,11 @@ use super::decode_nat::{bad_port, split_port, word};
 use super::decode_route::via;
 use super::quantity;
 use super::read::{Fields, Problems, one_or_many};
-use super::syntax::{At, ExpectDecl, PingDecl, ProbeDecl, TargetDecl, Via};
+use super::syntax::{At, DroppedDecl, ExpectDecl, PingDecl, ProbeDecl, TargetDecl, Via};
 use super::tree::{Entry, Tree, Value};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::expect::Outcome;
+use crate::fault::Cause;
 use ipnet::IpNet;
 
 const PROBES: [&str; 9] = ["ping", "tcp", "udp", "http", "dns", "route", "neighbour", "path", "throughput"];
@@ -44,12 +45,17 @@ fn expectation(tree: &Tree, problems: &mut Problems) -> Option<ExpectDecl> {
         ("timeout", Outcome::Timeout),
         ("too-big", Outcome::TooBig),
         ("ttl-exceeded", Outcome::TtlExceeded),
+        ("dropped", Outcome::Dropped),
     ];
     let outcome_tree = fields.get("outcome");
-    let outcome = outcome_tree.and_then(|t| problems.choice(t, &outcomes)).unwrap_or_default();
+    let stated = outcome_tree.and_then(|t| problems.choice(t, &outcomes));
     let within = fields.get("within").and_then(|t| problems.time_us(t)).unwrap_or(0);
     let entry = probe_entry(&mut fields, problems)?;
     let has_sender_address = matches!(entry.key.as_str(), "ping" | "tcp" | "udp" | "http");
+    let (outcome, dropped) = match has_sender_address {
+        true => dropped(stated, outcome_tree, &mut fields, problems),
+        false => (stated.unwrap_or_default(), None),
+    };
     let seen_as = if has_sender_address {
         fields.get("seen-as").and_then(|t| problems.word(t, "an address")).map(|w| via(&w.value, w.span))
     } else {
@@ -70,7 +76,37 @@ fn expectation(tree: &Tree, problems: &mut Problems) -> Option<ExpectDecl> {
         outcome,
         seen_as,
         within_ms,
+        dropped,
     })
+}
+
+/// The outcome with the reason that is stated: who names a reason expects that nothing arrives.
+fn dropped(
+    stated: Option<Outcome>,
+    stated_at: Option<&Tree>,
+    fields: &mut Fields<'_>,
+    problems: &mut Problems,
+) -> (Outcome, Option<DroppedDecl>) {
+    let by_tree = fields.get("dropped-by");
+    let at_tree = fields.get("dropped-at");
+    let words: Vec<(String, Cause)> = Cause::ALL.iter().map(|cause| (cause.word(), *cause)).collect();
+    let words: Vec<(&str, Cause)> = words.iter().map(|(word, cause)| (word.as_str(), *cause)).collect();
+    let by = by_tree.and_then(|tree| problems.choice(tree, &words));
+    let at = at_tree.and_then(|tree| problems.word(tree, "the name of a node"));
+    let reason = by_tree.or(at_tree);
+    match (stated, reason) {
+        (Some(outcome), Some(reason)) if outcome != Outcome::Dropped => {
+            let label = format!("`{outcome}` is stated too");
+            let problem = Diagnostic::new(Code::ContradictoryExpectation, reason.span).label(label);
+            let place = stated_at.map_or(reason.span, |tree| tree.span);
+            problems
+                .push(problem.related(place, "the outcome").help("leave `outcome` out, or write `dropped`"));
+            (outcome, None)
+        }
+        (_, Some(_)) => (Outcome::Dropped, Some(DroppedDecl { by, at })),
+        (Some(Outcome::Dropped), None) => (Outcome::Dropped, Some(DroppedDecl { by: None, at: None })),
+        (stated, None) => (stated.unwrap_or_default(), None),
+    }
 }
 
 /// An empty list of senders or targets would pass without anything being tried.
@@ -104,6 +140,11 @@ fn refuse_contradiction(
         _ => (&[], &[]),
     };
     let contradiction = |label: String| Diagnostic::new(Code::ContradictoryExpectation, span).label(label);
+    let is_packet = matches!(name, "ping" | "tcp" | "udp" | "http");
+    if outcome == Outcome::Dropped && !is_packet {
+        let help = "packets are dropped of `ping`, `tcp`, `udp` and `http`";
+        return problems.push(contradiction(format!("`{name}` never ends so")).help(help));
+    }
     if impossible.contains(&outcome) {
         let help = match name {
             "route" => "a look-up ends with `ok`, `no-route`, `unreachable` or `timeout` (a blackhole route)",
@@ -145,8 +186,10 @@ fn probe_entry<'t>(fields: &mut Fields<'t>, problems: &mut Problems) -> Option<&
 fn finish(fields: Fields<'_>, probe: &Entry, problems: &mut Problems) {
     let mut found = Problems::default();
     fields.finish(&mut found);
-    const KEYS: [&str; 22] = [
+    const KEYS: [&str; 24] = [
         "seen-as",
+        "dropped-by",
+        "dropped-at",
         "count",
         "size",
         "df",

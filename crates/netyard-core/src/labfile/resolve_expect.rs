@@ -5,7 +5,7 @@ use super::read::Problems;
 use super::resolve::Draft;
 use super::syntax::{At, ExpectDecl, FileDecl, PingDecl, ProbeDecl, TargetDecl, Via, Word};
 use crate::diagnostic::{Code, Diagnostic, Source, Span, line_ends};
-use crate::expect::{Expectation, Outcome, Ping, Probe, Target};
+use crate::expect::{Dropped, Expectation, Outcome, Ping, Probe, Target};
 use crate::lab::Role;
 use crate::name::IfName;
 use std::net::IpAddr;
@@ -26,6 +26,7 @@ pub(crate) fn expand(
         let writer = Writer { draft, decl, line: lines.of(decl.span.start) };
         let Some(senders) = writer.senders(problems) else { continue };
         let count = all.len();
+        let Some(dropped) = writer.dropped(problems) else { continue };
         for (probe, seen_as, senders) in writer.probes(&senders, problems) {
             if all.len() + senders.len() > EXPECTATIONS_MAX {
                 let label = format!("more than {EXPECTATIONS_MAX} expectations with these");
@@ -36,7 +37,15 @@ pub(crate) fn expand(
                 let outcome = decl.outcome;
                 let (line, within_ms) = (writer.line, decl.within_ms);
                 let from = draft.nodes[from].node.name.clone();
-                all.push(Expectation { line, from, probe: probe.clone(), outcome, seen_as, within_ms });
+                all.push(Expectation {
+                    line,
+                    from,
+                    probe: probe.clone(),
+                    outcome,
+                    seen_as,
+                    within_ms,
+                    dropped: dropped.clone(),
+                });
             }
         }
         if all.len() == count && problems.errors() == 0 {
@@ -78,6 +87,22 @@ struct Writer<'a> {
 type Sent = (Probe, Option<IpAddr>, Vec<usize>);
 
 impl Writer<'_> {
+    /// The reason that is stated; the outer none after a problem.
+    fn dropped(&self, problems: &mut Problems) -> Option<Option<Dropped>> {
+        let Some(decl) = &self.decl.dropped else { return Some(None) };
+        let at = match &decl.at {
+            None => None,
+            Some(word) => match self.draft.node_index.get(&word.value) {
+                Some(node) => Some(self.draft.nodes[*node].node.name.clone()),
+                None => {
+                    self.unknown(&word.value, word.span, problems);
+                    return None;
+                }
+            },
+        };
+        Some(Some(Dropped { by: decl.by, at }))
+    }
+
     fn senders(&self, problems: &mut Problems) -> Option<Vec<usize>> {
         let mut senders = Vec::new();
         let mut is_complete = true;

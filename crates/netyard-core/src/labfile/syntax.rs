@@ -3,6 +3,7 @@
 use super::shape::ShapingDecl;
 use crate::diagnostic::Span;
 use crate::expect::Outcome;
+use crate::fault::Cause;
 use crate::lab::{Arp, NodeKind, Profile, Restart, Role, Uplink};
 use crate::mac::Mac;
 use crate::name::{IfName, LabName};
@@ -313,6 +314,14 @@ pub(crate) struct ExpectDecl {
     pub outcome: Outcome,
     pub seen_as: Option<At<Via>>,
     pub within_ms: u32,
+    pub dropped: Option<DroppedDecl>,
+}
+
+/// Why something must not arrive.
+#[derive(Debug)]
+pub(crate) struct DroppedDecl {
+    pub by: Option<Cause>,
+    pub at: Option<Word>,
 }
 
 /// Whom a probe is for, with the port behind a colon.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 impl fmt::Display for Expectation {
     /// What is expected, for example `pc pings 1.1.1.1, seen as 10.138.0.3`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { from, probe, outcome, seen_as, within_ms, .. } = self;
+        let Self { from, probe, outcome, seen_as, within_ms, dropped, .. } = self;
         if *outcome == Outcome::Ok {
             write!(f, "{from} {}", does(probe))?;
         } else {
@@ -16,8 +16,10 @@ impl fmt::Display for Expectation {
         if let Some(address) = seen_as {
             write!(f, ", seen as {address}")?;
         }
-        if *outcome != Outcome::Ok {
-            write!(f, ": {outcome}")?;
+        match dropped {
+            Some(dropped) => write!(f, ": {dropped}")?,
+            None if *outcome != Outcome::Ok => write!(f, ": {outcome}")?,
+            None => {}
         }
         match within_ms {
             0 => Ok(()),

@@ -13,7 +13,15 @@ fn target(name: &str) -> Target {
 }
 
 fn expectation(probe: Probe) -> Expectation {
-    Expectation { line: 3, from: node("pc"), probe, outcome: Outcome::Ok, seen_as: None, within_ms: 0 }
+    Expectation {
+        line: 3,
+        from: node("pc"),
+        probe,
+        outcome: Outcome::Ok,
+        seen_as: None,
+        within_ms: 0,
+        dropped: None,
+    }
 }
 
 fn ping(to: &str) -> Expectation {

@@ -1,12 +1,21 @@
 //! Expectations in the schema: one form for each probe.
 
 use super::{entries, number, object, refers, with, words};
+use crate::fault::Cause;
 use serde_json::{Map, Value, json};
 
 /// The definitions of expectations.
 pub(super) fn definitions() -> Map<String, Value> {
     let port = || number(1, 65_535, "Port of targets that name none.");
-    let seen_as = || json!({ "seen-as": refers("word", "The sender's address as the receiver saw it.") });
+    let causes: Vec<String> = Cause::ALL.iter().map(|cause| cause.word()).collect();
+    let causes: Vec<&str> = causes.iter().map(String::as_str).collect();
+    let seen_as = || {
+        json!({
+            "seen-as": refers("word", "The sender's address as the receiver saw it."),
+            "dropped-by": words("Why it must not arrive; `outcome: dropped` is meant.", &causes),
+            "dropped-at": refers("word", "The node where it must end."),
+        })
+    };
     let probes = [
         probe("ping", "Whom to send ICMP echo requests.", with(seen_as(), ping())),
         probe(
@@ -86,7 +95,7 @@ pub(super) fn definitions() -> Map<String, Value> {
 fn probe(name: &str, description: &str, own: Value) -> Value {
     let common = json!({
         "from": refers("words", "Who does it: a node, a group, a range, `all`, or a list of these."),
-        "outcome": words("What must come of it; `ok` where none is given.", &["ok", "refused", "unreachable", "no-route", "timeout", "too-big", "ttl-exceeded"]),
+        "outcome": words("What must come of it; `ok` where none is given.", &["ok", "refused", "unreachable", "no-route", "timeout", "too-big", "ttl-exceeded", "dropped"]),
         "within": refers("time", "Time until which it must come true; it is tried again until then."),
     });
     let target = json!({ name: refers("words", description) });

@@ -49,7 +49,9 @@ pub fn rule(node: &Ns, decision: &Decision, way: Way, ends: Option<Endpoints>) -
         evidence: vec![Evidence {
             command: format!("nft -a list chain {chain}"),
             node: node.clone(),
-            says: rule.handle.map_or_else(|| rule.text.clone(), |handle| format!("{} # handle {handle}", rule.text)),
+            says: rule
+                .handle
+                .map_or_else(|| rule.text.clone(), |handle| format!("{} # handle {handle}", rule.text)),
         }],
         fixes: vec![fix],
     }
@@ -87,11 +89,17 @@ pub fn error(from: &Ns, is_v6: bool, kind: u8, code: u8, mtu: Option<u32>, way: 
     let (cause, what) = match (is_v6, kind, code) {
         (false, 11, 0) | (true, 3, 0) => (Cause::TtlExceeded, "has counted the TTL down to 0".to_owned()),
         (false, 3, 0) | (true, 1, 0) => (Cause::NoRouteOnTheWay, "has no route".to_owned()),
-        (false, 3, 1) | (true, 1, 3) => (Cause::NeighbourFailed, "gets no answer from the next hop".to_owned()),
-        (false, 3, 9 | 10 | 13) | (true, 1, 1) => (Cause::Prohibit, "says that it is prohibited".to_owned()),
-        (false, 3, 4) | (true, 2, _) => {
-            (Cause::MtuTooSmall, format!("cannot send so large a packet on{}", mtu.map_or_else(String::new, |mtu| format!(": MTU {mtu}"))))
+        (false, 3, 1) | (true, 1, 3) => {
+            (Cause::NeighbourFailed, "gets no answer from the next hop".to_owned())
         }
+        (false, 3, 9 | 10 | 13) | (true, 1, 1) => (Cause::Prohibit, "says that it is prohibited".to_owned()),
+        (false, 3, 4) | (true, 2, _) => (
+            Cause::MtuTooSmall,
+            format!(
+                "cannot send so large a packet on{}",
+                mtu.map_or_else(String::new, |mtu| format!(": MTU {mtu}"))
+            ),
+        ),
         _ => return None,
     };
     let words = title::error(is_v6, kind, code, mtu);

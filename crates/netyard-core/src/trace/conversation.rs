@@ -56,9 +56,9 @@ impl Conversations {
         };
         let known = match about {
             Some((conversation, way)) => Some((*conversation, other(*way))),
-            None => flow.as_ref().and_then(|flow| {
-                self.begins.get(flow).or_else(|| self.passes.get(flow)).copied()
-            }),
+            None => flow
+                .as_ref()
+                .and_then(|flow| self.begins.get(flow).or_else(|| self.passes.get(flow)).copied()),
         };
         let (id, way) = known.filter(|(id, _)| self.all.contains_key(id)).unwrap_or_else(|| {
             let id = self.next;
@@ -94,7 +94,15 @@ impl Conversations {
     }
 
     /// A packet was seen at a node. `is_in` tells whether it may be answered there.
-    pub fn pass(&mut self, track: TrackId, node: &Ns, packet: &Packet, at_ns: u64, is_in: bool, is_wanted: bool) {
+    pub fn pass(
+        &mut self,
+        track: TrackId,
+        node: &Ns,
+        packet: &Packet,
+        at_ns: u64,
+        is_in: bool,
+        is_wanted: bool,
+    ) {
         let Some((id, way)) = self.of_track.get(&track).copied() else { return };
         if let Some(conversation) = self.all.get_mut(&id) {
             conversation.last_ns = conversation.last_ns.max(at_ns);

@@ -85,7 +85,8 @@ impl Follower {
         }
         self.learn(&seen);
         let known = &self.known;
-        let translates = |node: &Ns, before: &Packet, after: &Packet| nat::translates(known, node, before, after);
+        let translates =
+            |node: &Ns, before: &Packet, after: &Packet| nat::translates(known, node, before, after);
         let taken = self.tracks.take(seen, &self.known.topology, &translates);
         // Frames in a bridge, and copies for others, are answered elsewhere.
         let link = self.known.topology.link(&at);
@@ -133,7 +134,8 @@ impl Follower {
     pub fn questions(&self) -> BTreeSet<RouteQuestion> {
         let conversations = self.conversations.iter().filter(|one| self.may_be_wanted(one));
         let tracks = conversations.flat_map(|one| &one.tracks);
-        let asked = tracks.flat_map(|(track, _)| tell::questions(&self.tracks.path(*track), &self.known.topology));
+        let asked =
+            tracks.flat_map(|(track, _)| tell::questions(&self.tracks.path(*track), &self.known.topology));
         asked.filter(|question| !self.known.routes.contains_key(question)).collect()
     }
 
@@ -204,8 +206,14 @@ impl Follower {
             // Who asks for a neighbour, asks for the sake of packets.
             (Some(target), Some(at)) => at == *node || asked.contains(&(at, target)),
             _ => legs.iter().any(|told| {
-                let first = told.steps.first().is_some_and(|step| step.seen.at.node == *node && !step.seen.toward.is_in());
-                let last = told.steps.last().is_some_and(|step| step.seen.at.node == *node && step.seen.toward == Toward::Here);
+                let first = told
+                    .steps
+                    .first()
+                    .is_some_and(|step| step.seen.at.node == *node && !step.seen.toward.is_in());
+                let last = told
+                    .steps
+                    .last()
+                    .is_some_and(|step| step.seen.at.node == *node && step.seen.toward == Toward::Here);
                 first || last
             }),
         }
@@ -240,7 +248,8 @@ impl Follower {
             let is_copy = self.tracks.get(root).is_some_and(|track| track.is_copy);
             let ports = self.ports(&steps, &branches);
             let passages = self.claim(&steps);
-            let by_step: BTreeMap<usize, &Passage> = passages.iter().map(|(at, passage)| (*at, passage)).collect();
+            let by_step: BTreeMap<usize, &Passage> =
+                passages.iter().map(|(at, passage)| (*at, passage)).collect();
             let met = Met { passages: &by_step, way, asked: &self.asked, ports: &ports };
             let hops = tell::hops(&steps, &self.known, met);
             let mut packet = steps[0].seen.packet.clone();
@@ -248,7 +257,8 @@ impl Follower {
             if let Some(passage) = by_step.get(&0).filter(|passage| passage.is_own) {
                 packet.headers.endpoints = passage.endpoints();
             }
-            let leg = Leg { way, title: title::of_packet(&packet), headers: packet.headers.clone(), is_copy, hops };
+            let leg =
+                Leg { way, title: title::of_packet(&packet), headers: packet.headers.clone(), is_copy, hops };
             let has_arrived = leg.hops.iter().any(|hop| matches!(hop.event, Event::Delivered { .. }));
             legs.push(Told { leg, steps, packet, has_arrived });
         }
@@ -288,13 +298,18 @@ impl Follower {
         for index in 0..steps.len() {
             let step = &steps[index];
             let link = self.known.topology.link(&step.seen.at);
-            let Some(master) = link.filter(|_| !step.seen.toward.is_in()).and_then(|link| link.master) else { continue };
+            let Some(master) = link.filter(|_| !step.seen.toward.is_in()).and_then(|link| link.master) else {
+                continue;
+            };
             let mut names: Vec<IfName> = Vec::new();
             for (_, other) in branches {
-                let is_branch = index == 0 || other.get(index - 1).is_some_and(|before| is_same(before, &steps[index - 1]));
+                let is_branch = index == 0
+                    || other.get(index - 1).is_some_and(|before| is_same(before, &steps[index - 1]));
                 let Some(next) = other.get(index).filter(|_| is_branch) else { continue };
                 let port = self.known.topology.link(&next.seen.at).filter(|port| port.master == Some(master));
-                if let Some(port) = port.filter(|port| !next.seen.toward.is_in() && !names.contains(&port.name)) {
+                if let Some(port) =
+                    port.filter(|port| !next.seen.toward.is_in() && !names.contains(&port.name))
+                {
                     names.push(port.name.clone());
                 }
             }

@@ -30,9 +30,10 @@ pub(super) fn join(legs: &mut [Told], verdict: &mut Verdict, known: &Known) {
         let Some(told) = legs.iter_mut().rev().find(|told| is_end_of(drop, told)) else { continue };
         let fault = fault(drop, told.leg.way, known);
         // That it was delivered was likely, and is not so.
-        let is_undelivered = told.leg.hops.pop_if(|hop| {
-            matches!(hop.event, Event::Delivered { .. }) && hop.place.node == drop.node
-        });
+        let is_undelivered = told
+            .leg
+            .hops
+            .pop_if(|hop| matches!(hop.event, Event::Delivered { .. }) && hop.place.node == drop.node);
         if !ends_dropped(told) {
             told.leg.hops.push(Hop {
                 at_ns: Some(drop.dropped.at_ns),
@@ -64,13 +65,18 @@ fn ends_dropped(told: &Told) -> bool {
 fn fault(drop: &KernelDrop, way: Way, known: &Known) -> Fault {
     let KernelDrop { node, packet, dropped } = drop;
     let interface = dropped.ifindex.and_then(|index| known.topology.name(&At { node: node.clone(), index }));
-    let whose = packet.headers.endpoints.map_or_else(String::new, |ends| format!(" {}", title::ends(&ends, false)));
+    let whose =
+        packet.headers.endpoints.map_or_else(String::new, |ends| format!(" {}", title::ends(&ends, false)));
     let at = dropped.function.as_ref().map_or_else(String::new, |function| format!(" at {function}"));
     Fault {
         cause: dropped.cause().unwrap_or(Cause::NotUnderstood),
         at: Place { node: node.clone(), interface },
         way,
-        sentence: format!("the kernel of {node} drops the packet{whose}: {} ({}{at})", dropped.meaning(), dropped.reason),
+        sentence: format!(
+            "the kernel of {node} drops the packet{whose}: {} ({}{at})",
+            dropped.meaning(),
+            dropped.reason
+        ),
         effect: Effect::Stops,
         confidence: Confidence::Certain,
         evidence: vec![evidence(drop)],
@@ -93,7 +99,8 @@ fn blame(verdict: &mut Verdict, fault: Fault, undelivered: Option<Place>) {
     match verdict {
         Verdict::Lost { way, faults, .. } if *way == fault.way => {
             let is_same = |other: &Fault| {
-                other.at.node == fault.at.node && (other.cause == fault.cause || is_filter(other.cause, fault.cause))
+                other.at.node == fault.at.node
+                    && (other.cause == fault.cause || is_filter(other.cause, fault.cause))
             };
             match faults.iter().position(is_same) {
                 Some(same) => faults[same].evidence.extend(fault.evidence),

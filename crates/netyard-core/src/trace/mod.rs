@@ -14,6 +14,8 @@ pub mod packet;
 pub mod rules;
 pub mod sighting;
 pub mod tell;
+#[cfg(test)]
+mod tests;
 pub mod title;
 pub mod topology;
 pub mod track;

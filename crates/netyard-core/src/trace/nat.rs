@@ -47,11 +47,8 @@ pub fn rewrites(
     way: Way,
 ) -> Rewrites {
     let (Some(before), Some(after)) = (before, after) else { return Rewrites::default() };
-    let between = Endpoints {
-        destination: after.destination,
-        destination_port: after.destination_port,
-        ..before
-    };
+    let between =
+        Endpoints { destination: after.destination, destination_port: after.destination_port, ..before };
     let connection = connection(known, node, packet, &before, passage);
     let decisions = || passage.into_iter().flat_map(|p| &p.decisions).filter(|d| is_translation(d));
     // An answer runs against the direction of its connection; the rules have seen the first packet only.
@@ -69,13 +66,17 @@ pub fn rewrites(
         rule: rule.map(|decision| decision.rule.clone()),
         confidence,
     };
-    let by = |is_source: bool| decisions().find(|d| d.known.as_ref().is_some_and(|rule| writes_source(rule) == is_source));
+    let by = |is_source: bool| {
+        decisions().find(|d| d.known.as_ref().is_some_and(|rule| writes_source(rule) == is_source))
+    };
     let destination = (before != between).then(|| rewrite(Nat::Dnat, before, between, by(false)));
     let source = (between != after).then(|| {
         let decision = by(true);
         let masquerades = match decision.and_then(|decision| decision.known.as_ref()) {
             Some(rule) => is_masquerade(rule),
-            None => known.legacy_masquerade.contains(node) || known.rulesets.get(node).is_some_and(has_masquerade),
+            None => {
+                known.legacy_masquerade.contains(node) || known.rulesets.get(node).is_some_and(has_masquerade)
+            }
         };
         rewrite(if masquerades { Nat::Masquerade } else { Nat::Snat }, between, after, decision)
     });
@@ -87,11 +88,13 @@ pub fn rewrites(
 pub fn translates(known: &Known, node: &Ns, before: &Packet, after: &Packet) -> bool {
     let (Some(from), Some(to)) = (before.headers.endpoints, after.headers.endpoints) else { return false };
     let Some(connections) = known.connections.get(node) else { return false };
-    connections.iter().filter(|connection| Some(connection.protocol) == before.headers.protocol).any(|connection| {
-        let (original, reply) = (&connection.original, &connection.reply);
-        (is_tuple(original, &from) && is_tuple(reply, &reversed(&to)))
-            || (is_tuple(reply, &from) && is_tuple(original, &reversed(&to)))
-    })
+    connections.iter().filter(|connection| Some(connection.protocol) == before.headers.protocol).any(
+        |connection| {
+            let (original, reply) = (&connection.original, &connection.reply);
+            (is_tuple(original, &from) && is_tuple(reply, &reversed(&to)))
+                || (is_tuple(reply, &from) && is_tuple(original, &reversed(&to)))
+        },
+    )
 }
 
 /// The tracked connection of a packet that comes in.
@@ -107,7 +110,8 @@ fn connection<'a>(
         Some(connection.protocol) == packet.headers.protocol
             && (is_tuple(&connection.original, before) || is_tuple(&connection.reply, before))
     };
-    let by_number = passage.and_then(|passage| passage.ct).and_then(|ct| connections.iter().find(|c| c.id == ct));
+    let by_number =
+        passage.and_then(|passage| passage.ct).and_then(|ct| connections.iter().find(|c| c.id == ct));
     // A number may come again for another connection.
     by_number.filter(fits).or_else(|| connections.iter().rev().find(fits))
 }

@@ -223,9 +223,12 @@ impl Kind {
         let Some(icmp) = ip.icmp() else { return Self::Other(ip.protocol) };
         match icmp.kind {
             IcmpKind::Echo { is_request, id, seq, .. } => Self::Echo { is_reply: !is_request, id, seq },
-            IcmpKind::Error { quoted, mtu, .. } => {
-                Self::Error { kind: icmp.number, code: icmp.code, mtu, about: quoted.as_ref().map(Quoted::of) }
-            }
+            IcmpKind::Error { quoted, mtu, .. } => Self::Error {
+                kind: icmp.number,
+                code: icmp.code,
+                mtu,
+                about: quoted.as_ref().map(Quoted::of),
+            },
             IcmpKind::Solicitation { target, mac } => {
                 Self::Neighbour { is_reply: false, target, mac: mac.map(Mac) }
             }

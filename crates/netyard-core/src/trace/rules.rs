@@ -239,7 +239,9 @@ impl Passage {
         let base = known.and_then(|chain| chain.base.as_ref());
         let is_policy = matches!(event.kind, RuleEventKind::Policy);
         let (handle, rule) = match event.kind {
-            RuleEventKind::Rule(handle) => (Some(handle), known.and_then(|chain| chain.rules.get(&handle)).cloned()),
+            RuleEventKind::Rule(handle) => {
+                (Some(handle), known.and_then(|chain| chain.rules.get(&handle)).cloned())
+            }
             RuleEventKind::Policy => (None, None),
             // The end of a chain decides nothing.
             RuleEventKind::Return => return,
@@ -251,8 +253,10 @@ impl Passage {
         };
         let last = self.decisions.last();
         let hook = base.map(|base| base.hook).or_else(|| last.and_then(|last| last.hook));
-        let chain_kind =
-            base.map(|base| base.kind).or_else(|| last.map(|last| last.chain_kind)).unwrap_or(ChainKind::Filter);
+        let chain_kind = base
+            .map(|base| base.kind)
+            .or_else(|| last.map(|last| last.chain_kind))
+            .unwrap_or(ChainKind::Filter);
         self.decisions.push(Decision {
             rule: RuleAt {
                 is_legacy: false,
@@ -313,4 +317,3 @@ impl RuleVerdict {
         }
     }
 }
-

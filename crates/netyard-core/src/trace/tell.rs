@@ -114,7 +114,9 @@ fn question(before: Option<&Step>, step: &Step, topology: &Topology) -> Option<R
     }
     let node = step.seen.at.node.clone();
     let to = step.seen.packet.headers.endpoints?.destination;
-    if to.is_multicast() || !matches!(step.seen.packet.headers.ethertype, crate::packet::IPV4 | crate::packet::IPV6) {
+    if to.is_multicast()
+        || !matches!(step.seen.packet.headers.ethertype, crate::packet::IPV4 | crate::packet::IPV6)
+    {
         return None;
     }
     let came = before.filter(|before| before.seen.toward.is_in());
@@ -129,7 +131,9 @@ fn question(before: Option<&Step>, step: &Step, topology: &Topology) -> Option<R
 /// Whether the network layer has sent it, and not a bridge or a link that stands on another one.
 fn is_routed(before: Option<&Step>, step: &Step, topology: &Topology) -> bool {
     let Some(before) = before else { return true };
-    let (Some(from), Some(to)) = (topology.link(&before.seen.at), topology.link(&step.seen.at)) else { return true };
+    let (Some(from), Some(to)) = (topology.link(&before.seen.at), topology.link(&step.seen.at)) else {
+        return true;
+    };
     if before.seen.toward.is_in() {
         let is_bridged = from.master.is_some() && from.master == to.master;
         return !is_bridged;
@@ -190,7 +194,9 @@ impl Teller<'_> {
 
     fn came(&mut self, before: Option<&Step>, step: &Step, after: Option<&Step>) {
         let topology = &self.known.topology;
-        let Some(link) = topology.link(&step.seen.at) else { return self.put_at(step, Event::Received, Source::Packet) };
+        let Some(link) = topology.link(&step.seen.at) else {
+            return self.put_at(step, Event::Received, Source::Packet);
+        };
         let leaves_bridge = |after: &Step| {
             let to = topology.link(&after.seen.at);
             link.master.is_some() && to.is_some_and(|to| to.master == link.master)
@@ -231,7 +237,13 @@ impl Teller<'_> {
                     }
                     Kind::Tunnel { word, id } => {
                         let event = Event::Tunnelled { kind: word.clone(), is_in: true, id: *id };
-                        self.put(step.seen.at_ns, &before.seen.at, event, Some(&step.seen.packet), Source::Packet);
+                        self.put(
+                            step.seen.at_ns,
+                            &before.seen.at,
+                            event,
+                            Some(&step.seen.packet),
+                            Source::Packet,
+                        );
                         self.sent(step, None);
                         return;
                     }
@@ -248,7 +260,8 @@ impl Teller<'_> {
         let bridge = At { node: step.seen.at.node.clone(), index: link.master.unwrap_or_default() };
         let to = self.met.ports.get(&index).cloned().unwrap_or_else(|| vec![link.name.clone()]);
         let destination = step.seen.packet.headers.macs.map(|(_, to)| to);
-        let is_known = destination.is_some_and(|mac| link.learned.get(&mac).is_some_and(|since| *since <= step.seen.at_ns));
+        let is_known = destination
+            .is_some_and(|mac| link.learned.get(&mac).is_some_and(|since| *since <= step.seen.at_ns));
         let is_flooded = step.seen.packet.is_to_many() || to.len() > 1;
         let decision = if is_flooded { Forwarding::Flood } else { Forwarding::Hit };
         let event = Event::Bridged {
@@ -261,7 +274,9 @@ impl Teller<'_> {
         self.put(at_ns, &bridge, event, Some(&step.seen.packet), Source::Packet);
         let ports = topology.nodes.get(&bridge.node).map_or(0, |node| node.ports(bridge.index).count());
         // With two ports a frame leaves by the other one, known or not.
-        if decision == Forwarding::Hit && !is_known && ports < 3
+        if decision == Forwarding::Hit
+            && !is_known
+            && ports < 3
             && let Some(hop) = self.hops.last_mut()
         {
             hop.confidence = Confidence::Likely;
@@ -276,15 +291,25 @@ impl Teller<'_> {
             (None, None) => step.seen.packet.headers.endpoints,
         };
         let after = step.seen.packet.headers.endpoints;
-        let rewrites = nat::rewrites(self.known, &step.seen.at.node, before, after, &step.seen.packet, passage, self.met.way);
-        let first: &[Hook] = if came.is_some() { &[Hook::Ingress, Hook::Prerouting] } else { &[Hook::Output] };
+        let rewrites = nat::rewrites(
+            self.known,
+            &step.seen.at.node,
+            before,
+            after,
+            &step.seen.packet,
+            passage,
+            self.met.way,
+        );
+        let first: &[Hook] =
+            if came.is_some() { &[Hook::Ingress, Hook::Prerouting] } else { &[Hook::Output] };
         let at = Some(step);
         if let Some(passage) = passage {
             self.rules(passage, at, first);
         }
         self.translated(step, rewrites.destination);
         self.route(came, step);
-        if let (Some(from), Some(to)) = (came.and_then(|c| c.seen.packet.headers.ttl), step.seen.packet.headers.ttl)
+        if let (Some(from), Some(to)) =
+            (came.and_then(|c| c.seen.packet.headers.ttl), step.seen.packet.headers.ttl)
             && from != to
         {
             self.put_at(step, Event::Ttl { from, to }, Source::Packet);
@@ -311,7 +336,12 @@ impl Teller<'_> {
         let confidence = rewrite.confidence.max(step.confidence);
         let place = Place::node(step.seen.at.node.clone());
         self.hops.push(Hop {
-            at_ns: Some(step.seen.at_ns), place, event, headers: Some(headers), source, confidence,
+            at_ns: Some(step.seen.at_ns),
+            place,
+            event,
+            headers: Some(headers),
+            source,
+            confidence,
         });
     }
 
@@ -354,14 +384,18 @@ impl Teller<'_> {
         let Some(question) = question(came, step, topology) else { return };
         let Some(told) = self.known.routes.get(&question) else { return };
         let Some((_, mac)) = step.seen.packet.headers.macs.filter(|(_, to)| !to.is_group()) else { return };
-        if topology.link(&step.seen.at).is_none_or(|link| link.mac.is_none()) || topology.name(&step.seen.at).as_ref() != Some(&told.dev) {
+        if topology.link(&step.seen.at).is_none_or(|link| link.mac.is_none())
+            || topology.name(&step.seen.at).as_ref() != Some(&told.dev)
+        {
             return;
         }
         let to = told.via.unwrap_or(question.to);
         let key = (step.seen.at.node.clone(), to);
-        let asked = self.met.asked.get(&key).is_some_and(|asked| {
-            *asked <= step.seen.at_ns && step.seen.at_ns - asked < ASKED_BEFORE_NS
-        });
+        let asked = self
+            .met
+            .asked
+            .get(&key)
+            .is_some_and(|asked| *asked <= step.seen.at_ns && step.seen.at_ns - asked < ASKED_BEFORE_NS);
         let state = match (asked, self.known.neighbours.get(&key)) {
             (true, _) => "asked".to_owned(),
             (false, Some(state)) => state.clone(),
@@ -377,7 +411,15 @@ impl Teller<'_> {
         if let Some(passage) = passage {
             self.rules(passage, Some(last), &[Hook::Ingress, Hook::Prerouting]);
             let told = passage.last.headers.endpoints;
-            let rewrites = nat::rewrites(self.known, node, final_ends, told, &last.seen.packet, Some(passage), self.met.way);
+            let rewrites = nat::rewrites(
+                self.known,
+                node,
+                final_ends,
+                told,
+                &last.seen.packet,
+                Some(passage),
+                self.met.way,
+            );
             self.translated(last, rewrites.destination);
             final_ends = told;
             self.rules(passage, Some(last), &[Hook::Forward, Hook::Input, Hook::Postrouting]);
@@ -389,7 +431,8 @@ impl Teller<'_> {
             }
         }
         let Some(ends) = final_ends else { return };
-        let is_reached = self.known.topology.owns(node, ends.destination) && last.seen.toward != Toward::Other;
+        let is_reached =
+            self.known.topology.owns(node, ends.destination) && last.seen.toward != Toward::Other;
         let is_port = self.known.topology.link(&last.seen.at).is_some_and(|link| link.master.is_some());
         let is_ip = matches!(last.seen.packet.headers.ethertype, crate::packet::IPV4 | crate::packet::IPV6);
         let is_nd = matches!(last.seen.packet.kind, Packets::Neighbour { .. });
@@ -402,7 +445,9 @@ impl Teller<'_> {
         }
         let to = match last.seen.packet.kind {
             Packets::Neighbour { target, is_reply: false, .. } => {
-                if !self.known.topology.owns(node, target.into()) { return; }
+                if !self.known.topology.owns(node, target.into()) {
+                    return;
+                }
                 target.into()
             }
             _ => ends.destination,
@@ -478,7 +523,9 @@ pub fn is_translation(decision: &Decision) -> bool {
 fn rewrites(rule: &Rule) -> bool {
     match &rule.action {
         Action::Masquerade | Action::Snat(_) | Action::Dnat(_) => true,
-        Action::Other(words) => ["masquerade", "snat", "dnat", "redirect"].iter().any(|word| words.contains(word)),
+        Action::Other(words) => {
+            ["masquerade", "snat", "dnat", "redirect"].iter().any(|word| words.contains(word))
+        }
         _ => false,
     }
 }

@@ -15,9 +15,8 @@ pub fn of_packet(packet: &Packet) -> String {
         Kind::Arp { is_reply: false, .. } => {
             asked.map_or_else(|| "ARP".to_owned(), |(_, target)| format!("ARP who has {target}?"))
         }
-        Kind::Arp { mac, .. } => {
-            asked.map_or_else(|| "ARP".to_owned(), |(owner, _)| format!("ARP {owner} is at {}", mac_text(mac.0)))
-        }
+        Kind::Arp { mac, .. } => asked
+            .map_or_else(|| "ARP".to_owned(), |(owner, _)| format!("ARP {owner} is at {}", mac_text(mac.0))),
         Kind::Neighbour { is_reply: false, target, .. } => format!("neighbour discovery: who has {target}?"),
         Kind::Neighbour { target, mac: Some(mac), .. } => {
             format!("neighbour discovery: {target} is at {}", mac_text(mac.0))
@@ -86,7 +85,8 @@ pub fn of_journey(packet: &Packet) -> String {
 }
 
 fn segment(flags: u8, len: u32) -> String {
-    let names = [(TcpFlags::SYN, "SYN"), (TcpFlags::FIN, "FIN"), (TcpFlags::RST, "RST"), (TcpFlags::ACK, "ACK")];
+    let names =
+        [(TcpFlags::SYN, "SYN"), (TcpFlags::FIN, "FIN"), (TcpFlags::RST, "RST"), (TcpFlags::ACK, "ACK")];
     let set: Vec<&str> = names.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect();
     let is_plain = set == ["ACK"];
     let mut words = "TCP ".to_owned();

@@ -130,7 +130,8 @@ impl Node {
             .iter()
             .filter_map(|interface| Some((interface.index, Link::of(seen, interface, &index_of)?)))
             .collect();
-        let depths: Vec<(u32, u8)> = links.keys().map(|index| (*index, depth(&links, &seen.name, *index, 0))).collect();
+        let depths: Vec<(u32, u8)> =
+            links.keys().map(|index| (*index, depth(&links, &seen.name, *index, 0))).collect();
         for (index, depth) in depths {
             links.entry(index).and_modify(|link| link.depth = depth);
         }
@@ -141,7 +142,11 @@ impl Node {
         let listening = seen.sockets.iter().map(|socket| Listening {
             protocol: if socket.protocol == "tcp" { crate::packet::TCP } else { crate::packet::UDP },
             address: socket.address,
-            program: socket.process.as_ref().map(|process| process.comm.clone()).filter(|comm| is_program(comm)),
+            program: socket
+                .process
+                .as_ref()
+                .map(|process| process.comm.clone())
+                .filter(|comm| is_program(comm)),
         });
         Self { links, own, listening: listening.collect() }
     }
@@ -209,5 +214,11 @@ fn depth(links: &BTreeMap<u32, Link>, node: &Ns, index: u32, above: u8) -> u8 {
     let ports = links.iter().filter(|(_, port)| port.master == Some(index)).map(|(port, _)| *port);
     // A tunnel stands on whatever link its packets leave by.
     let least = u8::from(matches!(link.kind, Kind::Tunnel { .. }));
-    parent.into_iter().chain(ports).map(|below| depth(links, node, below, above + 1) + 1).max().unwrap_or(0).max(least)
+    parent
+        .into_iter()
+        .chain(ports)
+        .map(|below| depth(links, node, below, above + 1) + 1)
+        .max()
+        .unwrap_or(0)
+        .max(least)
 }

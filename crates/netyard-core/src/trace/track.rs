@@ -196,7 +196,8 @@ impl Tracks {
         let is_below = |open: &Open| {
             let Some(step) = self.step(*open).filter(|step| step.seen.toward.is_in()) else { return false };
             let Some(below) = topology.link(&step.seen.at) else { return false };
-            let stands_on = link.parent.as_ref() == Some(&step.seen.at) || below.master == Some(seen.at.index);
+            let stands_on =
+                link.parent.as_ref() == Some(&step.seen.at) || below.master == Some(seen.at.index);
             match &link.kind {
                 Kind::Tunnel { .. } => {
                     step.seen.packet.inner.as_ref().is_some_and(|inner| inner.key == seen.packet.key)
@@ -218,7 +219,8 @@ impl Tracks {
         let is_above = |open: &&Open| {
             let Some(step) = self.step(**open).filter(|step| !step.seen.toward.is_in()) else { return false };
             let Some(above) = topology.link(&step.seen.at) else { return false };
-            let stands_on = above.parent.as_ref() == Some(&seen.at) || link.master == Some(step.seen.at.index);
+            let stands_on =
+                above.parent.as_ref() == Some(&seen.at) || link.master == Some(step.seen.at.index);
             match &above.kind {
                 Kind::Tunnel { .. } => carried.is_some_and(|inner| inner.key == step.seen.packet.key),
                 Kind::Bridge | Kind::Upper => stands_on && step.seen.packet.key == seen.packet.key,
@@ -226,7 +228,8 @@ impl Tracks {
             }
         };
         let keys = [Some(seen.packet.key), carried.map(|inner| inner.key)];
-        let queues = keys.into_iter().flatten().filter_map(|key| self.inside.get(&(seen.at.node.clone(), key)));
+        let queues =
+            keys.into_iter().flatten().filter_map(|key| self.inside.get(&(seen.at.node.clone(), key)));
         let open = queues.flatten().find(|open| is_above(open) && !self.has_gone_to(**open, &seen.at))?;
         Some((*open, Confidence::Certain))
     }
@@ -237,7 +240,8 @@ impl Tracks {
         let is_it = |open: &&Open| {
             let Some(step) = self.step(**open).filter(|step| step.seen.toward.is_in()) else { return false };
             let from = topology.link(&step.seen.at);
-            let is_other_port = step.seen.at != seen.at && from.is_some_and(|from| from.master == Some(bridge));
+            let is_other_port =
+                step.seen.at != seen.at && from.is_some_and(|from| from.master == Some(bridge));
             let is_same = step.seen.packet.whole == seen.packet.whole;
             is_other_port && is_same && !self.has_gone_to(**open, &seen.at)
         };
@@ -258,7 +262,8 @@ impl Tracks {
 
     /// The steps that a branch at this place has in common with its track.
     fn shared(&self, open: Open) -> usize {
-        let before = self.tracks.get(&open.track).and_then(|track| track.parent).map_or(0, |(_, shared)| shared);
+        let before =
+            self.tracks.get(&open.track).and_then(|track| track.parent).map_or(0, |(_, shared)| shared);
         before + open.step + 1
     }
 
@@ -324,7 +329,9 @@ impl Tracks {
             let first = self.tracks.get(&open.track).and_then(|track| track.steps.first());
             let is_here = step.seen.at == seen.at && step.seen.toward == seen.toward;
             let is_cut = first.is_some_and(|first| holds(&first.seen.packet, start));
-            is_here && is_cut && is_same_way(&step.seen.packet, &seen.packet)
+            is_here
+                && is_cut
+                && is_same_way(&step.seen.packet, &seen.packet)
                 && step.seen.packet.headers.endpoints == seen.packet.headers.endpoints
                 && step.seen.packet.range().is_some_and(|(first, _)| first != start)
         };
@@ -352,7 +359,10 @@ impl Tracks {
         let is_identical = seen.packet.id.is_some() || is_numbered(&seen.packet);
         !seen.toward.is_in()
             && is_identical
-            && self.left.get(&seen.at).is_some_and(|left| left.iter().any(|(whole, _)| *whole == seen.packet.whole))
+            && self
+                .left
+                .get(&seen.at)
+                .is_some_and(|left| left.iter().any(|(whole, _)| *whole == seen.packet.whole))
     }
 
     fn go_on(&mut self, open: Open, seen: Sighting, confidence: Confidence, topology: &Topology) -> Taken {

@@ -21,7 +21,13 @@ pub(super) fn journey(number: u32, mut legs: Vec<Told>, known: &Known, now_ns: u
     let title = legs.first().map(|told| title::of_journey(&told.packet)).unwrap_or_default();
     let mut verdict = verdict(&legs, known, now_ns);
     kernel::join(&mut legs, &mut verdict, known);
-    Journey { number, title, legs: legs.into_iter().map(|told| told.leg).collect(), more: Vec::new(), verdict }
+    Journey {
+        number,
+        title,
+        legs: legs.into_iter().map(|told| told.leg).collect(),
+        more: Vec::new(),
+        verdict,
+    }
 }
 
 /// The journey of a packet that was dropped where it was made.
@@ -71,7 +77,7 @@ fn verdict(legs: &[Told], known: &Known, now_ns: u64) -> Verdict {
     let there = way_of(Way::There).find(|told| told.has_arrived);
     let Some(there) = there else {
         // The last one tells how far it got.
-        let lost = way_of(Way::There).last().unwrap_or(first);
+        let lost = way_of(Way::There).next_back().unwrap_or(first);
         if let Some(verdict) = unanswered(legs, lost, now_ns) {
             return verdict;
         }
@@ -80,9 +86,11 @@ fn verdict(legs: &[Told], known: &Known, now_ns: u64) -> Verdict {
     let back = way_of(Way::Back).find(|told| told.has_arrived);
     let is_due = matches!(
         first.packet.kind,
-        Kind::Echo { is_reply: false, .. } | Kind::Arp { is_reply: false, .. } | Kind::Neighbour { is_reply: false, .. }
+        Kind::Echo { is_reply: false, .. }
+            | Kind::Arp { is_reply: false, .. }
+            | Kind::Neighbour { is_reply: false, .. }
     ) || is_syn(first);
-    match (back, way_of(Way::Back).last()) {
+    match (back, way_of(Way::Back).next_back()) {
         (Some(back), _) => arrived(first, there, Some(back)),
         (None, Some(lost)) if is_young(lost, now_ns) || leaves_sight(lost, known) => Verdict::Open,
         (None, Some(lost)) => end(lost),
@@ -150,10 +158,13 @@ fn error(legs: &[Told]) -> Option<Verdict> {
     let by = place(told, true);
     let way = super::conversation::other(told.leg.way);
     let dropped: Vec<Fault> = legs.iter().flat_map(|told| faults(&told.leg)).collect();
-    let about = legs.iter().filter(|other| other.leg.way == way && !other.has_arrived).next_back();
+    let about = legs.iter().rfind(|other| other.leg.way == way && !other.has_arrived);
     let is_at_target = legs.iter().any(|other| {
         other.leg.way == way
-            && other.steps.last().is_some_and(|last| last.seen.at.node == by.node && last.seen.toward == Toward::Here)
+            && other
+                .steps
+                .last()
+                .is_some_and(|last| last.seen.at.node == by.node && last.seen.toward == Toward::Here)
             && other.has_arrived
     });
     match blame::error(&by.node, is_v6, kind, code, mtu, way) {

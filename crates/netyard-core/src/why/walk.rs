@@ -112,7 +112,13 @@ impl<'k> Walk<'k> {
 
     fn close(&mut self, packet: Packet) {
         let hops = std::mem::take(&mut self.hops);
-        self.legs.push(Leg { way: self.way, title: packet.title(), headers: headers(&packet), hops, is_copy: false });
+        self.legs.push(Leg {
+            way: self.way,
+            title: packet.title(),
+            headers: headers(&packet),
+            hops,
+            is_copy: false,
+        });
     }
 
     pub(super) fn outline(&mut self, ns: &Ns) -> Rc<Outline> {

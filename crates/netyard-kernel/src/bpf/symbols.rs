@@ -65,7 +65,9 @@ mod tests {
     #[test]
     fn a_place_is_in_the_function_that_begins_before_it() {
         let mut symbols = Symbols::default();
-        for line in ["ffffffff81c0 T later", "ffffffff81a0 t ip_error.part.0.cold\t[mod]", "ffffffff81b0 D jiffies"] {
+        for line in
+            ["ffffffff81c0 T later", "ffffffff81a0 t ip_error.part.0.cold\t[mod]", "ffffffff81b0 D jiffies"]
+        {
             if let Some((start, name)) = function(line.as_bytes()) {
                 symbols.add(start, name);
             }

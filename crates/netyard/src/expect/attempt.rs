@@ -5,11 +5,12 @@ use crate::dns::{Rcode, Type};
 use crate::probe::ping::{Echo, Pinger, Reply};
 use crate::probe::witness::{Sign, Transport, Witness};
 use crate::probe::{Miss, NodeSockets, Patience, dns, http, neighbour, path, route, tcp, throughput, udp};
-use netyard_core::expect::{Expectation, Outcome, Ping, Probe, Target};
+use netyard_core::expect::{Dropped, Expectation, Outcome, Ping, Probe, Target};
 use netyard_core::lab::Lab;
 use netyard_core::name::NodeName;
 use netyard_core::nft::Protocol;
 use netyard_core::report::Mismatch;
+use netyard_core::why::About;
 use netyard_kernel::socket::Family;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -75,8 +76,8 @@ pub(super) fn attempt(
 ) -> Observed {
     let is_undecided = || lab.nodes.iter().any(|node| neighbour::is_asking(sockets, &node.name));
     // A verdict is worth its wait only where it decides, or where no other attempt follows that would bring it.
-    let waits =
-        expectation.within_ms == 0 || matches!(expectation.outcome, Outcome::Unreachable | Outcome::Timeout);
+    let waits = expectation.within_ms == 0
+        || matches!(expectation.outcome, Outcome::Unreachable | Outcome::Timeout | Outcome::Dropped);
     let patience = if waits {
         let verdict = Patience::VERDICT.max(options.silence);
         Patience { silence: options.silence, verdict, is_undecided: Some(&is_undecided) }
@@ -84,7 +85,14 @@ pub(super) fn attempt(
         Patience::of(options.silence)
     };
     let one = Attempt { lab, sockets, patience, from: &expectation.from, seen_as: expectation.seen_as };
-    match one.probe(&expectation.probe) {
+    let probed = one.probe(&expectation.probe);
+    let dropped = expectation.dropped.as_ref().filter(|dropped| !dropped.is_anything());
+    if let (Some(dropped), Err(failed)) = (dropped, &probed)
+        && failed.miss.outcome().is_some()
+    {
+        return one.reason(options, &expectation.probe, dropped, failed);
+    }
+    match probed {
         Ok(Answer { detail, mismatch }) => Observed { outcome: Some(Outcome::Ok), mismatch, detail },
         Err(Failed { miss, mismatch }) => {
             Observed { outcome: miss.outcome(), mismatch, detail: miss.detail().to_owned() }
@@ -142,6 +150,38 @@ impl Attempt<'_> {
             Probe::Throughput { to, address, rate_bit_per_s, tolerance_percent } => {
                 self.throughput(to, *address, *rate_bit_per_s, *tolerance_percent)
             }
+        }
+    }
+
+    /// Whether what was not answered ended for the reason that is stated.
+    fn reason(&self, options: &Options<'_>, probe: &Probe, dropped: &Dropped, failed: &Failed) -> Observed {
+        let outcome = failed.miss.outcome();
+        let detail = failed.miss.detail().to_owned();
+        let (to, about) = match probe {
+            Probe::Ping(ping) => (&ping.to, About::Icmp),
+            Probe::Tcp { to, port } | Probe::Http { to, port, .. } => (to, About::Tcp(*port)),
+            Probe::Udp { to, port, .. } => (to, About::Udp(*port)),
+            _ => return Observed { outcome, mismatch: None, detail },
+        };
+        let explained = match (options.explain, self.address(to)) {
+            (Some(explain), Ok(address)) => explain(self.from, address, about),
+            (None, _) => Err("nobody is there to ask why".to_owned()),
+            (_, Err(miss)) => Err(miss.detail().to_owned()),
+        };
+        match explained {
+            Err(why) => Observed { outcome: None, mismatch: None, detail: format!("{detail}; {why}") },
+            Ok(faults) => match faults.iter().find(|fault| dropped.is_by(fault)) {
+                Some(fault) => Observed { outcome, mismatch: None, detail: fault.sentence.clone() },
+                None => {
+                    let found: Vec<String> = faults
+                        .iter()
+                        .map(|fault| format!("dropped by {} at {}", fault.cause.word(), fault.at.node))
+                        .collect();
+                    let found = if found.is_empty() { "no reason".to_owned() } else { found.join(", ") };
+                    let words = format!("{detail}; {found}");
+                    Observed { outcome, mismatch: Some(Wrong::new("reason", dropped, found, words)), detail }
+                }
+            },
         }
     }
 

@@ -10,9 +10,13 @@ mod target;
 use crate::probe::NodeSockets;
 use attempt::Observed;
 use netyard_core::expect::{Expectation, Outcome, Probe};
+use netyard_core::fault::Fault;
 use netyard_core::lab::Lab;
+use netyard_core::name::NodeName;
 use netyard_core::report::ExpectationResult;
+use netyard_core::why::About;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,12 +32,18 @@ pub struct Options<'a> {
     pub wait_for_change: Option<&'a (dyn Fn(Duration) + Sync)>,
     /// Expectations that are tried at the same time, 1 and more.
     pub parallel: usize,
+    /// Says what is wrong on the way of a packet, for expectations that name the reason why it does not arrive.
+    pub explain: Option<&'a Explain<'a>>,
 }
+
+/// The faults on the way from a node to an address.
+pub type Explain<'a> =
+    dyn Fn(&NodeName, IpAddr, About) -> std::result::Result<Vec<Fault>, String> + Sync + 'a;
 
 impl Default for Options<'_> {
     /// One second of silence, 16 at a time: nearly all of their time is waiting.
     fn default() -> Self {
-        Self { silence: Duration::from_secs(1), wait_for_change: None, parallel: 16 }
+        Self { silence: Duration::from_secs(1), wait_for_change: None, parallel: 16, explain: None }
     }
 }
 
@@ -139,7 +149,7 @@ fn run_one(
     loop {
         let observed = attempt::attempt(lab, sockets, options, expectation);
         result.attempts += 1;
-        result.passed = observed.outcome == Some(expectation.outcome) && observed.mismatch.is_none();
+        result.passed = is_as_expected(expectation, &observed);
         let was_limited = may_be_rate_limited(expectation, &observed, result.attempts);
         result.outcome = observed.outcome;
         result.mismatch = observed.mismatch.as_ref().map(|wrong| wrong.mismatch.clone());
@@ -156,6 +166,20 @@ fn run_one(
         }
         pause = (pause * 2).min(PAUSE_MAX);
     }
+}
+
+/// Whether what came of a probe is what was expected. A reason that is stated has been looked for by the attempt.
+fn is_as_expected(expectation: &Expectation, observed: &Observed) -> bool {
+    let is_outcome = match (expectation.outcome, observed.outcome, &expectation.dropped) {
+        (_, None, _) => false,
+        (Outcome::Dropped, Some(outcome), dropped) => {
+            let names_reason = dropped.as_ref().is_some_and(|dropped| !dropped.is_anything());
+            // A refusal comes from the target, unless the reason that is stated refuses on the way.
+            outcome != Outcome::Ok && (outcome != Outcome::Refused || names_reason)
+        }
+        (expected, Some(outcome), _) => expected == outcome,
+    };
+    is_outcome && observed.mismatch.is_none()
 }
 
 /// The kernel allows a router about one ICMP error a second to each host, after a short burst (`icmp_ratelimit`, and
@@ -176,11 +200,10 @@ fn may_be_rate_limited(expectation: &Expectation, observed: &Observed, attempts:
 mod tests {
     use super::*;
     use netyard_core::expect::{Ping, Target};
-    use netyard_core::name::NodeName;
 
     fn expectation(from: &str, probe: Probe) -> Expectation {
         let from = NodeName::new(from).unwrap();
-        Expectation { line: 0, from, probe, outcome: Outcome::Ok, seen_as: None, within_ms: 0 }
+        Expectation { line: 0, from, probe, outcome: Outcome::Ok, seen_as: None, within_ms: 0, dropped: None }
     }
 
     #[test]

@@ -70,6 +70,7 @@ impl Judge<'_> {
             outcome: probe.outcome,
             seen_as: probe.seen_as,
             within_ms,
+            dropped: None,
         };
         let lab = lab_of(self.now);
         let options = Options { silence: SILENCE, ..Options::default() };

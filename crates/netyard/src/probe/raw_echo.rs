@@ -76,7 +76,8 @@ fn message(echo: &Echo) -> Vec<u8> {
 
 /// The Internet checksum (RFC 1071).
 fn checksum(bytes: &[u8]) -> u16 {
-    let words = bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0)));
+    let words =
+        bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0)));
     let mut sum: u32 = words.sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
@@ -91,7 +92,9 @@ fn is_answer(family: Family, bytes: &[u8], asked: &[u8]) -> bool {
         Family::V6 => 0,
     };
     let answer = bytes.get(start..).unwrap_or_default();
-    is_reply(family, answer) && sequence_of(answer) == sequence_of(asked) && answer.get(4..6) == asked.get(4..6)
+    is_reply(family, answer)
+        && sequence_of(answer) == sequence_of(asked)
+        && answer.get(4..6) == asked.get(4..6)
 }
 
 fn queued(fd: &OwnedFd, echo: &Echo) -> Option<Miss> {

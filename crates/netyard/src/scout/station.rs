@@ -2,8 +2,8 @@
 
 use super::capture;
 use super::explore;
-use super::trace;
 use super::question::{Answer, Question, Replies, Told, Trouble};
+use super::trace;
 use crate::look::{self, Discovery};
 use crate::wire::{self, Inbox};
 use netyard_kernel::netlink::conntrack;

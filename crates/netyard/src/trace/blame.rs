@@ -77,7 +77,8 @@ impl Trace {
     fn foretell(&self, (from, to, about): &Wish) -> Vec<Fault> {
         let (from, to) = (from.as_str(), to.to_string());
         let told = why::why(&self.scout, self.is_lab, from, &to, *about, Versions::Any);
-        let stops = |fault: &Fault| matches!(fault.effect, Effect::Stops | Effect::StopsLarge | Effect::Sometimes);
+        let stops =
+            |fault: &Fault| matches!(fault.effect, Effect::Stops | Effect::StopsLarge | Effect::Sometimes);
         told.map(|told| told.faults.into_iter().filter(stops).collect()).unwrap_or_default()
     }
 
@@ -129,8 +130,11 @@ fn join(faults: &mut Vec<Fault>, foretold: &[Fault], way: Way) {
     }
     // An unanswered question has a reason of its own, which may be known.
     let is_vague = |fault: &Fault| matches!(fault.cause, Cause::NeighbourFailed);
-    let better: Vec<Fault> =
-        foretold.iter().filter(|fault| fault.way == way && !faults.iter().any(|known| is_same(known, fault))).cloned().collect();
+    let better: Vec<Fault> = foretold
+        .iter()
+        .filter(|fault| fault.way == way && !faults.iter().any(|known| is_same(known, fault)))
+        .cloned()
+        .collect();
     if faults.iter().all(is_vague) && !better.is_empty() {
         *faults = better;
     } else if faults.is_empty() {

@@ -56,7 +56,10 @@ impl Sieve {
         let Some((key, is_sign)) = ip.as_ref().and_then(|ip| Key::of(heard, ip)) else {
             return pending.push(heard.sighting());
         };
-        let count = self.links.entry(key).or_insert_with(|| Count { node: Some(heard.node.clone()), ..Count::default() });
+        let count = self
+            .links
+            .entry(key)
+            .or_insert_with(|| Count { node: Some(heard.node.clone()), ..Count::default() });
         count.packets += 1;
         count.signs += u64::from(is_sign);
         let is_followed = count.packets <= FOLLOWED_MAX || (is_sign && count.signs <= SIGNS_MAX);
@@ -79,10 +82,17 @@ impl Sieve {
         for (key, count) in counted {
             let ends = key.endpoints();
             let is_of = |journey: &&mut Journey| {
-                let hops = journey.legs.iter().filter(|leg| leg.headers.protocol == Some(key.protocol)).flat_map(|leg| &leg.hops);
-                hops.into_iter().any(|hop| hop.headers.as_ref().is_some_and(|headers| headers.endpoints == Some(ends)))
+                let hops = journey
+                    .legs
+                    .iter()
+                    .filter(|leg| leg.headers.protocol == Some(key.protocol))
+                    .flat_map(|leg| &leg.hops);
+                hops.into_iter()
+                    .any(|hop| hop.headers.as_ref().is_some_and(|headers| headers.endpoints == Some(ends)))
             };
-            let (Some(journey), Some(node)) = (journeys.iter_mut().find(is_of), count.node.clone()) else { continue };
+            let (Some(journey), Some(node)) = (journeys.iter_mut().find(is_of), count.node.clone()) else {
+                continue;
+            };
             let interface = topology.name(&At { node: node.clone(), index: key.index });
             journey.more.push(More {
                 place: Place { node, interface },

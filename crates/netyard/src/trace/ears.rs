@@ -83,13 +83,15 @@ impl Ears {
         let of_rules = with_rules.iter().map(|(node, sees_bridged)| {
             (node.clone(), Question::RuleTrace { table: table.clone(), sees_bridged: *sees_bridged })
         });
-        let of_taps = nodes.iter().map(|node| (node.clone(), Question::Tap { ring_len, snap: SNAP, filter: Vec::new() }));
+        let of_taps = nodes
+            .iter()
+            .map(|node| (node.clone(), Question::Tap { ring_len, snap: SNAP, filter: Vec::new() }));
         let mut answers = scout.ask_all(of_rules.chain(of_taps).collect()).into_iter();
         let mut ears = Self { taps: Vec::new(), rules: Vec::new(), filter, seen: 0 };
         for (node, _) in with_rules {
-            let opened = answers.next().and_then(|answer| {
-                answer.map(|answer| answer.fds.into_iter().next()).transpose()
-            });
+            let opened = answers
+                .next()
+                .and_then(|answer| answer.map(|answer| answer.fds.into_iter().next()).transpose());
             match opened {
                 Some(Ok(fd)) => {
                     let trace = RuleTrace::from_fd(fd).map_err(|e| Error::io("cannot hear rules", &e))?;
@@ -133,7 +135,8 @@ impl Ears {
         mut each_rule: impl FnMut(RuleEvent),
     ) -> io::Result<()> {
         let taps = self.taps.iter().map(|ear| PollFd::from_borrowed_fd(ear.tap.as_fd(), PollFlags::IN));
-        let rules = self.rules.iter().map(|(_, rules)| PollFd::from_borrowed_fd(rules.as_fd(), PollFlags::IN));
+        let rules =
+            self.rules.iter().map(|(_, rules)| PollFd::from_borrowed_fd(rules.as_fd(), PollFlags::IN));
         let mut fds: Vec<PollFd<'_>> = taps.chain(rules).collect();
         match poll(&mut fds, Timespec::try_from(limit).ok().as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}

@@ -17,7 +17,9 @@ impl Trace {
         let namespaces = read.map(|seen| seen.inode).collect();
         match deep::open(&deep::Wanted { namespaces, ..deep::Wanted::default() }) {
             Deep::Tells(reasons) => self.deep = Some(reasons),
-            Deep::Absent(why) => self.notes.push(format!("the kernel does not tell why it drops packets: {why}")),
+            Deep::Absent(why) => {
+                self.notes.push(format!("the kernel does not tell why it drops packets: {why}"))
+            }
         }
     }
 
@@ -29,7 +31,9 @@ impl Trace {
         for told in reasons.read() {
             let Told::Dropped(dropped) = told else { continue };
             let seen = self.look.namespaces.iter().find(|seen| seen.inode == dropped.inode);
-            let Some(node) = seen.map(|seen| seen.name.clone()).filter(|_| !dropped.is_benign()) else { continue };
+            let Some(node) = seen.map(|seen| seen.name.clone()).filter(|_| !dropped.is_benign()) else {
+                continue;
+            };
             let frame = Frame::cooked(dropped.ethertype, &dropped.bytes, dropped.len as usize);
             let packet = Packet::read(&frame, &is_vxlan);
             drops.push(KernelDrop { node, packet, dropped });

@@ -79,8 +79,12 @@ impl Trace {
     /// As [`look`](crate::look::look), and that not one namespace can be entered.
     pub fn begin(scope: Scope<'_>, follow: Follow) -> Result<Self> {
         let (look, scout, discovery) = look_through(scope)?;
-        let nodes: Vec<Ns> =
-            look.namespaces.iter().filter(|seen| seen.unread.is_none()).map(|seen| seen.name.clone()).collect();
+        let nodes: Vec<Ns> = look
+            .namespaces
+            .iter()
+            .filter(|seen| seen.unread.is_none())
+            .map(|seen| seen.name.clone())
+            .collect();
         if nodes.is_empty() {
             let why = look.namespaces.first().and_then(|seen| seen.unread.clone()).unwrap_or_default();
             return Err(Error::kernel("K001", format!("cannot follow packets: {why}")));
@@ -161,7 +165,12 @@ impl Trace {
         let (sieve, pending) = (&mut self.sieve, &mut self.pending);
         let mut events = Vec::new();
         self.ears
-            .listen(limit, &is_vxlan, |frame| sieve.sift(frame, pending, &mut touched), |event| events.push(event))
+            .listen(
+                limit,
+                &is_vxlan,
+                |frame| sieve.sift(frame, pending, &mut touched),
+                |event| events.push(event),
+            )
             .map_err(|e| Error::io("cannot listen to taps", &e))?;
         for event in events {
             self.follower.hear(&event);
@@ -253,7 +262,8 @@ impl Trace {
                 let seen = self.look.seen(&question.node)?;
                 seen.interfaces.iter().find(|i| i.name == name.as_str()).map(|i| i.index)
             });
-            let ask = RouteAsk { to: question.to, from: question.from, iif, oif: None, protocol: 0, ports: None };
+            let ask =
+                RouteAsk { to: question.to, from: question.from, iif, oif: None, protocol: 0, ports: None };
             (question.node.clone(), Question::Route(ask))
         };
         let answers = self.scout.ask_all(questions.iter().map(ask).collect());
@@ -355,7 +365,8 @@ fn known(look: &Look, scout: &Scout, with_rules: &[(Ns, bool)]) -> Known {
             known.neighbours.insert((seen.name.clone(), neighbour.address), neighbour.state.to_owned());
         }
         let rules = seen.legacy.iter().flat_map(|table| &table.chains).flat_map(|chain| &chain.rules);
-        let masquerades = |rule: &netyard_core::nft::Rule| rule.action == netyard_core::nft::Action::Masquerade;
+        let masquerades =
+            |rule: &netyard_core::nft::Rule| rule.action == netyard_core::nft::Action::Masquerade;
         if rules.into_iter().any(masquerades) {
             known.legacy_masquerade.insert(seen.name.clone());
         }

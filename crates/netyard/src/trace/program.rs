@@ -49,12 +49,8 @@ impl Program<'_> {
             dies_with_caller: true,
             ..Launch::default()
         };
-        let doors = Doors {
-            holder: None,
-            user: owner.as_ref().map(AsFd::as_fd),
-            net: Some(net.as_fd()),
-            room: None,
-        };
+        let doors =
+            Doors { holder: None, user: owner.as_ref().map(AsFd::as_fd), net: Some(net.as_fd()), room: None };
         launch.start(&doors).map_err(|error| match (error.is_program, self.words.first()) {
             (true, Some(program)) => not_executed(program, &error.source),
             _ => Error::io(format!("cannot {}", error.doing), &error.source),

@@ -13,7 +13,9 @@ pub fn address(look: &Look, from: &Ns, to: &Ns) -> Option<IpAddr> {
         all.into_iter().filter(|prefix| netyard_core::why::is_global(prefix.addr())).collect::<Vec<_>>()
     };
     let (from, to) = (prefixes(look.seen(from)?), prefixes(look.seen(to)?));
-    let shared = to.iter().find(|there| from.iter().any(|here| here.contains(&there.addr()) && here.addr() != there.addr()));
+    let shared = to
+        .iter()
+        .find(|there| from.iter().any(|here| here.contains(&there.addr()) && here.addr() != there.addr()));
     let v4_first = || to.iter().find(|prefix| prefix.addr().is_ipv4()).or(to.first());
     shared.or_else(v4_first).map(|prefix| prefix.addr())
 }

@@ -44,7 +44,9 @@ pub fn run(order: &Order, lab: Option<&str>) -> Result<ExitCode> {
         (Some(words), _) => follow(order, scope, lab.as_ref(), &words.join(" ")),
         (None, Some(node)) if !order.command.is_empty() => command(order, scope, lab.as_ref(), node),
         (None, Some(node)) => probe(order, scope, lab.as_ref(), node),
-        (None, None) => Err(Error::input("U011", "whose packets?").help("netyard trace NODE TO, or --follow")),
+        (None, None) => {
+            Err(Error::input("U011", "whose packets?").help("netyard trace NODE TO, or --follow"))
+        }
     }
 }
 
@@ -141,9 +143,7 @@ fn what(order: &Order) -> Result<Probe> {
         })
     };
     match order.about.split_once(':') {
-        None if order.about == "icmp" => {
-            Ok(Probe::Icmp { size: order.size, df: order.df, ttl: order.ttl })
-        }
+        None if order.about == "icmp" => Ok(Probe::Icmp { size: order.size, df: order.df, ttl: order.ttl }),
         Some(("tcp", text)) => port(text).map(Probe::Tcp),
         Some(("udp", text)) => port(text).map(Probe::Udp),
         _ => Err(Error::input("U011", format!("`{}` cannot be sent", order.about))
@@ -162,7 +162,8 @@ fn target(trace: &Trace, lab: Option<&RunningLab>, from: &Ns, name: &NodeName, w
         return Ok(address);
     }
     let unknown = |why: &str| {
-        Error::input("U009", format!("`{from}` does not know `{word}`{why}")).help("give a node or an address")
+        Error::input("U009", format!("`{from}` does not know `{word}`{why}"))
+            .help("give a node or an address")
     };
     let lab = lab.ok_or_else(|| unknown(""))?;
     let definition = lab.definition()?;
@@ -211,7 +212,8 @@ fn command(order: &Order, scope: Scope<'_>, lab: Option<&RunningLab>, node: &str
 }
 
 fn follow(order: &Order, scope: Scope<'_>, lab: Option<&RunningLab>, words: &str) -> Result<ExitCode> {
-    let filter = Filter::parse(words).map_err(|why| Error::input("U011", format!("the filter `{words}`: {why}")))?;
+    let filter =
+        Filter::parse(words).map_err(|why| Error::input("U011", format!("the filter `{words}`: {why}")))?;
     let follow = if order.all && words.is_empty() { Follow::All } else { Follow::Filter(filter) };
     let mut trace = Trace::begin(scope, follow)?;
     if order.deep {

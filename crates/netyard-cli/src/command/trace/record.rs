@@ -119,7 +119,8 @@ impl<'a> Record<'a> {
     fn keep(&mut self, line: &Line) -> Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
         let path = self.order.save.as_deref().unwrap_or(std::path::Path::new("the file"));
-        writeln!(file, "{}", written(line)).map_err(|e| Error::io(format!("cannot write {}", path.display()), &e))
+        writeln!(file, "{}", written(line))
+            .map_err(|e| Error::io(format!("cannot write {}", path.display()), &e))
     }
 }
 

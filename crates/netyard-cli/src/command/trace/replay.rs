@@ -5,9 +5,9 @@ use super::{text, theme};
 use crate::args::Trace as Order;
 use crate::output;
 use netyard::{Error, Result};
+use netyard_core::journey::Event;
 use netyard_core::journey::{Hop, Journey, Leg};
 use netyard_core::state::Ns;
-use netyard_core::journey::Event;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use std::io::{IsTerminal, Read};
 use std::path::Path;
@@ -34,7 +34,8 @@ pub fn run(order: &Order, file: &Path) -> Result<ExitCode> {
     let steps = steps(&saved.journeys);
     if let Some(number) = order.step {
         let step = number.checked_sub(1).and_then(|index| steps.get(index)).ok_or_else(|| {
-            Error::input("U011", format!("there is no step {number}")).help(format!("the last one is {}", steps.len()))
+            Error::input("U011", format!("there is no step {number}"))
+                .help(format!("the last one is {}", steps.len()))
         })?;
         output::print(&page(order, &saved, step, number, steps.len()));
         return Ok(ExitCode::SUCCESS);
@@ -68,8 +69,11 @@ fn read(file: &Path) -> Result<Saved> {
                 has_begun = true;
             }
             Line::Begin { schema, .. } => {
-                return Err(Error::input("U011", format!("{}: the schema {schema} is not known", file.display()))
-                    .help("a newer netyard has written it"));
+                return Err(Error::input(
+                    "U011",
+                    format!("{}: the schema {schema} is not known", file.display()),
+                )
+                .help("a newer netyard has written it"));
             }
             Line::Journey(journey) => saved.journeys.push(journey),
             Line::End { .. } => {}
@@ -131,7 +135,10 @@ fn marked(picture: &str, name: &str, is_ascii: bool) -> String {
             let before: Vec<char> = line[..*at].chars().rev().take(2).collect();
             let after: Vec<char> = line[at + name.len()..].chars().take(2).collect();
             let is_border = |c: Option<&char>| c.is_some_and(|c| matches!(c, '─' | '═' | '-' | '='));
-            ends(before.first().copied()) && is_border(before.get(1)) && ends(after.first().copied()) && is_border(after.get(1))
+            ends(before.first().copied())
+                && is_border(before.get(1))
+                && ends(after.first().copied())
+                && is_border(after.get(1))
         });
         match found {
             Some((at, _)) => {
@@ -204,9 +211,6 @@ mod tests {
     #[test]
     fn the_box_of_a_place_is_marked() {
         let picture = "╭─ pc ──── host ─╮  ╭─ pc2 ── host ─╮\n│ pc ●───● │";
-        assert_eq!(
-            marked(picture, "pc", false),
-            "╭▶ pc ◀─── host ─╮  ╭─ pc2 ── host ─╮\n│ pc ●───● │\n"
-        );
+        assert_eq!(marked(picture, "pc", false), "╭▶ pc ◀─── host ─╮  ╭─ pc2 ── host ─╮\n│ pc ●───● │\n");
     }
 }

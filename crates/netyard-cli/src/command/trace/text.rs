@@ -68,7 +68,8 @@ impl Text {
         let mut alike = 0;
         for (leg, rows) in journey.legs.iter().zip(rows) {
             let path: Vec<String> = leg.hops.iter().map(step).collect();
-            let is_known = !self.is_full && shown.iter().any(|(way, known)| *way == leg.way && *known == path);
+            let is_known =
+                !self.is_full && shown.iter().any(|(way, known)| *way == leg.way && *known == path);
             // Of data and acknowledgements in a row, the first few tell enough.
             let is_plain = is_known && (leg.title.starts_with("TCP data") || leg.title == "TCP ACK");
             alike = if is_plain { alike + 1 } else { 0 };
@@ -139,7 +140,11 @@ impl Text {
         let mut text = String::new();
         let (mut last_time, mut last_node) = (String::new(), "");
         for row in rows {
-            let time = row.at_ns.zip(begun).map(|(at, begun)| self.time(at.saturating_sub(begun))).unwrap_or_default();
+            let time = row
+                .at_ns
+                .zip(begun)
+                .map(|(at, begun)| self.time(at.saturating_sub(begun)))
+                .unwrap_or_default();
             let shown = if time == last_time { "" } else { time.as_str() };
             let node = if row.node == last_node { "" } else { row.node.as_str() };
             let pad = |text: &str, columns: usize| " ".repeat(columns.saturating_sub(text.width()));
@@ -193,7 +198,10 @@ impl Text {
                     }
                     let now = hop.headers.as_ref().and_then(|headers| headers.endpoints);
                     if now.is_some() && now != ends {
-                        words.push_str(&format!("   {}", now.map(|now| title::ends(&now, has_ports(leg))).unwrap_or_default()));
+                        words.push_str(&format!(
+                            "   {}",
+                            now.map(|now| title::ends(&now, has_ports(leg))).unwrap_or_default()
+                        ));
                         ends = now;
                     }
                     rows.push(row(hop, '▸', Label::Plain, words));
@@ -205,7 +213,8 @@ impl Text {
                         (None, Some(socket)) => format!(": a socket listening at {socket}"),
                         _ => String::new(),
                     };
-                    let likely = if is_lost && hop.confidence != Confidence::Certain { " (likely)" } else { "" };
+                    let likely =
+                        if is_lost && hop.confidence != Confidence::Certain { " (likely)" } else { "" };
                     let words = format!("delivered to {to}{whose}{likely}");
                     rows.push(row(hop, '✓', Label::Good, words));
                     continue;
@@ -241,7 +250,8 @@ impl Text {
                     Ns::Fabric => bridge.to_string(),
                     Ns::Node(_) => hop.place.node.to_string(),
                 };
-                let words = if hop.place.node == Ns::Fabric { words } else { format!("bridge {bridge}: {words}") };
+                let words =
+                    if hop.place.node == Ns::Fabric { words } else { format!("bridge {bridge}: {words}") };
                 Row { at_ns: hop.at_ns, node, sign: ' ', label: Label::Network, words }
             }
             Event::Routed { route, table, via, dev, src } => {
@@ -272,7 +282,9 @@ impl Text {
                 let ct = ct.map_or_else(String::new, |ct| format!("   (connection {ct:08x})"));
                 row(hop, '⇄', Label::Nat, format!("{word} {words}{ct}"))
             }
-            Event::Fragmented { pieces } => row(hop, ' ', Label::Quiet, format!("cut into {pieces} fragments")),
+            Event::Fragmented { pieces } => {
+                row(hop, ' ', Label::Quiet, format!("cut into {pieces} fragments"))
+            }
             Event::Reassembled { pieces } => {
                 row(hop, ' ', Label::Quiet, format!("put together from {pieces} fragments"))
             }
@@ -293,11 +305,18 @@ impl Text {
     fn more(&self, more: &[More]) -> String {
         let most = more.iter().map(|more| more.packets).max();
         let Some(most) = most else { return String::new() };
-        let mut text = format!("and {most} more packets of the same connection, counted where they were seen to pass:\n");
+        let mut text = format!(
+            "and {most} more packets of the same connection, counted where they were seen to pass:\n"
+        );
         for more in more {
             let sign = self.glyph(if more.is_out { '▸' } else { '◂' });
             let ends = self.arrow(&title::ends(&more.endpoints, true));
-            text.push_str(&format!("  {:<24} {sign} {:>9} packets {:>12} B   {ends}\n", more.place.to_string(), more.packets, more.bytes));
+            text.push_str(&format!(
+                "  {:<24} {sign} {:>9} packets {:>12} B   {ends}\n",
+                more.place.to_string(),
+                more.packets,
+                more.bytes
+            ));
         }
         text
     }
@@ -306,7 +325,9 @@ impl Text {
         match &journey.verdict {
             Verdict::Arrived { took_ns, seen_as } => {
                 let is_answered = journey.legs.iter().any(|leg| leg.way == Way::Back);
-                let took = took_ns.map_or_else(String::new, |ns| format!(" after {}", self.time(ns).trim_start_matches('+')));
+                let took = took_ns.map_or_else(String::new, |ns| {
+                    format!(" after {}", self.time(ns).trim_start_matches('+'))
+                });
                 let first = journey.legs.first().and_then(|leg| leg.headers.endpoints);
                 let seen = seen_as
                     .filter(|seen| first.is_some_and(|first| first.source != seen.source))
@@ -353,7 +374,11 @@ impl Text {
         let likely = if fault.confidence == Confidence::Certain { "" } else { " (likely)" };
         let mut text = format!("    {}{likely}\n", fault.sentence);
         for evidence in &fault.evidence {
-            text.push_str(&format!("    seen:  {}  {}\n", self.at(&evidence.node, &evidence.command), evidence.says));
+            text.push_str(&format!(
+                "    seen:  {}  {}\n",
+                self.at(&evidence.node, &evidence.command),
+                evidence.says
+            ));
         }
         for fix in &fault.fixes {
             text.push_str(&format!("    try:   {}   ({})\n", self.at(&fix.node, &fix.command), fix.does));

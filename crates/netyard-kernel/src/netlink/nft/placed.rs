@@ -21,12 +21,7 @@ const NFTA_NAME: u16 = 1;
 pub fn placed(socket: &mut Socket) -> Result<Vec<Ruleset>, Refusal> {
     let mut tables: Vec<Ruleset> = super::list::tables(socket)?
         .into_iter()
-        .map(|table| Ruleset {
-            is_legacy: false,
-            family: table.family,
-            name: table.name,
-            chains: Vec::new(),
-        })
+        .map(|table| Ruleset { is_legacy: false, family: table.family, name: table.name, chains: Vec::new() })
         .collect();
     if tables.is_empty() {
         return Ok(tables);

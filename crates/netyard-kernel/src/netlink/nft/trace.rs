@@ -7,8 +7,9 @@
 
 use super::expression::{Expression, Load, REG_1, Verdict, number::*};
 use super::{
-    NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFT_MSG_NEWRULE, NFT_MSG_NEWTABLE, NFT_TABLE_F_OWNER, NLM_F_APPEND,
-    NLM_F_CREATE, NLM_F_EXCL, SUBSYSTEM, begin, family_of, put_chain, put_frame, put_table, send,
+    NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFT_MSG_NEWRULE, NFT_MSG_NEWTABLE, NFT_TABLE_F_OWNER,
+    NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, SUBSYSTEM, begin, family_of, put_chain, put_frame, put_table,
+    send,
 };
 use crate::netlink::{Attributes, Messages, Protocol, Refusal, Socket};
 use netyard_core::nft::{BaseChain, Chain, ChainKind, Family, Hook, Policy};
