@@ -98,12 +98,23 @@ impl<'a> NatWatch<'a> {
                 self.due = self.due.min(Instant::now() + SETTLE);
             }
             if Instant::now() >= self.due {
-                changes.extend(self.look()?);
+                match self.look() {
+                    Ok(more) => changes.extend(more),
+                    // A lab that ends while it is looked at cannot be looked at.
+                    Err(_) if self.has_lab_ended() => return Ok(Waited::LabEnded),
+                    Err(error) => return Err(error),
+                }
             }
             if !changes.is_empty() || Instant::now() >= end {
                 return Ok(Waited::Changes(changes));
             }
         }
+    }
+
+    fn has_lab_ended(&self) -> bool {
+        /// Who kills the holder takes its connections away first.
+        const DYING: Duration = Duration::from_millis(500);
+        matches!(self.scope, Scope::Lab(lab) if lab.has_ended(DYING))
     }
 
     /// Sleeps until somebody has told something, or that time.
