@@ -23,6 +23,15 @@ pub struct Args {
     pub verb: Verb,
 }
 
+/// What was typed, where this process was started under the name of a verb.
+pub fn of_word(verb: &str) -> Option<Args> {
+    let mut words = std::env::args_os();
+    let first = words.next()?;
+    let is_verb = std::path::Path::new(&first).file_name().is_some_and(|name| name == verb);
+    is_verb
+        .then(|| Args::parse_from([OsString::from("netyard"), OsString::from(verb)].into_iter().chain(words)))
+}
+
 #[derive(Debug, Subcommand)]
 // Only the arguments of the verb that is typed are built: all of them take a quarter of a millisecond.
 #[command(defer = true)]

@@ -8,6 +8,7 @@ mod stand_in;
 
 use clap::Parser;
 use netyard::error::ErrorKind;
+use netyard::sandbox::VERB;
 use std::process::ExitCode;
 
 /// What `netyard` alone says.
@@ -38,11 +39,19 @@ fn main() -> ExitCode {
         return code;
     }
     completion::answer();
+    if let Some(args) = args::of_word(VERB) {
+        return ended(command::run(args));
+    }
     if std::env::args_os().len() <= 1 {
         output::print(SHORT_HELP);
         return ExitCode::SUCCESS;
     }
-    match command::run(args::Args::parse()) {
+    ended(command::run(args::Args::parse()))
+}
+
+/// The exit code of what was done; a failure is told.
+fn ended(result: netyard::Result<ExitCode>) -> ExitCode {
+    match result {
         Ok(code) => code,
         Err(error) => {
             output::report(&error);

@@ -40,29 +40,54 @@ pub fn legacy_tables(is_ipv6: bool) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// What the kernel has counted, by the names that nstat(8) gives the counters: `IpInDelivers`, `TcpExtListenDrops`,
-/// `Ip6InNoRoutes`. Same as `nstat -as`.
+/// Packets of each link: received, sent, dropped on receipt, dropped on sending (`/proc/net/dev`).
+///
+/// # Errors
+/// Those of reading the file.
+///
+/// Same as `ip -s link`.
+pub fn link_counters() -> io::Result<BTreeMap<String, [u64; 4]>> {
+    Ok(read("dev")?.lines().skip(2).filter_map(link_counter).collect())
+}
+
+/// `name: bytes packets errs drop fifo frame compressed multicast bytes packets errs drop ...`
+fn link_counter(line: &str) -> Option<(String, [u64; 4])> {
+    let (name, rest) = line.split_once(':')?;
+    let numbers: Vec<u64> = rest.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let at = |index: usize| numbers.get(index).copied();
+    Some((name.trim().to_owned(), [at(1)?, at(9)?, at(3)?, at(11)?]))
+}
+
+/// Counters of protocols: `Ip.InAddrErrors` and the like of `/proc/net/snmp` and `/proc/net/netstat`, `Ip6InNoRoutes`
+/// and the like of `/proc/net/snmp6`.
 ///
 /// # Errors
 /// Those of reading the files.
-pub fn counters() -> io::Result<BTreeMap<String, u64>> {
-    let mut all = BTreeMap::new();
+///
+/// Same as `nstat -az`.
+pub fn protocol_counters() -> io::Result<BTreeMap<String, u64>> {
+    let mut counters = BTreeMap::new();
     for file in ["snmp", "netstat"] {
         let text = read(file)?;
         let lines: Vec<&str> = text.lines().collect();
-        // Two lines for each group: names, then values.
-        for pair in lines.chunks_exact(2) {
-            let (mut names, mut values) = (pair[0].split_whitespace(), pair[1].split_whitespace());
-            let group = names.next().unwrap_or_default().trim_end_matches(':').to_owned();
-            let _ = values.next();
-            let each = names.zip(values).filter_map(|(name, value)| Some((name, value.parse().ok()?)));
-            all.extend(each.map(|(name, value)| (format!("{group}{name}"), value)));
+        for pair in lines.chunks(2) {
+            let [names, values] = pair else { continue };
+            let Some((protocol, names)) = names.split_once(':') else { continue };
+            let values = values.split_once(':').map_or("", |(_, values)| values);
+            let both = names.split_whitespace().zip(values.split_whitespace());
+            counters.extend(
+                both.filter_map(|(name, value)| Some((format!("{protocol}.{name}"), value.parse().ok()?))),
+            );
         }
     }
-    let text = read("snmp6")?;
-    let each = text.lines().filter_map(|line| line.split_once(char::is_whitespace));
-    all.extend(each.filter_map(|(name, value)| Some((name.to_owned(), value.trim().parse().ok()?))));
-    Ok(all)
+    for line in read("snmp6")?.lines() {
+        if let Some((name, value)) = line.split_once(char::is_whitespace)
+            && let Ok(value) = value.trim().parse()
+        {
+            counters.insert(name.to_owned(), value);
+        }
+    }
+    Ok(counters)
 }
 
 /// A file below `/proc/net`; an empty text where the kernel has none of that name.
@@ -112,6 +137,13 @@ fn socket_address(text: &str) -> Option<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_of_proc_net_dev_is_the_counts_of_a_link() {
+        let line = "  eth0: 1296 16 0 2 0 0 0 0 1156 14 0 3 0 0 0 0";
+        assert_eq!(link_counter(line), Some(("eth0".to_owned(), [16, 14, 2, 3])));
+        assert_eq!(link_counter("Inter-|   Receive"), None);
+    }
 
     #[test]
     fn a_line_of_proc_net_tcp_is_a_socket() {

@@ -12,5 +12,4 @@ mod healthy;
 mod labs;
 mod net;
 mod pairs;
-mod time;
 mod traps;

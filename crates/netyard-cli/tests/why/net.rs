@@ -1,5 +1,7 @@
 //! The network of the talk, twice: as a running lab, and made by hand with the machine's own tools.
 
+#![allow(dead_code, reason = "each test program uses its own part")]
+
 use crate::support::{Ran, Yard, until};
 use crate::world::World;
 use serde_json::Value;

@@ -245,17 +245,25 @@ fn what_works_by_luck_or_in_part_is_told_and_is_no_failure() {
     let fix = &said.faults()[0]["fixes"][0];
     net.does(fix["node"].as_str().unwrap(), fix["command"].as_str().unwrap());
     assert!(net.why(&["pc", "1.1.1.1"]).faults().is_empty());
-    net.does("pc", "sysctl -w net.ipv4.ping_group_range='1 0'");
-    let said = net.why(&["pc", "1.1.1.1"]);
+}
+
+/// As every namespace is born: the range of groups that may ping holds none.
+#[test]
+fn users_may_not_ping_in_a_fresh_namespace() {
+    let net = Net::by_hand("why-users");
+    let said = net.why(&["pc", "printer"]);
     assert_eq!(
         (said.causes(), said.code),
         (vec!["ping-not-permitted pc".to_owned()], Some(0)),
         "{}",
         said.sentences()
     );
+    assert_eq!(said.faults()[0]["effect"], "stops-users");
     let fix = &said.faults()[0]["fixes"][0];
     net.does(fix["node"].as_str().unwrap(), fix["command"].as_str().unwrap());
-    assert!(net.why(&["pc", "1.1.1.1"]).faults().is_empty());
+    assert!(net.why(&["pc", "printer"]).faults().is_empty());
+    // A TCP connection takes no such right.
+    assert!(net.why(&["printer", "pc", "tcp:1"]).causes().iter().all(|cause| !cause.contains("ping")));
 }
 
 /// Causes, without what holds for every namespace that is made by hand.
@@ -354,4 +362,124 @@ fn names_that_cannot_be_are_told_before_the_kernel_is_asked() {
         interface.stderr
     );
     assert_eq!(net.run(&["why", "pc", "printer", "tcp:0"]).code, Some(2));
+}
+
+#[test]
+fn a_node_without_a_name_server_cannot_ask_for_names() {
+    let net = Net::lab("why-dns");
+    let said = net.why(&["pc", "www.example.com"]);
+    assert!(said.is_reachable() && said.told["name"] == "www.example.com", "{}", said.sentences());
+    net.does(
+        "router",
+        "nft 'add table ip f; add chain ip f forward { type filter hook forward priority 0; }
+                        add rule ip f forward udp dport 53 drop'",
+    );
+    let said = net.why(&["pc", "www.example.com"]);
+    assert_eq!(
+        (said.stopping(), said.code),
+        (vec!["no-name-server pc".to_owned(), "rule router".to_owned()], Some(1)),
+        "{}",
+        said.sentences()
+    );
+    let fix = &said.faults()[1]["fixes"][0];
+    net.does(fix["node"].as_str().unwrap(), fix["command"].as_str().unwrap());
+    assert!(net.why(&["pc", "www.example.com"]).is_reachable());
+    // By hand programs read the machine's file, and what it names is not in this namespace.
+    let net = Net::by_hand("why-dns-hand");
+    let Net::ByHand(_, world) = &net else { return };
+    world.shell(
+        "cat /etc/resolv.conf > /run/resolv.conf 2>/dev/null || true; echo nameserver 127.0.0.53 > /run/resolv.conf
+         touch /etc/resolv.conf 2>/dev/null || true; mount --bind /run/resolv.conf /etc/resolv.conf",
+    );
+    let said = net.why(&["pc", "www.example.com"]);
+    assert_eq!(said.stopping()[0], "no-name-server pc", "{}", said.sentences());
+    let sentence = said.faults()[0]["sentence"].as_str().unwrap();
+    assert!(sentence.contains("127.0.0.53, an address of the namespace's own"), "{sentence}");
+    assert!(said.faults()[0]["evidence"][0]["says"].as_str().unwrap().contains("nameserver 127.0.0.53"));
+}
+
+#[test]
+fn a_namespace_that_has_lost_its_name_is_named_by_who_keeps_it() {
+    let net = Net::by_hand("why-unnamed");
+    net.does("pc", "sleep 1000 > /dev/null 2>&1 &");
+    net.does("world", "ip netns del pc");
+    let gone = net.run(&["why", "pc", "printer"]);
+    assert!(gone.code == Some(2) && gone.stderr.contains("sleep-"), "{}", gone.stderr);
+    let said = net.why(&["printer", "10.0.0.1"]);
+    assert!(said.is_reachable(), "{}", said.sentences());
+    let fault = said.faults().iter().find(|fault| fault["cause"] == "namespace-unnamed").expect("it is told");
+    assert!(
+        fault["sentence"].as_str().unwrap().contains("which has 10.0.0.1, has no name: the process sleep ("),
+        "{fault}"
+    );
+    net.does("world", fault["fixes"][0]["command"].as_str().unwrap());
+    let said = net.why(&["printer", "10.0.0.1"]);
+    assert!(said.faults().iter().all(|fault| fault["cause"] != "namespace-unnamed"), "{}", said.sentences());
+}
+
+/// A real packet beside the prediction.
+#[test]
+fn a_real_packet_tells_where_it_was_lost() {
+    let net = Net::lab("why-probe");
+    let said = net.why(&["--probe", "pc", "1.1.1.1"]);
+    assert!(said.is_reachable() && said.told["probe"]["is_answered"] == true, "{}", said.told["probe"]);
+    net.does("router", "sysctl -w net.ipv4.ip_forward=0");
+    let said = net.why(&["--probe", "pc", "1.1.1.1"]);
+    assert_eq!(said.stopping(), ["not-forwarding router"]);
+    assert_eq!(said.told["probe"]["is_answered"], false);
+    assert_eq!(
+        said.told["probe"]["last"],
+        serde_json::json!({ "node": "router", "interface": "eth0" }),
+        "{}",
+        said.told["probe"]
+    );
+    let evidence = said.faults()[0]["evidence"].to_string();
+    assert!(evidence.contains("Ip.InAddrErrors +1"), "{evidence}");
+    // What no question to the kernel finds: a queue that drops everything.
+    net.does(
+        "router",
+        "sysctl -w net.ipv4.ip_forward=1; tc qdisc replace dev eth1 root tbf rate 8kbit burst 40 limit 40",
+    );
+    let said = net.why(&["pc", "1.1.1.1"]);
+    assert!(said.is_reachable(), "{}", said.sentences());
+    let said = net.why(&["--probe", "pc", "1.1.1.1"]);
+    assert_eq!(said.code, Some(1), "{}", said.told["probe"]);
+    assert_eq!(said.told["probe"]["last"]["node"], "router", "{}", said.told["probe"]);
+    // A rule that is not understood: the packet decides.
+    net.does(
+        "router",
+        "tc qdisc del dev eth1 root
+         nft 'add table ip f; add chain ip f forward { type filter hook forward priority 0; }
+         add rule ip f forward meta mark 0x7 drop'",
+    );
+    let said = net.why(&["pc", "1.1.1.1"]);
+    assert_eq!(
+        (said.told["verdict"].as_str(), said.code),
+        (Some("unknown"), Some(1)),
+        "{}",
+        said.sentences()
+    );
+    assert_eq!(said.stopping(), ["not-understood router"]);
+    let said = net.why(&["--probe", "pc", "1.1.1.1"]);
+    assert!(said.is_reachable() && said.code == Some(0), "{}", said.sentences());
+}
+
+/// A TCP connection and a datagram, and a namespace in which nobody may open a ping socket.
+#[test]
+fn real_packets_of_every_kind() {
+    let net = Net::by_hand("why-kinds");
+    serve(&net, "printer", "0.0.0.0", 80);
+    for words in [&["--probe", "pc", "printer"][..], &["--probe", "pc", "printer", "tcp:80"]] {
+        let said = net.why(words);
+        assert!(
+            said.told["probe"]["is_answered"] == true && said.code == Some(0),
+            "{words:?} {}",
+            said.told["probe"]
+        );
+    }
+    for words in [&["--probe", "pc", "printer", "tcp:81"][..], &["--probe", "pc", "printer", "udp:81"]] {
+        let said = net.why(words);
+        assert_eq!((&said.told["probe"]["is_answered"], said.code), (&false.into(), Some(1)), "{words:?}");
+        assert_eq!(said.stopping(), ["not-listening printer"]);
+    }
 }

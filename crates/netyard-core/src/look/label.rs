@@ -9,7 +9,7 @@ use std::collections::HashSet;
 /// use netyard_core::look::label::label;
 /// assert_eq!(label("My PC").as_str(), "my-pc");
 /// assert_eq!(label("fabric").as_str(), "fabric-1");
-/// assert_eq!(label("(none)").as_str(), "none-1"); // the machine has no name yet
+/// assert_eq!(label("(none)").as_str(), "none-1");
 /// assert_eq!(label("日本").as_str(), "ns");
 /// ```
 ///
@@ -27,10 +27,16 @@ pub fn label(text: &str) -> NodeName {
         }
     }
     let clean = clean.trim_end_matches(['-', '.']);
-    let clean = if clean.is_empty() { "ns" } else { clean };
-    // Some words the lab file has for itself.
-    let numbered = || NodeName::new(format!("{clean}-1")).expect("a word and a number");
-    NodeName::new(clean).unwrap_or_else(|_| numbered())
+    let clean = match clean {
+        "" => "ns",
+        // A word that the lab file has for itself.
+        "all" => "all-1",
+        other => other,
+    };
+    // Some words mean something else in lab files; a machine without a name is called `(none)`.
+    NodeName::new(clean)
+        .or_else(|_| NodeName::new(format!("{clean}-1")))
+        .expect("a lower-case label, or one with a number, is a name")
 }
 
 /// Gives out names, each once.

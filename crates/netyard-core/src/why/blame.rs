@@ -29,8 +29,8 @@ impl Walk<'_> {
 
     /// Who has an address, for sentences: `printer`, else nobody.
     pub(super) fn owner_of(&mut self, address: IpAddr) -> Option<Ns> {
-        let places = self.kernel.places();
-        places.into_iter().find(|ns| self.kernel.outline(ns).is_some_and(|outline| outline.has(address)))
+        let mut places = self.near.iter();
+        places.find(|ns| self.kernel.outline(ns).is_some_and(|outline| outline.has(address))).cloned()
     }
 
     /// An address with its owner: `10.0.0.2 (printer)`.

@@ -214,7 +214,9 @@ impl Ways<'_> {
                 self.push((other, index), Phase::In, tags, steps);
             }
             (LinkKind::Veth, _) => {
-                steps.push(step(What::Stopped(Trouble::NoPeer)));
+                // A wire that is alive has somebody at its other end, who cannot be seen.
+                let trouble = if link.has_carrier() { Trouble::OutOfSight } else { Trouble::NoPeer };
+                steps.push(step(What::Stopped(trouble)));
                 self.spread.lost_sight.push(steps);
             }
             (LinkKind::Macvlan(mode), Some(End { ns: Some(parent_ns), index: parent })) => {

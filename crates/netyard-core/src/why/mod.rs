@@ -12,10 +12,13 @@ mod kernel;
 mod packet;
 mod party;
 mod path;
+pub mod probe;
 mod routing;
 mod rules;
 mod segment;
 mod sight;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub use kernel::Kernel;
@@ -76,12 +79,16 @@ pub struct Explanation {
     pub to: Party,
     /// What about.
     pub about: About,
+    /// The name that was asked for, where the target's address was found by one.
+    pub name: Option<String>,
     /// Whether the answer would arrive.
     pub verdict: Verdict,
     /// What is wrong, the first to be met first.
     pub faults: Vec<Fault>,
     /// The way there and the way back.
     pub legs: Vec<Leg>,
+    /// What came of a real packet, where one was sent.
+    pub probe: Option<probe::Probed>,
 }
 
 /// Follows a packet and the answer to it.
@@ -89,19 +96,23 @@ pub fn explain(kernel: &mut dyn Kernel, question: &Question) -> Explanation {
     let mut walk = walk::Walk::new(kernel, question);
     walk.there_and_back(question);
     let (mut faults, legs) = walk.end();
-    // What stops packets comes first, in the order in which it is met.
-    faults.sort_by_key(|fault| fault.effect);
+    // What stops packets comes first, in the order in which it is met; what is not understood may not stop them.
+    faults.sort_by_key(|fault| (fault.effect, fault.confidence == Confidence::Unknown));
     Explanation {
         from: question.from.clone(),
         to: question.to.clone(),
         about: question.about,
+        name: None,
         verdict: verdict(&faults),
         faults,
         legs,
+        probe: None,
     }
 }
 
-fn verdict(faults: &[Fault]) -> Verdict {
+/// The verdict of what was found.
+#[must_use]
+pub fn verdict(faults: &[Fault]) -> Verdict {
     let mut stops = faults.iter().filter(|fault| fault.effect == Effect::Stops).peekable();
     if stops.peek().is_none() {
         Verdict::Reachable

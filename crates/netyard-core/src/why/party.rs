@@ -5,6 +5,7 @@ use super::sight::{Address, Outline, RouteAsk, RouteFound};
 use super::{Party, is_global};
 use crate::name::IfName;
 use crate::state::Ns;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -81,7 +82,15 @@ pub fn find(
     {
         return Err(PartyError::NobodyHas(address));
     }
+    let near = asker.node.clone().map(|ns| connected(kernel, &ns));
     let mut asked = named(kernel, to)?;
+    if let (Some(address), Some(near)) = (asked.address, &near)
+        && asked.node.as_ref().is_some_and(|owner| !near.contains(owner))
+    {
+        // Who has the address somewhere else is not who is asked.
+        asked.node =
+            near.iter().find(|ns| kernel.outline(ns).is_some_and(|outline| outline.has(address))).cloned();
+    }
     let Some(from_ns) = asker.node.clone() else {
         return Err(PartyError::NoSuchNode(from.to_owned(), Vec::new()));
     };
@@ -96,6 +105,26 @@ pub fn find(
         asker.address = on.into_iter().map(|a| a.prefix.addr()).find(|a| a.is_ipv4() == is_v4);
     }
     Ok((asker, asked))
+}
+
+/// The namespaces that cables, tunnels and the like lead to from one, itself included.
+pub(super) fn connected(kernel: &mut dyn Kernel, from: &Ns) -> BTreeSet<Ns> {
+    let mut next_to: BTreeMap<Ns, Vec<Ns>> = BTreeMap::new();
+    for ns in kernel.places() {
+        let Some(outline) = kernel.outline(&ns) else { continue };
+        for other in outline.links.iter().filter_map(|link| link.end.as_ref()?.ns.clone()) {
+            next_to.entry(other.clone()).or_default().push(ns.clone());
+            next_to.entry(ns.clone()).or_default().push(other);
+        }
+    }
+    let mut found = BTreeSet::new();
+    let mut ahead = vec![from.clone()];
+    while let Some(ns) = ahead.pop() {
+        if found.insert(ns.clone()) {
+            ahead.extend(next_to.get(&ns).into_iter().flatten().cloned());
+        }
+    }
+    found
 }
 
 /// The node, interface and address that a word names.

@@ -2,6 +2,7 @@
 
 use super::packet::{Content, Ct, Packet};
 use super::rules::{self, Meeting, Outcome, Spot, Translation};
+use super::segment::Sent;
 use super::sight::{RouteAsk, RouteFound};
 use super::walk::{Ended, Exit, Flow, Walk};
 use crate::fault::Place;
@@ -74,8 +75,9 @@ impl Walk<'_> {
         }
         let next = found.via.unwrap_or(packet.destination);
         match self.transmit(ns, found.index, next, found.via.is_some(), &mut packet) {
-            Some((ns, link)) => self.travel(ns, link, packet),
-            None => Ended::Lost,
+            Sent::To(ns, link) => self.travel(ns, link, packet),
+            Sent::OutOfSight => Ended::Left(ns.clone(), found.index, packet),
+            Sent::Nowhere => Ended::Lost,
         }
     }
 
@@ -87,7 +89,7 @@ impl Walk<'_> {
     }
 
     /// Follows a packet that has come in by a link, from node to node.
-    fn travel(&mut self, mut ns: Ns, mut link: u32, mut packet: Packet) -> Ended {
+    pub(super) fn travel(&mut self, mut ns: Ns, mut link: u32, mut packet: Packet) -> Ended {
         let mut been = HashSet::new();
         loop {
             if !been.insert((ns.clone(), link, packet.destination, packet.source)) || packet.ttl <= 1 {
@@ -116,8 +118,12 @@ impl Walk<'_> {
             }
             let next = found.via.unwrap_or(packet.destination);
             match self.transmit(&ns, found.index, next, found.via.is_some(), &mut packet) {
-                Some(place) => (ns, link) = place,
-                None => return Ended::Lost,
+                Sent::To(next, by) => (ns, link) = (next, by),
+                Sent::OutOfSight => {
+                    self.check_private(&ns, (link, found.index), &packet);
+                    return Ended::Left(ns, found.index, packet);
+                }
+                Sent::Nowhere => return Ended::Lost,
             }
         }
     }

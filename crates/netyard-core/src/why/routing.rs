@@ -68,14 +68,16 @@ impl Walk<'_> {
         let own = self.look_up(ns, &RouteAsk { from: None, ..ask(packet) });
         let forwards = self.forwards_ipv4(ns, iif);
         match (errno, own) {
-            (errno::EHOSTUNREACH, Ok(own)) if !forwards => {
+            // Without forwarding every failure of the look-up is told as this one.
+            (errno::EHOSTUNREACH, own) if !forwards => {
                 self.blame_not_forwarding(ns, iif, packet, Some(errno));
-                Some(own)
-            }
-            (errno::EHOSTUNREACH, Err(errno::ENETUNREACH)) if !forwards => {
-                self.blame_not_forwarding(ns, iif, packet, Some(errno));
-                self.blame_no_way_through(ns, iif, packet, errno::ENETUNREACH);
-                None
+                match own {
+                    Ok(own) => Some(own),
+                    Err(errno) => {
+                        self.blame_no_way_through(ns, iif, packet, errno);
+                        None
+                    }
+                }
             }
             (errno::EINVAL | errno::EXDEV, Ok(own)) => {
                 if self.way.is_there()

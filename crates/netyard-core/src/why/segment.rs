@@ -12,8 +12,18 @@ use crate::nft::Hook;
 use crate::state::Ns;
 use std::net::IpAddr;
 
+/// Where a packet comes in.
+pub(super) enum Sent {
+    /// By this link of this namespace.
+    To(Ns, u32),
+    /// Somewhere that cannot be seen.
+    OutOfSight,
+    /// Nowhere.
+    Nowhere,
+}
+
 impl Walk<'_> {
-    /// Sends a packet out of a link to the next hop. Where it comes in, or none where it would not.
+    /// Sends a packet out of a link to the next hop.
     pub(super) fn transmit(
         &mut self,
         ns: &Ns,
@@ -21,17 +31,20 @@ impl Walk<'_> {
         next: IpAddr,
         is_gateway: bool,
         packet: &mut Packet,
-    ) -> Option<(Ns, u32)> {
-        let link = self.link(ns, out)?;
+    ) -> Sent {
+        let Some(link) = self.link(ns, out) else { return Sent::Nowhere };
         if matches!(link.kind, LinkKind::Other(_)) {
             self.blame_out_of_sight(ns, &link, packet);
-            return None;
+            return Sent::OutOfSight;
         }
-        let arrival = self.next_hop(ns, &link, next, is_gateway, packet)?;
+        self.leaves_sight = false;
+        let Some(arrival) = self.next_hop(ns, &link, next, is_gateway, packet) else {
+            return if self.leaves_sight { Sent::OutOfSight } else { Sent::Nowhere };
+        };
         self.follow(&arrival, packet, true);
         self.check_mtu(&link, &arrival, packet);
         self.undo_in_bridges(&arrival, packet);
-        Some((arrival.ns, arrival.link))
+        Sent::To(arrival.ns, arrival.link)
     }
 
     /// Bridges that show their frames to iptables translate answers back as routers do.
@@ -291,7 +304,17 @@ impl Walk<'_> {
     fn check_room(&mut self, ns: &Ns, packet: &Packet, next: IpAddr) {
         let inside = self.inside(ns);
         let table = inside.neighbour_tables.iter().find(|table| table.is_ipv6 == next.is_ipv6());
-        if let Some(table) = table.filter(|table| table.entries >= table.max).cloned() {
+        let Some(mut table) = table.filter(|table| table.entries >= table.max).cloned() else { return };
+        // Permanent entries are counted by the kernel, and take no room.
+        let places = self.kernel.places();
+        let permanent = |ns: &Ns| {
+            let inside = self.kernel.inside(ns);
+            let is_fitting = |n: &&Neighbour| n.is_permanent() && n.to.is_ipv6() == next.is_ipv6();
+            inside.neighbours.iter().filter(is_fitting).count()
+        };
+        let permanent: usize = places.iter().map(permanent).sum();
+        table.entries = table.entries.saturating_sub(u32::try_from(permanent).unwrap_or(u32::MAX));
+        if table.entries >= table.max {
             self.blame_full_table(ns, &table, packet);
         }
     }

@@ -28,8 +28,12 @@ pub(super) struct Walk<'k> {
     pub(super) passed: BTreeSet<Ns>,
     /// Where a private source address left for a public network: namespace and interface.
     pub(super) exits: Vec<Exit>,
+    /// The namespaces that there is any way to.
+    pub(super) near: BTreeSet<Ns>,
     /// Whether the packet that is followed is one of a tunnel.
     pub(super) is_in_tunnel: bool,
+    /// Whether frames were just found to leave what can be seen.
+    pub(super) leaves_sight: bool,
 }
 
 /// A connection that was rewritten.
@@ -55,14 +59,19 @@ pub(super) struct Exit {
 pub(super) enum Ended {
     /// In a namespace, by the link, as this packet.
     Delivered(Ns, Packet),
+    /// It left by a link for what cannot be seen.
+    Left(Ns, u32, Packet),
     /// Somewhere before.
     Lost,
 }
 
 impl<'k> Walk<'k> {
     pub(super) fn new(kernel: &'k mut dyn Kernel, question: &Question) -> Self {
+        let near =
+            question.from.node.as_ref().map(|ns| super::party::connected(kernel, ns)).unwrap_or_default();
         Self {
             kernel,
+            near,
             way: Way::There,
             about: question.about,
             target: question.to.node.clone(),
@@ -74,11 +83,33 @@ impl<'k> Walk<'k> {
             passed: BTreeSet::new(),
             exits: Vec::new(),
             is_in_tunnel: false,
+            leaves_sight: false,
         }
     }
 
-    pub(super) fn end(self) -> (Vec<Fault>, Vec<Leg>) {
+    pub(super) fn end(mut self) -> (Vec<Fault>, Vec<Leg>) {
+        self.check_names();
         (self.faults, self.legs)
+    }
+
+    /// The namespaces on the way, each once.
+    fn places_on_the_way(&self) -> Vec<Ns> {
+        let mut places: Vec<Ns> = Vec::new();
+        for hop in self.legs.iter().flat_map(|leg| &leg.hops) {
+            if !places.contains(&hop.place.node) {
+                places.push(hop.place.node.clone());
+            }
+        }
+        places
+    }
+
+    /// Namespaces that live on without a name.
+    fn check_names(&mut self) {
+        for ns in self.places_on_the_way() {
+            if let Some((comm, pid)) = self.kernel.keeper_of_unnamed(&ns) {
+                self.blame_unnamed(&ns, &comm, pid);
+            }
+        }
     }
 
     /// Follows the packet to its end, and the answer to its end.
@@ -93,6 +124,16 @@ impl<'k> Walk<'k> {
         let (ended, sent) = self.originate(&from, packet, oif);
         packet = sent;
         self.close(packet);
+        if let Ended::Left(border, link, left) = ended {
+            // Whoever is out there would answer this packet; the answer comes in where it left.
+            self.way = Way::Back;
+            let answer = left.answer();
+            if let Ended::Delivered(home, got) = self.travel(border.clone(), link, answer) {
+                self.is_expected(&from, &home, &packet, &got, &border);
+            }
+            self.close(answer);
+            return;
+        }
         let Ended::Delivered(place, arrived) = ended else { return };
         if self.is_elsewhere(&place, to) {
             return;

@@ -93,7 +93,7 @@ pub(super) fn of_name(name: &str) -> Result<OwnedFd> {
 }
 
 /// The name of the machine.
-pub(super) fn hostname() -> String {
+pub(crate) fn hostname() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "machine".to_owned() } else { name.to_owned() }
@@ -111,6 +111,18 @@ fn inode_of_link(link: &Path, kind: &str) -> Option<u64> {
 
 fn link_inode(path: &Path, kind: &str) -> io::Result<u64> {
     inode_of_link(&fs::read_link(path)?, kind).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+impl Found {
+    /// The process that keeps a namespace which nothing names: no file, no lab, no container.
+    pub(crate) fn keeper(&self) -> Option<(String, u32)> {
+        let is_named = self.files.iter().any(|file| file.contains("/netns/"))
+            || self.of_lab.is_some()
+            || self.lab.is_some()
+            || self.container.is_some();
+        let keeper = self.holders.first().filter(|_| !is_named)?;
+        Some((keeper.comm.clone(), keeper.pid))
+    }
 }
 
 impl Discovery {
@@ -282,7 +294,7 @@ impl Discovery {
     }
 
     /// The inode of the namespace that was asked for; the caller's own where none was.
-    pub(super) fn wanted(&self) -> u64 {
+    pub(crate) fn wanted(&self) -> u64 {
         self.wanted.unwrap_or(self.here)
     }
 

@@ -5,6 +5,7 @@ use crate::live::{again, read_sysctls};
 use crate::look::netfilter;
 use netyard_core::name::IfName;
 use netyard_core::nft::Table;
+use netyard_core::why::probe::Counters;
 use netyard_core::why::{
     Address, Bridge, Chain, End, Inside, Link, LinkKind, Listener, Outline, PlacedRule, Port, Route,
     RouteAsk, RouteFound, Ruleset,
@@ -194,4 +195,27 @@ pub(super) fn listeners() -> io::Result<Vec<Listener>> {
         is_v6_only: l.is_v6_only,
     });
     Ok(told.collect())
+}
+
+/// The counters of the namespace of the thread. Those of rules that may not be read are left out.
+pub(super) fn counters() -> io::Result<Counters> {
+    let mut counters = Counters {
+        links: procnet::link_counters()?,
+        protocols: procnet::protocol_counters()?,
+        ..Counters::default()
+    };
+    if netfilter::has_nf_tables()
+        && let Ok(mut socket) = Socket::open(Protocol::Netfilter)
+        && let Ok(rulesets) = again(|| nft::placed(&mut socket))
+    {
+        for ruleset in rulesets {
+            for chain in &ruleset.chains {
+                let counting = chain.rules.iter().filter_map(|rule| Some((rule.handle, rule.packets?)));
+                counters.rules.extend(counting.map(|(handle, packets)| {
+                    (format!("{} {} {} {handle}", ruleset.family, ruleset.name, chain.name), packets)
+                }));
+            }
+        }
+    }
+    Ok(counters)
 }

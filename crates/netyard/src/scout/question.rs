@@ -7,10 +7,10 @@ use netyard_core::capture::NatRule;
 use netyard_core::conntrack::Connection;
 use netyard_core::filter::Instruction;
 use netyard_core::name::IfName;
+use netyard_core::why::probe::Counters;
 use netyard_core::why::{Inside, Learned, Listener, RouteAsk, RouteFound, Ruleset};
 use netyard_kernel::tap::Shape;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -60,7 +60,7 @@ pub enum Question {
     Rules,
     /// Ethernet addresses that bridges have learned.
     Learned,
-    /// What the kernel has counted.
+    /// Its counters.
     Counters,
 }
 
@@ -70,9 +70,14 @@ impl Question {
     pub fn is_slow(&self) -> bool {
         match self {
             Self::Tap { .. } | Self::RuleTrace { .. } | Self::Connections => true,
-            Self::Rules | Self::Learned | Self::Counters => false,
+            Self::Rules | Self::Learned => false,
             Self::Read | Self::Socket(_) | Self::ConnectionEvents | Self::NatRules | Self::Links => false,
-            Self::Outline | Self::Numbers(_) | Self::Inside(_) | Self::Route(_) | Self::Listeners => false,
+            Self::Outline
+            | Self::Numbers(_)
+            | Self::Inside(_)
+            | Self::Route(_)
+            | Self::Listeners
+            | Self::Counters => false,
         }
     }
 }
@@ -115,8 +120,8 @@ pub enum Told {
     Rules(Vec<Ruleset>),
     /// For [`Question::Learned`].
     Learned(Vec<Learned>),
-    /// For [`Question::Counters`]: by the names that nstat(8) gives them.
-    Counters(BTreeMap<String, u64>),
+    /// For [`Question::Counters`].
+    Counters(Box<Counters>),
 }
 
 /// A link, as far as frames of it are concerned.

@@ -196,7 +196,7 @@ impl Desk<'_> {
             Question::RuleTrace { table, sees_bridged } => trace::rules_heard(table, *sees_bridged),
             Question::Rules => trace::rules(),
             Question::Learned => trace::learned(),
-            Question::Counters => trace::counters(),
+            Question::Counters => Ok((Told::Counters(Box::new(explore::counters()?)), Vec::new())),
             Question::Listeners => Ok((Told::Listeners(explore::listeners()?), Vec::new())),
         }
     }

@@ -1,11 +1,10 @@
-//! What following packets takes of a namespace: traces of rules, learned addresses, counters.
+//! What following packets takes of a namespace: traces of rules, learned addresses.
 
 use super::question::Told;
 use super::station::Found;
 use crate::live::again;
 use netyard_kernel::netlink::nft::{self, trace};
 use netyard_kernel::netlink::{Protocol, Socket, neighbour};
-use netyard_kernel::procnet;
 use std::io;
 
 pub(super) fn rules_heard(table: &str, sees_bridged: bool) -> Found {
@@ -20,8 +19,4 @@ pub(super) fn rules() -> Found {
 pub(super) fn learned() -> Found {
     let mut socket = Socket::open(Protocol::Route)?;
     Ok((Told::Learned(again(|| neighbour::forwarding(&mut socket)).map_err(io::Error::from)?), Vec::new()))
-}
-
-pub(super) fn counters() -> Found {
-    Ok((Told::Counters(procnet::counters()?), Vec::new()))
 }

@@ -90,7 +90,7 @@ impl Trace {
         let grown: Vec<String> = self
             .counted(node)
             .into_iter()
-            .filter(|(name, _)| LOSSES.contains(&name.as_str()))
+            .filter(|(name, _)| LOSSES.contains(&name.as_str()) || name.ends_with(" dropped"))
             .map(|(name, more)| format!("{name} +{more}"))
             .collect();
         (!grown.is_empty()).then(|| Evidence {

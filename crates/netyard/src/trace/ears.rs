@@ -126,14 +126,15 @@ impl Ears {
         self.seen
     }
 
-    /// Waits until something is there, no longer than this, and reads all that is.
+    /// Waits until something is there, no longer than this, and reads all that is. Returns when reading began: what is
+    /// older than that by more than rings keep it to themselves has been read, of all namespaces.
     pub(super) fn listen(
         &mut self,
         limit: Duration,
         is_vxlan: &dyn Fn(u16) -> bool,
         mut each: impl FnMut(&Heard<'_>),
         mut each_rule: impl FnMut(RuleEvent),
-    ) -> io::Result<()> {
+    ) -> io::Result<u64> {
         let taps = self.taps.iter().map(|ear| PollFd::from_borrowed_fd(ear.tap.as_fd(), PollFlags::IN));
         let rules =
             self.rules.iter().map(|(_, rules)| PollFd::from_borrowed_fd(rules.as_fd(), PollFlags::IN));
@@ -143,6 +144,7 @@ impl Ears {
             Err(error) => return Err(error.into()),
         }
         drop(fds);
+        let begun_ns = super::now_ns();
         let (filter, seen) = (&self.filter, &mut self.seen);
         for (number, ear) in self.taps.iter_mut().enumerate() {
             let node = &ear.node;
@@ -172,7 +174,7 @@ impl Ears {
                 each_rule(event(node, message, heard_ns, is_vxlan));
             })?;
         }
-        Ok(())
+        Ok(begun_ns)
     }
 
     /// What was lost, in words.

@@ -30,6 +30,7 @@ use netyard_core::trace::rules::{KnownChain, Ruleset};
 use netyard_core::trace::tell::{Known, RouteQuestion, RouteTold};
 use netyard_core::trace::{At, Follower, Sighting, Topology, Wanted, sighting};
 use netyard_core::why::RouteAsk;
+use netyard_core::why::probe::Counters;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -57,6 +58,8 @@ pub struct Trace {
     sieve: Sieve,
     /// Seen, and not yet in order.
     pending: Vec<Sighting>,
+    /// What was seen before this time has been taken in.
+    until_ns: u64,
     /// Namespaces whose connections are asked for.
     trackers: Vec<Ns>,
     /// When they were asked last.
@@ -120,6 +123,7 @@ impl Trace {
             ears,
             sieve: Sieve::default(),
             pending: Vec::new(),
+            until_ns: 0,
             trackers,
             asked: None,
             vxlan_ports,
@@ -164,7 +168,8 @@ impl Trace {
         let mut touched = Vec::new();
         let (sieve, pending) = (&mut self.sieve, &mut self.pending);
         let mut events = Vec::new();
-        self.ears
+        let begun_ns = self
+            .ears
             .listen(
                 limit,
                 &is_vxlan,
@@ -178,7 +183,8 @@ impl Trace {
         for (node, packet, at_ns) in touched {
             self.follower.touch(&node, &packet, at_ns);
         }
-        self.take_in(now_ns().saturating_sub(READING_NS));
+        self.until_ns = begun_ns.saturating_sub(READING_NS);
+        self.take_in(self.until_ns);
         Ok(())
     }
 
@@ -203,9 +209,8 @@ impl Trace {
     /// Tells of conversations in which nothing was seen for so long.
     #[must_use]
     pub fn over(&mut self, quiet: Duration) -> Vec<Journey> {
-        let now = now_ns();
         let quiet_ns = u64::try_from(quiet.as_nanos()).unwrap_or(u64::MAX);
-        self.tell(now.saturating_sub(quiet_ns), now)
+        self.tell(self.until_ns.saturating_sub(quiet_ns), self.until_ns)
     }
 
     /// Waits until nothing has been seen for a while, no longer than this, and tells of all that is left.
@@ -320,10 +325,19 @@ fn notes(look: &Look) -> Vec<String> {
 fn counters(scout: &Scout, nodes: &[Ns]) -> BTreeMap<Ns, BTreeMap<String, u64>> {
     let answers = scout.ask_all(nodes.iter().map(|node| (node.clone(), Question::Counters)).collect());
     let told = nodes.iter().zip(answers).filter_map(|(node, answer)| match answer.ok()?.told {
-        Told::Counters(counters) => Some((node.clone(), counters)),
+        Told::Counters(counters) => Some((node.clone(), flat(*counters))),
         _ => None,
     });
     told.collect()
+}
+
+/// Counters by the names that nstat(8) gives them (`IpInAddrErrors`), and what links have dropped (`eth0 dropped`).
+fn flat(counters: Counters) -> BTreeMap<String, u64> {
+    let protocols = counters.protocols.into_iter().map(|(name, value)| (name.replace('.', ""), value));
+    let links = counters.links.into_iter();
+    let dropped = links
+        .map(|(name, [.., on_receipt, on_sending])| (format!("{name} dropped"), on_receipt + on_sending));
+    protocols.chain(dropped).collect()
 }
 
 /// What is known before the first packet.

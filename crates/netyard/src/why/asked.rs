@@ -186,6 +186,10 @@ impl Kernel for Asked<'_> {
         found
     }
 
+    fn keeper_of_unnamed(&self, ns: &Ns) -> Option<(String, u32)> {
+        self.scout.place(ns)?.keeper.clone()
+    }
+
     fn standing_on(&mut self, ns: &Ns, index: u32) -> Vec<(Ns, u32)> {
         self.standing.get(&(ns.clone(), index)).cloned().unwrap_or_default()
     }

@@ -1,8 +1,11 @@
 //! `netyard why`: asks kernels why one node reaches another or does not.
 
 mod asked;
+pub mod name;
+mod probe;
 
 pub use asked::Asked;
+pub use probe::probe;
 
 use crate::error::{Error, Result};
 use crate::scout::Scout;

@@ -9,6 +9,7 @@ use crate::output::{self, json};
 use netyard::look::{self, Scope};
 use netyard::scout::Scout;
 use netyard::store::Store;
+use netyard::why::name::{Resolver, is_name};
 use netyard::{Error, Result, RunningLab, why};
 use netyard_core::why::{Verdict, Versions};
 use std::process::ExitCode;
@@ -20,6 +21,8 @@ pub fn run(args: &Why, lab: Option<&str>) -> Result<ExitCode> {
         None if args.host => Scope::Host,
         None => Scope::Here,
     };
+    // What a node reads is read by a child, which only a process with one thread can send.
+    let resolver = resolver(args, lab.as_ref())?;
     let scout = Scout::of(scope)?;
     let (from, to) = match &args.to {
         Some(to) => (args.from.clone(), to.clone()),
@@ -30,7 +33,16 @@ pub fn run(args: &Why, lab: Option<&str>) -> Result<ExitCode> {
         (_, true) => Versions::V6,
         _ => Versions::Any,
     };
-    let explanation = why::why(&scout, lab.is_some(), &from, &to, args.about, versions)?;
+    let is_place = scout.places().iter().any(|place| place.name.as_str() == to);
+    let mut explanation = match resolver.filter(|_| !is_place) {
+        Some(resolver) => {
+            why::name::why_name(&scout, lab.is_some(), &from, (&to, &resolver), args.about, versions)?
+        }
+        None => why::why(&scout, lab.is_some(), &from, &to, args.about, versions)?,
+    };
+    if args.probe {
+        why::probe(&scout, &mut explanation)?;
+    }
     if args.json {
         json::print("why", &explanation);
     } else {
@@ -40,6 +52,23 @@ pub fn run(args: &Why, lab: Option<&str>) -> Result<ExitCode> {
         Verdict::Reachable => ExitCode::SUCCESS,
         Verdict::Unreachable | Verdict::Unknown => ExitCode::from(1),
     })
+}
+
+/// Whom the one who asks would ask for a name, where the target is named by one.
+fn resolver(args: &Why, lab: Option<&RunningLab>) -> Result<Option<Resolver>> {
+    let (from, to) = match &args.to {
+        Some(to) => (args.from.split(':').next().unwrap_or_default(), to),
+        None => ("", &args.from),
+    };
+    if !is_name(to) {
+        return Ok(None);
+    }
+    match lab {
+        // A node of that name is meant first; an unknown one that asks is told of later.
+        Some(lab) if lab.node(to).is_ok() || lab.node(from).is_err() => Ok(None),
+        Some(lab) => why::name::resolver_of_lab(lab, &super::node_name(from)?).map(Some),
+        None => Ok(Some(why::name::resolver_of_name(from))),
+    }
 }
 
 /// The caller's own namespace.

@@ -5,6 +5,7 @@ use crate::output::theme::{Cell, Label, Theme};
 use netyard::why::party_words;
 use netyard_core::fault::{Confidence, Effect, Fault, Way};
 use netyard_core::journey::{Endpoints, Event, Forwarding, Hop, Leg, Nat};
+use netyard_core::why::probe::Probed;
 use netyard_core::why::{Explanation, Verdict};
 use std::net::SocketAddr;
 
@@ -17,16 +18,23 @@ pub fn whole(explanation: &Explanation, theme: Theme) -> String {
         text.push_str(&told(fault, theme));
     }
     if explanation.verdict == Verdict::Reachable {
+        let name = explanation.name.as_ref().map(|name| format!("{name}, ")).unwrap_or_default();
         let line = format!(
-            "{} reaches {} ({}), and the answer comes back",
+            "{} reaches {name}{} ({}), and the answer comes back",
             party_words(&explanation.from),
             party_words(&explanation.to),
             explanation.about
         );
         text.push_str(&format!("{}\n", theme.paint(Label::Good, &line)));
+    }
+    // The way is of interest where all is well, and as far as can be seen where that is not known.
+    if explanation.verdict != Verdict::Unreachable {
         for leg in &explanation.legs {
             text.push_str(&leg_text(leg, theme));
         }
+    }
+    if let Some(probe) = &explanation.probe {
+        text.push_str(&probed(probe, theme));
     }
     for fault in &remarks {
         if !text.is_empty() {
@@ -35,6 +43,27 @@ pub fn whole(explanation: &Explanation, theme: Theme) -> String {
         text.push_str(&told(fault, theme));
     }
     text
+}
+
+/// What came of a real packet.
+fn probed(probe: &Probed, theme: Theme) -> String {
+    let (label, word) =
+        if probe.is_answered { (Label::Good, "a real packet:") } else { (Label::Bad, "a real packet:") };
+    let mut text = format!("{} {}\n", theme.paint(label, word), probe.says);
+    if let Some(last) = &probe.last {
+        text.push_str(&format!("  seen last at {last}\n"));
+    }
+    let rows: Vec<[Cell; 2]> = probe
+        .changes
+        .iter()
+        .map(|change| {
+            [
+                Cell::new(Label::Node, format!("  {}", change.node)),
+                Cell::plain(format!("{} +{}", change.counter, change.by)),
+            ]
+        })
+        .collect();
+    text + &aligned(&rows, theme)
 }
 
 fn told(fault: &Fault, theme: Theme) -> String {
@@ -85,12 +114,37 @@ fn leg_text(leg: &Leg, theme: Theme) -> String {
         Some(ends) => format!("{way}: {}, {} > {}", leg.title, ends.source, ends.destination),
         None => format!("{way}: {}", leg.title),
     };
-    let rows: Vec<[Cell; 2]> = leg.hops.iter().filter_map(row).collect();
+    let rows: Vec<[Cell; 2]> = leg
+        .hops
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| !is_of_bridge(&leg.hops, *at))
+        .filter_map(|(_, hop)| row(hop))
+        .collect();
     let mut text = format!("{}\n", theme.paint(Label::Heading, &title));
     for line in aligned(&rows, theme).lines() {
         text.push_str(&format!("  {line}\n"));
     }
     text
+}
+
+/// Whether a hop is a frame that comes into a port of a bridge or leaves by one: the bridge's own line tells that.
+fn is_of_bridge(hops: &[Hop], at: usize) -> bool {
+    let is_bridged = |other: Option<&Hop>, is_in: bool| {
+        other.is_some_and(|other| match &other.event {
+            Event::Bridged { from, to, .. } => {
+                let name = &hops[at].place.interface;
+                other.place.node == hops[at].place.node
+                    && if is_in { from == name } else { name.as_ref().is_some_and(|name| to.contains(name)) }
+            }
+            _ => false,
+        })
+    };
+    match hops[at].event {
+        Event::Received => is_bridged(hops.get(at + 1), true),
+        Event::Sent => is_bridged(at.checked_sub(1).and_then(|before| hops.get(before)), false),
+        _ => false,
+    }
 }
 
 fn row(hop: &Hop) -> Option<[Cell; 2]> {

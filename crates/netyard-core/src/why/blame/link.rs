@@ -143,6 +143,7 @@ impl Walk<'_> {
     }
 
     pub(in crate::why) fn blame_out_of_sight(&mut self, ns: &Ns, link: &Link, packet: &Packet) {
+        self.leaves_sight = true;
         let place = Place::interface(ns.clone(), link.name.clone());
         let kind = match &link.kind {
             crate::why::sight::LinkKind::Other(word) if !word.is_empty() => {
@@ -201,6 +202,9 @@ impl Walk<'_> {
         );
         let fault = self
             .fault(Cause::NeighbourTableFull, Place::node(ns.clone()), sentence)
+            // Old entries may be given up for new ones.
+            .with_effect(Effect::Sometimes)
+            .with_confidence(Confidence::Likely)
             .shown(ns, "ip ntable show", format!("entries {}, thresh3 {}", table.entries, table.max))
             .mended(
                 ns,

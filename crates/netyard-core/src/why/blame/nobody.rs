@@ -99,7 +99,7 @@ impl Walk<'_> {
     /// The links of others that have an address.
     fn owners(&mut self, ns: &Ns, address: IpAddr) -> Vec<(Ns, u32)> {
         let mut owners = Vec::new();
-        for place in self.kernel.places().into_iter().filter(|place| place != ns) {
+        for place in self.near.clone().into_iter().filter(|place| place != ns) {
             let Some(outline) = self.kernel.outline(&place) else { continue };
             let own = outline.addresses.iter().find(|own| own.prefix.addr() == address);
             owners.extend(own.map(|own| (place.clone(), own.index)));

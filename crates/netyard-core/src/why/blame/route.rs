@@ -502,17 +502,33 @@ impl Walk<'_> {
         else {
             return false;
         };
+        let sentence = |out: &str| {
+            format!(
+                "{} passes on {private} untranslated by {out}: a private address, to which {ns} has no way back",
+                exit.ns
+            )
+        };
+        let fault =
+            self.untranslated(&exit, private, &sentence, |fault| fault.shown(ns, command, words(errno)));
+        self.blame(fault, packet);
+        true
+    }
+
+    /// The fault that a private source leaves a router as it is, with what proves and mends it there.
+    fn untranslated(
+        &mut self,
+        exit: &Exit,
+        private: IpAddr,
+        sentence: &dyn Fn(&str) -> String,
+        first: impl FnOnce(Fault) -> Fault,
+    ) -> Fault {
         let place = self.place(&exit.ns, exit.oif);
         let out = place.interface.as_ref().map(ToString::to_string).unwrap_or_default();
         let lan = exit.iif.and_then(|iif| {
             let outline = self.outline(&exit.ns);
             outline.addresses_of(iif).map(|a| a.prefix.trunc()).find(|prefix| prefix.contains(&private))
         });
-        let sentence = format!(
-            "{} passes on {private} untranslated by {out}: a private address, to which {ns} has no way back",
-            exit.ns
-        );
-        let mut fault = self.fault(Cause::NotTranslated, place, sentence).shown(ns, command, words(errno));
+        let mut fault = first(self.fault(Cause::NotTranslated, place, sentence(&out)));
         let chain = self.nat_chain(&exit.ns);
         let (list, says) = self.nat_evidence(&exit.ns);
         fault = fault.shown(&exit.ns, list, says);
@@ -536,11 +552,29 @@ impl Walk<'_> {
                 )
             }
         };
-        let fault = fault.mended(&exit.ns, "gives packets that leave there its own address", fix).in_lab(
-            format!("{}: {{ masquerade: {{ from: {}, out: {out} }} }}", exit.ns, self.name_of_iif(&exit)),
-        );
-        self.blame(fault, packet);
-        true
+        fault.mended(&exit.ns, "gives packets that leave there its own address", fix).in_lab(format!(
+            "{}: {{ masquerade: {{ from: {}, out: {out} }} }}",
+            exit.ns,
+            self.name_of_iif(exit)
+        ))
+    }
+
+    /// A packet leaves what can be seen for a public address with a private source that is not the router's own:
+    /// nobody out there has a way back to it.
+    pub(in crate::why) fn check_private(&mut self, ns: &Ns, (iif, oif): (u32, u32), packet: &Packet) {
+        let is_own = self.outline(ns).has(packet.source);
+        if !self.way.is_there() || is_own || !is_private(packet.source) || !is_public(packet.destination) {
+            return;
+        }
+        let exit = Exit { ns: ns.clone(), iif: Some(iif), oif, source: packet.source };
+        let private = packet.source;
+        let sentence = |out: &str| {
+            format!(
+                "{ns} passes on {private} untranslated by {out}: a private address, to which nobody outside has a way back"
+            )
+        };
+        let fault = self.untranslated(&exit, private, &sentence, |fault| fault);
+        self.blame(fault.with_confidence(Confidence::Likely), packet);
     }
 
     fn name_of_iif(&mut self, exit: &Exit) -> String {

@@ -9,6 +9,26 @@ use crate::why::walk::Walk;
 use std::net::{IpAddr, SocketAddr};
 
 impl Walk<'_> {
+    /// A namespace has lost its name, or never had one, and a process keeps it.
+    pub(in crate::why) fn blame_unnamed(&mut self, ns: &Ns, comm: &str, pid: u32) {
+        let outline = self.outline(ns);
+        let addresses: Vec<String> =
+            outline.global_addresses().map(|a| a.prefix.addr().to_string()).collect();
+        let has = if addresses.is_empty() {
+            String::new()
+        } else {
+            format!(", which has {},", addresses.join(" and "))
+        };
+        let sentence =
+            format!("the namespace {ns}{has} has no name: the process {comm} ({pid}) keeps it alive");
+        let fault = self
+            .fault(Cause::NamespaceUnnamed, Place::node(ns.clone()), sentence)
+            .with_effect(Effect::Remark)
+            .shown(ns, format!("lsns -t net -p {pid}"), format!("no file names it; {comm} ({pid}) is in it"))
+            .mended(ns, "gives it a name; to be typed outside of it", format!("ip netns attach {ns} {pid}"));
+        self.faults.push(fault);
+    }
+
     /// Whether programs of ordinary users may ping: the range of group ids that may, which a fresh namespace has empty.
     pub(in crate::why) fn check_ping(&mut self, ns: &Ns) {
         const KEY: &str = "net.ipv4.ping_group_range";

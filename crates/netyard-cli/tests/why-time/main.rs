@@ -1,6 +1,15 @@
-//! How long an answer takes: the whole process.
+//! How long `netyard why` takes: the whole process. A test program of its own, so that no other test runs beside it.
 
-use crate::net::Net;
+#![allow(clippy::unwrap_used)]
+
+#[path = "../why/net.rs"]
+mod net;
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../world/mod.rs"]
+mod world;
+
+use net::Net;
 use std::time::{Duration, Instant};
 
 /// The median of some runs.
