@@ -50,6 +50,9 @@ pub enum Verb {
     Diagram(Diagram),
     /// See any network namespaces, whoever made them: links, addresses, routes, NAT; nothing is changed
     Look(Look),
+    /// Go on telling what happens until interrupted: `netyard watch nat`
+    #[command(subcommand)]
+    Watch(Watch),
     /// Follow packets while they pass: each link, rule, route and translation on their way
     Trace(Trace),
     /// See packets at every interface of a lab, in order; as text, JSON or a file for Wireshark
@@ -216,18 +219,8 @@ pub struct Form {
                         none runs this namespace and those that it is cabled to."
 )]
 pub struct Look {
-    /// A running lab, with what was made inside of it
-    #[arg(add = Names::new(completion::labs), group = "scope")]
-    pub name: Option<String>,
-    /// The namespace of a process, and those that it is cabled to
-    #[arg(long, group = "scope")]
-    pub pid: Option<u32>,
-    /// The namespace of this name (as `ip netns` makes them) or path, and those that it is cabled to
-    #[arg(long, value_name = "NAME", group = "scope")]
-    pub netns: Option<String>,
-    /// All namespaces of this machine: named ones, containers, processes
-    #[arg(long, group = "scope")]
-    pub host: bool,
+    #[command(flatten)]
+    pub place: Place,
     #[command(flatten)]
     pub form: Form,
     /// A bash script of ip, nft, iptables-legacy and sysctl commands that builds the same
@@ -241,6 +234,45 @@ pub struct Look {
     pub watch: bool,
     /// Print JSON
     #[arg(long, group = "form")]
+    pub json: bool,
+}
+
+// What is looked at. No doc comment: it would become the help of each verb that has it.
+#[derive(Debug, ClapArgs)]
+#[group(skip)]
+pub struct Place {
+    /// A running lab, with what was made inside of it
+    #[arg(add = Names::new(completion::labs), group = "scope")]
+    pub name: Option<String>,
+    /// The namespace of a process, and those that it is cabled to
+    #[arg(long, group = "scope")]
+    pub pid: Option<u32>,
+    /// The namespace of this name (as `ip netns` makes them) or path, and those that it is cabled to
+    #[arg(long, value_name = "NAME", group = "scope")]
+    pub netns: Option<String>,
+    /// All namespaces of this machine: named ones, containers, processes
+    #[arg(long, group = "scope")]
+    pub host: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Watch {
+    /// Connections of nodes that translate addresses: the packet as it came, and what an answer looks like
+    #[command(after_help = "\
+Without a terminal each change is a line: = was there already, + new, ~ changed (an answer came, the handshake went on), \
+- forgotten.
+
+Without a name: inside of a lab or sandbox all that is there; outside the running lab, or where none runs this namespace \
+and those that it is cabled to.")]
+    Nat(WatchNat),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct WatchNat {
+    #[command(flatten)]
+    pub place: Place,
+    /// Print JSON, one object for each change
+    #[arg(long)]
     pub json: bool,
 }
 
@@ -286,6 +318,9 @@ pub struct Trace {
     /// Time to live of the ping
     #[arg(short, long)]
     pub ttl: Option<u8>,
+    /// Let the kernel tell itself which packets it drops, and why (root only)
+    #[arg(long, conflicts_with = "replay")]
+    pub deep: bool,
     /// Show also what hosts tell each other by themselves, and each packet in full
     #[arg(long)]
     pub all: bool,

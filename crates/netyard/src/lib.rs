@@ -38,6 +38,7 @@ pub mod builder;
 pub mod capture;
 pub mod command;
 mod connection;
+pub mod deep;
 mod definition;
 pub mod dns;
 pub mod error;
@@ -52,6 +53,7 @@ pub mod live;
 pub mod look;
 #[doc(hidden)]
 pub mod namespaces;
+pub mod nat;
 pub mod node;
 mod own_folders;
 mod preflight;

@@ -4,11 +4,8 @@ use crate::error::{Error, Result};
 use crate::probe::SocketKind;
 use crate::protocol::{ProgramState, ProgramStatus};
 use crate::running::RunningLab;
-use netyard_core::conntrack::{self as tracked, Detail, TcpState, Tuple};
-use netyard_core::lab::Lab;
 use netyard_core::name::NodeName;
-use netyard_core::nft::Protocol;
-use netyard_core::show::{self, Connection, Direction, Endpoint, Listening, NodeView, ProgramView, View};
+use netyard_core::show::{self, Connection, Listening, NodeView, ProgramView, View};
 use netyard_kernel::netlink::conntrack;
 use netyard_kernel::netlink::sockdiag::{self, Transport};
 use netyard_kernel::netlink::{Refusal, Socket};
@@ -57,7 +54,8 @@ pub fn add_connections(lab: &RunningLab, view: &mut View) -> Result<()> {
     let names: Vec<NodeName> = nodes.iter().map(|node| node.name.clone()).collect();
     for (node, mut socket) in nodes.into_iter().zip(sockets(lab, &names, SocketKind::Netfilter)?) {
         let listed = conntrack::list(&mut socket).map_err(|refusal| untold(&node.name, &refusal))?;
-        let known = listed.iter().map(|connection| connection_view(&definition, connection));
+        let owner = |address| definition.node_with_address(address).map(|node| node.name.clone());
+        let known = listed.iter().map(|connection| Connection::of(connection, owner));
         node.connections = Some(known.collect());
     }
     Ok(())
@@ -89,45 +87,4 @@ fn program_view(program: ProgramStatus) -> ProgramView {
         ProgramState::Exited(code) => (show::ProgramState::Exited, Some(code)),
     };
     ProgramView { name: program.name, argv: program.argv, state, status, restarts: program.restarts }
-}
-
-fn connection_view(lab: &Lab, connection: &tracked::Connection) -> Connection {
-    let number = connection.protocol;
-    Connection {
-        protocol: Protocol::from_number(number).map_or_else(|| number.to_string(), |p| p.to_string()),
-        state: connection.tcp_state.map(|state| state_word(state).to_owned()),
-        original: direction(lab, &connection.original),
-        reply: direction(lab, &connection.reply),
-        snat: connection.status.has_snat(),
-        dnat: connection.status.has_dnat(),
-        timeout_s: connection.timeout_s,
-    }
-}
-
-fn direction(lab: &Lab, tuple: &Tuple) -> Direction {
-    let (source_port, destination_port, id) = match tuple.detail {
-        Detail::Ports { source, destination } => (Some(source), Some(destination), None),
-        Detail::Icmp { id, .. } => (None, None, Some(id)),
-        Detail::None => (None, None, None),
-    };
-    Direction {
-        source: Endpoint::new(lab, tuple.source, source_port),
-        destination: Endpoint::new(lab, tuple.destination, destination_port),
-        id,
-    }
-}
-
-fn state_word(state: TcpState) -> &'static str {
-    match state {
-        TcpState::None => "none",
-        TcpState::SynSent => "syn-sent",
-        TcpState::SynReceived => "syn-received",
-        TcpState::Established => "established",
-        TcpState::FinWait => "fin-wait",
-        TcpState::CloseWait => "close-wait",
-        TcpState::LastAck => "last-ack",
-        TcpState::TimeWait => "time-wait",
-        TcpState::Close => "close",
-        TcpState::SynSent2 => "syn-sent-both",
-    }
 }

@@ -12,6 +12,7 @@ mod logs;
 mod look;
 mod new;
 mod ping;
+mod place;
 mod plan;
 mod play;
 mod reference;
@@ -19,6 +20,7 @@ mod show;
 mod test;
 mod trace;
 mod up;
+mod watch;
 mod why;
 mod wireshark;
 pub mod word;
@@ -53,6 +55,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Show(args) => show::run(&args, lab),
         Verb::Diagram(args) => diagram::run(&args, lab),
         Verb::Look(args) => look::run(&args, lab),
+        Verb::Watch(args) => watch::run(&args, lab),
         Verb::Capture(args) => capture::run(&args, lab),
         Verb::Wireshark(args) => wireshark::run(&args, lab),
         Verb::New(args) => new::run(&args),

@@ -1,6 +1,6 @@
 //! `netyard show`: a running lab as it is now.
 
-mod text;
+pub(super) mod text;
 
 use super::running;
 use crate::args::Show;

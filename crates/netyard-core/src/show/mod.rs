@@ -1,8 +1,11 @@
 //! What `netyard show` tells: a lab's definition joined with what the kernel holds for it.
 
+mod connection;
 pub(crate) mod meaning;
 #[cfg(test)]
 mod tests;
+
+pub use connection::{Connection, Direction, Endpoint};
 
 use crate::command::route_words;
 use crate::lab::{Interface, Lab, Node, NodeKind, Role};
@@ -14,7 +17,7 @@ use ipnet::IpNet;
 use meaning::{LabNames, Reader};
 use serde::Serialize;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// A lab as it is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -146,62 +149,12 @@ pub enum ProgramState {
     Exited,
 }
 
-/// A tracked connection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Connection {
-    /// `tcp`, `udp`, `icmp`, or a number.
-    pub protocol: String,
-    /// State of its TCP handshake.
-    pub state: Option<String>,
-    /// The first packet as it came.
-    pub original: Direction,
-    /// What an answer looks like; not the mirror image of `original` where NAT rewrites.
-    pub reply: Direction,
-    /// Whether the source is rewritten.
-    pub snat: bool,
-    /// Whether the destination is rewritten.
-    pub dnat: bool,
-    /// Seconds until it is forgotten.
-    pub timeout_s: Option<u32>,
-}
-
-/// Packets of a connection in one direction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Direction {
-    /// Where from.
-    pub source: Endpoint,
-    /// Where to.
-    pub destination: Endpoint,
-    /// Identifier of an ICMP echo.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<u16>,
-}
-
-/// One end of a connection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Endpoint {
-    /// Its address.
-    pub address: IpAddr,
-    /// Its port, where the protocol has ports.
-    pub port: Option<u16>,
-    /// The node that has the address.
-    pub node: Option<NodeName>,
-}
-
 impl View {
     /// Joins the definition of a lab with its live state. Sockets, programs and connections are for the caller to add.
     #[must_use]
     pub fn new(lab: &Lab, live: &State) -> Self {
         let nodes = lab.nodes.iter().map(|node| node_view(lab, node, live)).collect();
         Self { lab: lab.name.clone(), nodes, notes: Vec::new() }
-    }
-}
-
-impl Endpoint {
-    /// An end with the name of the node that the lab file gives the address to.
-    #[must_use]
-    pub fn new(lab: &Lab, address: IpAddr, port: Option<u16>) -> Self {
-        Self { address, port, node: lab.node_with_address(address).map(|node| node.name.clone()) }
     }
 }
 
@@ -357,19 +310,6 @@ impl fmt::Display for Peer {
             (Some(node), _) => write!(f, "{node}:{}", self.interface),
             (None, Some(network)) => write!(f, "{network}/{}", self.interface),
             (None, None) => write!(f, "{}/{}", Ns::FABRIC, self.interface),
-        }
-    }
-}
-
-/// `pc 10.0.0.1:4242`, as far as known.
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(node) = &self.node {
-            write!(f, "{node} ")?;
-        }
-        match self.port {
-            Some(port) => SocketAddr::new(self.address, port).fmt(f),
-            None => self.address.fmt(f),
         }
     }
 }

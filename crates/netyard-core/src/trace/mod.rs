@@ -8,6 +8,7 @@
 pub mod blame;
 pub mod conversation;
 pub mod follow;
+mod kernel;
 pub mod nat;
 pub mod packet;
 pub mod rules;
@@ -21,5 +22,6 @@ pub mod track;
 mod verdict;
 
 pub use follow::{Follower, Wanted};
+pub use kernel::KernelDrop;
 pub use sighting::{Sighting, Toward};
 pub use topology::{At, Topology};

@@ -1,5 +1,6 @@
 //! The way of one packet as hops: what each namespace did with it, in the order in which the kernel does it.
 
+use super::kernel::KernelDrop;
 use super::packet::{Kind as Packets, Packet};
 use super::rules::{Decision, Passage, RuleVerdict, Ruleset};
 use super::sighting::Toward;
@@ -31,6 +32,8 @@ pub struct Known {
     pub neighbours: BTreeMap<(Ns, IpAddr), String>,
     /// Namespaces whose legacy rules masquerade.
     pub legacy_masquerade: BTreeSet<Ns>,
+    /// Packets of which the kernel has said that it dropped them, in order.
+    pub drops: Vec<KernelDrop>,
 }
 
 /// A question for a route (`RTM_GETROUTE`).

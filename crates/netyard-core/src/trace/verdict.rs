@@ -2,6 +2,7 @@
 
 use super::blame;
 use super::follow::Told;
+use super::kernel;
 use super::packet::Kind;
 use super::sighting::Toward;
 use super::tell::Known;
@@ -18,7 +19,8 @@ const YOUNG_NS: u64 = 20_000_000;
 pub(super) fn journey(number: u32, mut legs: Vec<Told>, known: &Known, now_ns: u64) -> Journey {
     confirm(&mut legs);
     let title = legs.first().map(|told| title::of_journey(&told.packet)).unwrap_or_default();
-    let verdict = verdict(&legs, known, now_ns);
+    let mut verdict = verdict(&legs, known, now_ns);
+    kernel::join(&mut legs, &mut verdict, known);
     Journey {
         number,
         title,
@@ -220,7 +222,7 @@ fn faults(leg: &Leg) -> Vec<Fault> {
 }
 
 /// Where a packet began, or where it was seen last.
-fn place(told: &Told, is_first: bool) -> Place {
+pub(super) fn place(told: &Told, is_first: bool) -> Place {
     let hop = if is_first { told.leg.hops.first() } else { told.leg.hops.last() };
     let node = || {
         let step = if is_first { told.steps.first() } else { told.steps.last() };

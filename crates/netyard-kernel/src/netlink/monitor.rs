@@ -7,7 +7,7 @@ use super::socket::{Protocol, Socket};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -49,6 +49,11 @@ impl Monitor {
             sockets.push(netfilter);
         }
         Ok(Self { sockets, folder: watch(folder).ok() })
+    }
+
+    /// What to poll for input: something may have changed then, and [`Monitor::wait`] tells.
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.sockets.iter().map(AsFd::as_fd).chain(self.folder.iter().map(AsFd::as_fd))
     }
 
     /// Waits until something has changed, or the time is over; whether something has.

@@ -6,6 +6,7 @@
 mod blame;
 mod bulk;
 mod ears;
+mod kernel;
 mod probe;
 mod program;
 mod target;
@@ -14,6 +15,7 @@ pub use probe::Probe;
 pub use program::Program;
 pub use target::address;
 
+use crate::deep::DropReasons;
 use crate::error::{Error, Result};
 use crate::look::{Discovery, Scope, look_through};
 use crate::scout::{Question, Scout, Told};
@@ -66,6 +68,8 @@ pub struct Trace {
     vxlan_ports: BTreeSet<u16>,
     counters: BTreeMap<Ns, BTreeMap<String, u64>>,
     notes: Vec<String>,
+    /// Where it was asked for and the kernel tells.
+    deep: Option<Box<DropReasons>>,
 }
 
 /// How long a frame may take from being seen to being read: blocks of rings are handed over when they are so old.
@@ -125,6 +129,7 @@ impl Trace {
             vxlan_ports,
             counters,
             notes,
+            deep: None,
         })
     }
 
@@ -148,6 +153,7 @@ impl Trace {
     pub fn notes(&mut self) -> Vec<String> {
         let mut notes = self.notes.clone();
         notes.extend(self.ears.losses());
+        notes.extend(self.untold());
         notes
     }
 
@@ -156,6 +162,7 @@ impl Trace {
     /// # Errors
     /// Those of poll(2).
     pub fn listen(&mut self, limit: Duration) -> Result<()> {
+        self.hear_kernel();
         let ports = &self.vxlan_ports;
         let is_vxlan = |port: u16| ports.contains(&port);
         let mut touched = Vec::new();

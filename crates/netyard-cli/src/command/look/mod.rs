@@ -4,20 +4,19 @@ mod text;
 mod watch;
 
 use super::diagram::rendered;
-use super::running;
+use super::place;
 use crate::args::Look;
 use crate::output::theme::Theme;
 use crate::output::{self, json};
-use netyard::look::{self, Scope};
-use netyard::store::Store;
-use netyard::{Result, RunningLab};
+use netyard::Result;
+use netyard::look;
 use netyard_core::diagram::Picture;
 use netyard_core::look::Look as Seen;
 use std::process::ExitCode;
 
 pub fn run(args: &Look, lab: Option<&str>) -> Result<ExitCode> {
-    let lab = meant(args, lab)?;
-    let scope = scope(args, lab.as_ref());
+    let lab = place::lab(&args.place, lab)?;
+    let scope = place::scope(&args.place, lab.as_ref());
     if args.watch {
         watch::run(args, scope)?;
         return Ok(ExitCode::SUCCESS);
@@ -47,26 +46,4 @@ pub fn run(args: &Look, lab: Option<&str>) -> Result<ExitCode> {
 fn whole(args: &Look, seen: &Seen) -> String {
     let picture = rendered(&Picture::of_look(seen), &args.form);
     format!("{picture}\n{}", text::whole(seen, Theme::of_output()))
-}
-
-/// The lab that is meant, where one is: by name, or the one that runs when nothing else is asked for from outside.
-fn meant(args: &Look, lab: Option<&str>) -> Result<Option<RunningLab>> {
-    if let Some(name) = args.name.as_deref().or(lab) {
-        return running(Some(name), None).map(Some);
-    }
-    let asks_for_more = args.pid.is_some() || args.netns.is_some() || args.host;
-    if asks_for_more || look::is_inside_lab() || Store::of_user().labs()?.is_empty() {
-        return Ok(None);
-    }
-    running(None, None).map(Some)
-}
-
-fn scope<'a>(args: &'a Look, lab: Option<&'a RunningLab>) -> Scope<'a> {
-    match (lab, args.pid, &args.netns) {
-        (Some(lab), ..) => Scope::Lab(lab),
-        (_, Some(pid), _) => Scope::Process(pid),
-        (_, _, Some(name)) => Scope::Named(name),
-        _ if args.host => Scope::Host,
-        _ => Scope::Here,
-    }
 }

@@ -118,14 +118,8 @@ fn program_cells(node: &NodeView) -> Vec<[Cell; 2]> {
 }
 
 /// The packet as it came, and below it what an answer looks like.
-fn connection_rows(connection: &Connection) -> [[Cell; 6]; 2] {
+pub(in crate::command) fn connection_rows(connection: &Connection) -> [[Cell; 6]; 2] {
     let state = connection.state.clone().unwrap_or_default();
-    let rewrites = match (connection.snat, connection.dnat) {
-        (true, true) => "snat, dnat",
-        (true, false) => "snat",
-        (false, true) => "dnat",
-        (false, false) => "",
-    };
     let cells = |direction: &Direction| {
         let id = direction.id.map(|id| format!(", id {id}")).unwrap_or_default();
         let to = format!("{}{id}", direction.destination);
@@ -143,7 +137,7 @@ fn connection_rows(connection: &Connection) -> [[Cell; 6]; 2] {
             from,
             arrow,
             to,
-            Cell::new(Label::Nat, rewrites),
+            Cell::new(Label::Nat, connection.rewrites()),
             Cell::plain(state),
         ],
         [

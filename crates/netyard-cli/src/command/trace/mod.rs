@@ -76,7 +76,10 @@ fn scope<'a>(order: &'a Order, lab: Option<&'a RunningLab>) -> Scope<'a> {
 fn begin(order: &Order, scope: Scope<'_>, node: &str) -> Result<(Trace, Ns)> {
     let node: Ns = Ns::Node(node_name(node)?);
     let follow = if order.all { Follow::All } else { Follow::Node(node.clone()) };
-    let trace = Trace::begin(scope, follow)?;
+    let mut trace = Trace::begin(scope, follow)?;
+    if order.deep {
+        trace.deepen();
+    }
     if trace.look().seen(&node).is_none() {
         let names: Vec<&str> = trace.look().namespaces.iter().map(|seen| seen.name.as_str()).collect();
         return Err(Error::input("U018", format!("there is no node `{node}`"))
@@ -213,6 +216,9 @@ fn follow(order: &Order, scope: Scope<'_>, lab: Option<&RunningLab>, words: &str
         Filter::parse(words).map_err(|why| Error::input("U011", format!("the filter `{words}`: {why}")))?;
     let follow = if order.all && words.is_empty() { Follow::All } else { Follow::Filter(filter) };
     let mut trace = Trace::begin(scope, follow)?;
+    if order.deep {
+        trace.deepen();
+    }
     let interrupt = SignalFd::new(&[signal::SIGINT, signal::SIGTERM])
         .map_err(|e| Error::io("cannot wait for signals", &e))?;
     let mut record = Record::begin(order, &trace, lab.is_some())?;
