@@ -3,6 +3,7 @@
 //! `bench/run` prints the table and exits with 1 when a figure misses its target. The other builders run in a
 //! throw-away user namespace (the module `sandbox`), in turns with netyard, so that a busy machine slows all of them.
 
+mod capture;
 mod figures;
 mod floor;
 mod lab;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 const USAGE: &str = "Usage: netyard-bench [--quick] [WORD]...
 
 Measures netyard (the program beside this one) and prints a table.
-With words, only the groups of rows that are called so: up, big, answers, memory, down, exec, test, ping.
+With words, only the groups of rows that are called so: up, big, answers, memory, down, exec, test, ping, capture.
 
   --quick   few repetitions, for CI: figures are rough";
 

@@ -25,7 +25,8 @@ pub struct Bench {
 }
 
 impl Bench {
-    fn rounds(&self, thorough: usize, quick: usize) -> usize {
+    /// How often a figure is taken.
+    pub fn rounds(&self, thorough: usize, quick: usize) -> usize {
         if self.is_quick { quick } else { thorough }
     }
 }
@@ -42,6 +43,7 @@ pub const GROUPS: &[(&str, Group)] = &[
     ("exec", exec),
     ("test", test),
     ("ping", ping),
+    ("capture", crate::capture::rows),
 ];
 
 /// Runs of one builder at one size.

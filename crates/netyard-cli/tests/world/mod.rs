@@ -89,7 +89,7 @@ impl World {
         command.stdout(Stdio::piped()).spawn().unwrap()
     }
 
-    fn entering(&self, mut command: Command, words: &[&str]) -> Command {
+    pub fn entering(&self, mut command: Command, words: &[&str]) -> Command {
         command.args(["--target", &self.pid.to_string(), "--net", "--mount", "--pid", "--uts"]);
         if !is_root() {
             command.args(["--user", "--preserve-credentials"]);

@@ -13,6 +13,8 @@ use std::collections::BinaryHeap;
 pub struct Merge {
     waiting: BinaryHeap<Reverse<Waiting>>,
     count: u64,
+    /// Bytes of the frames that wait.
+    len: usize,
 }
 
 /// Time, place in the way of a frame, order of coming.
@@ -59,6 +61,7 @@ impl Merge {
             _ => 128 + place.depth.min(127),
         };
         self.count += 1;
+        self.len += sighting.bytes.len();
         self.waiting.push(Reverse(Waiting { key: (sighting.at_ns, rank, self.count), sighting }));
     }
 
@@ -68,7 +71,23 @@ impl Merge {
         if first.key.0 > until_ns {
             return None;
         }
-        self.waiting.pop().map(|Reverse(waiting)| waiting.sighting)
+        let Reverse(waiting) = self.waiting.pop()?;
+        self.len -= waiting.sighting.bytes.len();
+        Some(waiting.sighting)
+    }
+
+    /// Whether so much waits that no more should be taken in: it is told more slowly than it comes.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        const FRAMES_MAX: usize = 1_000_000;
+        const LEN_MAX: usize = 256 << 20;
+        self.waiting.len() > FRAMES_MAX || self.len > LEN_MAX
+    }
+
+    /// When the first that waits was seen.
+    #[must_use]
+    pub fn first_ns(&self) -> Option<u64> {
+        self.waiting.peek().map(|Reverse(first)| first.key.0)
     }
 
     /// Whether nothing waits.

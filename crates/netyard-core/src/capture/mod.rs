@@ -17,6 +17,18 @@ pub use selection::{Selection, select};
 use crate::packet::{Frame, Way};
 use crate::pcapng::LinkType;
 use crate::state::Ns;
+use std::net::IpAddr;
+
+/// A namespace, and who it is in filters and files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its name.
+    pub name: Ns,
+    /// Names and addresses of its interfaces.
+    pub interfaces: Vec<(String, Vec<IpAddr>)>,
+    /// Why it cannot be entered.
+    pub refusal: Option<String>,
+}
 
 /// An interface at which frames are seen.
 #[derive(Debug, Clone, PartialEq, Eq)]

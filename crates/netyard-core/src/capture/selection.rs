@@ -1,7 +1,7 @@
 //! What was asked for: places, then a filter.
 
+use super::Node;
 use crate::filter::Filter;
-use crate::look::Look;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -45,8 +45,8 @@ const WORDS: [&str; 21] = [
 ///
 /// # Errors
 /// What is not understood, in words.
-pub fn select(words: &[String], look: &Look) -> Result<Selection, String> {
-    let known = |name: &str| look.namespaces.iter().find(|seen| seen.name.as_str() == name);
+pub fn select(words: &[String], nodes: &[Node]) -> Result<Selection, String> {
+    let known = |name: &str| nodes.iter().find(|node| node.name.as_str() == name);
     let is_place = |word: &&String| {
         let node = word.split_once(':').map_or(word.as_str(), |(node, _)| node);
         // `[fd00::1]` is an address, and `host` begins a filter even where a node has that name.
@@ -57,19 +57,19 @@ pub fn select(words: &[String], look: &Look) -> Result<Selection, String> {
     for word in &words[..count] {
         let (node, interface) = word.split_once(':').map_or((word.as_str(), None), |(n, i)| (n, Some(i)));
         let Some(seen) = known(node) else {
-            let names: Vec<&str> = look.namespaces.iter().map(|seen| seen.name.as_str()).collect();
-            return Err(format!("there is no node `{node}`; there are {}", names.join(", ")));
+            let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+            return Err(format!("there is no node `{node}`; there are {}", shown(&names)));
         };
         match interface {
             None => {
                 places.insert(node.to_owned(), None);
             }
             Some(interface) => {
-                if !seen.interfaces.iter().any(|one| one.name == interface) {
-                    let names: Vec<&str> = seen.interfaces.iter().map(|one| one.name.as_str()).collect();
+                if !seen.interfaces.iter().any(|(name, _)| name == interface) {
+                    let names: Vec<&str> = seen.interfaces.iter().map(|(name, _)| name.as_str()).collect();
                     return Err(format!(
                         "node `{node}` has no interface `{interface}`; it has {}",
-                        names.join(", ")
+                        shown(&names)
                     ));
                 }
                 let all = places.entry(node.to_owned()).or_insert_with(|| Some(Vec::new()));
@@ -81,9 +81,8 @@ pub fn select(words: &[String], look: &Look) -> Result<Selection, String> {
     }
     let filter_text = words[count..].join(" ");
     let addresses = |name: &str| -> Vec<IpAddr> {
-        let interfaces = known(name).into_iter().flat_map(|seen| &seen.interfaces);
-        let all = interfaces.flat_map(|one| &one.addresses).map(ipnet::IpNet::addr);
-        all.filter(|address| !address.is_loopback()).collect()
+        let all = known(name).into_iter().flat_map(|node| &node.interfaces).flat_map(|(_, all)| all);
+        all.copied().filter(|address| !address.is_loopback()).collect()
     };
     let filter = Filter::parse_with(&filter_text, addresses)?;
     Ok(Selection { places, filter, filter_text })
@@ -93,4 +92,14 @@ pub fn select(words: &[String], look: &Look) -> Result<Selection, String> {
 fn looks_like_a_place(word: &str) -> bool {
     let is_address = word.parse::<IpAddr>().is_ok() || word.parse::<ipnet::IpNet>().is_ok();
     !is_address && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':'))
+}
+
+/// Some of many names.
+fn shown(names: &[&str]) -> String {
+    const SHOWN: usize = 12;
+    let more = match names.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    names[..names.len().min(SHOWN)].join(", ") + &more
 }

@@ -3,12 +3,9 @@
 use super::*;
 use crate::conntrack::{Connection, Detail, Status, Tuple};
 use crate::journey::RuleAt;
-use crate::look::{Interface, Look, Seen};
 use crate::name::IfName;
 use crate::nft::{Action, Family, Hook, Match, Protocol, Rule};
 use crate::pcapng::{Block, blocks};
-use crate::show::LinkState;
-use crate::state::Namespace;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -160,56 +157,23 @@ fn a_rule_is_not_named_where_two_may_have_done_it() {
     assert_eq!(there, ["source translated by node router: 10.0.0.1:1000 → 10.138.0.3:1000"]);
 }
 
-fn look() -> Look {
-    let interface = |name: &str, address: &str| Interface {
-        name: name.to_owned(),
-        index: 2,
-        kind: "veth".to_owned(),
-        mac: None,
-        mtu: 1500,
-        state: LinkState::Up,
-        addresses: vec![address.parse().unwrap()],
-        master: None,
-        port_state: None,
-        peer: None,
-        parent: None,
-        settings: BTreeMap::new(),
-        bridge: None,
-    };
-    let seen = |name: &str, address: &str| Seen {
+fn nodes() -> Vec<Node> {
+    let node = |name: &str, address: &str| Node {
         name: name.parse().unwrap(),
-        inode: 1,
-        is_here: false,
-        files: Vec::new(),
-        holders: Vec::new(),
-        lab: None,
-        container: None,
-        owner: None,
-        unread: None,
-        interfaces: vec![interface("lo", "127.0.0.1/8"), interface("eth0", address)],
-        routes: Vec::new(),
-        rules: Vec::new(),
-        neighbours: Vec::new(),
-        nat: Vec::new(),
-        firewall: Vec::new(),
-        tables: Vec::new(),
-        sysctls: BTreeMap::new(),
-        sockets: Vec::new(),
-        notes: Vec::new(),
-        state: Namespace::default(),
-        legacy: Vec::new(),
-        policy: Vec::new(),
+        interfaces: vec![
+            ("lo".to_owned(), vec!["127.0.0.1".parse().unwrap()]),
+            ("eth0".to_owned(), vec![address.parse().unwrap()]),
+        ],
+        refusal: None,
     };
-    let namespaces =
-        vec![seen("pc", "10.0.0.1/24"), seen("host", "10.0.0.2/24"), seen("twin", "10.0.0.2/24")];
-    Look { title: "t".to_owned(), namespaces, notes: Vec::new() }
+    vec![node("pc", "10.0.0.1"), node("host", "10.0.0.2"), node("twin", "10.0.0.2")]
 }
 
 #[test]
 fn nodes_come_first_and_the_rest_is_a_filter() {
     let select = |text: &str| {
         let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        select(&words, &look())
+        select(&words, &nodes())
     };
     let all = select("").unwrap();
     assert!(all.places.is_empty() && all.filter == crate::filter::Filter::All);
@@ -234,7 +198,7 @@ fn nodes_come_first_and_the_rest_is_a_filter() {
 
 #[test]
 fn only_addresses_of_one_name_are_named() {
-    assert_eq!(names(&look()), [("10.0.0.1".parse::<IpAddr>().unwrap(), "pc".to_owned())]);
+    assert_eq!(names(&nodes()), [("10.0.0.1".parse::<IpAddr>().unwrap(), "pc".to_owned())]);
 }
 
 #[test]

@@ -205,7 +205,6 @@ impl From<i32> for Filter {
 #[test]
 fn the_program_admits_what_the_predicate_admits() {
     let seed = std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), 0) | 1;
-    println!("seed {seed}");
     let mut dice = Dice(seed);
     let (mut admitted, mut refused) = (0, 0);
     for _ in 0..2000 {
@@ -215,7 +214,11 @@ fn the_program_admits_what_the_predicate_admits() {
             let bytes = dice.frame();
             let frame = Frame::ethernet(&bytes, bytes.len()).unwrap();
             let said = filter.admits(&frame);
-            assert_eq!(run(&program, &bytes), if said { 77 } else { 0 }, "{filter:?} on {bytes:02x?}");
+            assert_eq!(
+                run(&program, &bytes),
+                if said { 77 } else { 0 },
+                "seed {seed}: {filter:?} on {bytes:02x?}"
+            );
             if said { admitted += 1 } else { refused += 1 }
         }
     }

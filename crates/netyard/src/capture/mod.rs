@@ -5,13 +5,15 @@
 
 mod clock;
 mod links;
+mod scene;
 mod watched;
+
+pub use scene::Scene;
 
 use crate::error::{Error, Result};
 use crate::scout::{Answer, Question, Scout, Told};
 use links::Links;
 use netyard_core::capture::{Merge, Place, Selection, Sighting, with_tag};
-use netyard_core::look::Look;
 use netyard_core::pcapng::LinkType;
 use netyard_core::state::Ns;
 use netyard_kernel::tap::{self, RETIRE_MS, Tap, TapFrame};
@@ -22,14 +24,17 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 use watched::Watched;
 
-/// The most bytes that are kept of a frame where nothing is said: all of what is below 64 KiB.
-pub const SNAP: u32 = 65_600;
+/// The most bytes that are kept of a frame where nothing is said: all but the end of the largest that the kernel has
+/// still to cut into segments. With it, a block of a ring has 64 KiB.
+pub const SNAP: u32 = 65_000;
 /// The most that may be asked for.
 pub const SNAP_MAX: u32 = 262_144;
 /// All rings together take about so many bytes where nothing is said.
-const RINGS_LEN: usize = 64 << 20;
+const RINGS_LEN: usize = 128 << 20;
 const RING_LEN_MIN: usize = 1 << 20;
-const RING_LEN_MAX: usize = 8 << 20;
+const RING_LEN_MAX: usize = 32 << 20;
+/// So many frames are told before rings are read again.
+const TURN: u32 = 256;
 /// While frames come, rings are read this often: they are large enough.
 const PACE: Duration = Duration::from_millis(5);
 /// Frames that passed before the end are in the rings then.
@@ -40,7 +45,7 @@ const TAIL: Duration = Duration::from_millis(2 * RETIRE_MS as u64 + 10);
 pub struct Settings {
     /// The most bytes of a frame, up to [`SNAP_MAX`].
     pub snap: u32,
-    /// Bytes of each ring; none for a size that suits the number of namespaces.
+    /// Bytes of each ring; none for a size that suits how many namespaces there are, and the links of each.
     pub ring_len: Option<usize>,
 }
 
@@ -53,6 +58,8 @@ pub struct Capture {
     merge: Merge,
     /// When the rings were read last, in nanoseconds since 1970.
     read_ns: u64,
+    /// Frames that were told since then.
+    taken: u32,
     /// Nothing that passed later is told.
     end_ns: Option<u64>,
     notes: Vec<String>,
@@ -79,37 +86,43 @@ pub struct Totals {
 }
 
 impl Capture {
-    /// Opens taps in the selected namespaces of what was looked at; `scout` must be able to go there.
+    /// Opens taps in the selected namespaces of a scene.
     ///
     /// # Errors
     /// That none of them can be entered, or what the kernel said: no memory for the rings, a filter that is too long.
-    pub fn open(scout: Scout, look: &Look, selection: &Selection, settings: Settings) -> Result<Self> {
+    pub fn open(scene: Scene, selection: &Selection, settings: Settings) -> Result<Self> {
         netyard_kernel::limit::raise_open_files();
         let filter = selection.filter.program(settings.snap).map_err(|words| Error::input("U031", words))?;
         let is_wanted = |ns: &Ns| selection.places.is_empty() || selection.places.contains_key(ns.as_str());
         let mut notes = Vec::new();
         let mut wanted: Vec<Ns> = Vec::new();
-        for seen in look.namespaces.iter().filter(|seen| is_wanted(&seen.name)) {
-            match &seen.unread {
-                None => wanted.push(seen.name.clone()),
-                Some(reason) => notes.push(format!("{} is not captured: {reason}", seen.name)),
+        for node in scene.nodes.iter().filter(|node| is_wanted(&node.name)) {
+            match &node.refusal {
+                None => wanted.push(node.name.clone()),
+                Some(reason) => notes.push(format!("{} is not captured: {reason}", node.name)),
             }
         }
-        let suitable = || (RINGS_LEN / wanted.len().max(1)).clamp(RING_LEN_MIN, RING_LEN_MAX);
-        let ring_len = settings.ring_len.unwrap_or_else(suitable);
+        let ring_lens: Vec<usize> = match settings.ring_len {
+            Some(len) => vec![len; wanted.len()],
+            None => suitable(&scene, &wanted),
+        };
         let mut capture = Self {
-            scout,
+            scout: scene.scout,
             nodes: Vec::new(),
             links: Links::default(),
             merge: Merge::default(),
             read_ns: 0,
+            taken: 0,
             end_ns: None,
             notes,
         };
         // Events first: a connection that begins with the first frame is heard of.
         let events = ask_each(&capture.scout, &wanted, &Question::ConnectionEvents);
-        let tap = Question::Tap { ring_len, snap: settings.snap, filter };
-        let taps = ask_each(&capture.scout, &wanted, &tap);
+        let tap = |(ns, ring_len): (&Ns, &usize)| {
+            let (ring_len, snap, filter) = (*ring_len, settings.snap, filter.clone());
+            (ns.clone(), Question::Tap { ring_len, snap, filter })
+        };
+        let taps = capture.scout.ask_all(wanted.iter().zip(&ring_lens).map(tap).collect());
         let links = ask_each(&capture.scout, &wanted, &Question::Links);
         let mut refusal = None;
         for (((name, events), tap), links) in wanted.iter().zip(events).zip(taps).zip(links) {
@@ -206,24 +219,29 @@ impl Capture {
 
     /// Reads all rings, and what is told of connections.
     pub fn read(&mut self) {
+        // What is told more slowly than it comes is left in the rings, which count what they lose.
+        let has_work = self.merge.first_ns().is_some_and(|first_ns| first_ns <= self.told_until_ns());
+        if self.end_ns.is_none() && self.merge.is_full() && has_work {
+            return;
+        }
         let read_ns = clock::now_ns();
         for number in 0..self.nodes.len() {
             self.hear(number);
             self.read_ring(number);
         }
         self.read_ns = read_ns;
+        self.taken = 0;
     }
 
     /// Reads what has become of the connections of a node.
     fn hear(&mut self, number: usize) {
         let node = &mut self.nodes[number];
         let heard = node.hear();
-        if heard.has_lost {
-            if let Ok(Answer { told: Told::Connections(connections), .. }) =
+        if heard.has_lost
+            && let Ok(Answer { told: Told::Connections(connections), .. }) =
                 self.scout.ask(&node.name, Question::Connections)
-            {
-                node.learn_all(&connections);
-            }
+        {
+            node.learn_all(&connections);
         }
         if node.wants_rules()
             && let Ok(Answer { told: Told::NatRules(rules), .. }) =
@@ -256,8 +274,18 @@ impl Capture {
     }
 
     /// The next frame in order. None until what may have passed before it has been read.
-    pub fn next(&mut self) -> Option<Seen<'_>> {
-        self.next_until(self.read_ns.saturating_sub(Merge::WINDOW_NS))
+    pub fn take(&mut self) -> Option<Seen<'_>> {
+        // While many are told, more come.
+        self.taken += 1;
+        if self.taken > TURN {
+            self.read();
+        }
+        self.next_until(self.told_until_ns())
+    }
+
+    /// All that was seen until then has been read.
+    fn told_until_ns(&self) -> u64 {
+        self.read_ns.saturating_sub(Merge::WINDOW_NS)
     }
 
     fn next_until(&mut self, until_ns: u64) -> Option<Seen<'_>> {
@@ -320,6 +348,17 @@ impl Drop for Capture {
 
 fn ask_each(scout: &Scout, namespaces: &[Ns], question: &Question) -> Vec<Result<Answer>> {
     scout.ask_all(namespaces.iter().map(|ns| (ns.clone(), question.clone())).collect())
+}
+
+/// Rings by the number of links: the bridges of a lab see what all nodes send.
+fn suitable(scene: &Scene, wanted: &[Ns]) -> Vec<usize> {
+    let links = |ns: &Ns| {
+        let node = scene.nodes.iter().find(|node| node.name == *ns);
+        node.map_or(1, |node| node.interfaces.len().max(1))
+    };
+    let links: Vec<usize> = wanted.iter().map(links).collect();
+    let all: usize = links.iter().sum();
+    links.into_iter().map(|own| (RINGS_LEN / all * own).clamp(RING_LEN_MIN, RING_LEN_MAX)).collect()
 }
 
 fn open_tap(answer: Answer, name: &Ns, notes: &mut Vec<String>) -> Result<Tap> {

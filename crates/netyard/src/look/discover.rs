@@ -93,7 +93,7 @@ pub(super) fn of_name(name: &str) -> Result<OwnedFd> {
 }
 
 /// The name of the machine.
-pub(super) fn hostname() -> String {
+pub(crate) fn hostname() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "machine".to_owned() } else { name.to_owned() }
@@ -294,7 +294,7 @@ impl Discovery {
     }
 
     /// The inode of the namespace that was asked for; the caller's own where none was.
-    pub(super) fn wanted(&self) -> u64 {
+    pub(crate) fn wanted(&self) -> u64 {
         self.wanted.unwrap_or(self.here)
     }
 

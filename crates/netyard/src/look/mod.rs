@@ -15,6 +15,7 @@ pub use netyard_kernel::netlink::monitor::Monitor;
 use netyard_kernel::process::HOLDER_ARGV0;
 use std::path::Path;
 
+pub(crate) use discover::hostname;
 pub use discover::{Discovery, Found};
 pub use reading::Reading;
 pub(crate) use reading::{reading, refusal};

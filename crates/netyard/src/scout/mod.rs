@@ -45,6 +45,10 @@ pub struct Place {
     pub inode: u64,
     /// Whether it is the caller's own.
     pub is_here: bool,
+    /// Whether it is the one that was asked for; the caller's own where none was.
+    pub is_wanted: bool,
+    /// Whether it has a name below `/run/netns` (ip-netns(8)).
+    pub is_named: bool,
     /// Whether it is part of the lab that was asked for, or was made inside of it.
     pub is_of_lab: bool,
     /// The process that keeps it, for one without a file, a lab or a container that names it: its name and id.
@@ -95,6 +99,8 @@ impl Scout {
                 name: found.name.clone()?,
                 inode: *inode,
                 is_here: *inode == discovery.here,
+                is_wanted: *inode == discovery.wanted(),
+                is_named: found.files.iter().any(|file| file.starts_with("/run/netns/")),
                 is_of_lab: discovery.is_of_lab(found),
                 keeper: found.keeper().filter(|_| *inode != discovery.here),
                 station,

@@ -8,22 +8,20 @@ pub use sink::Sink;
 
 use super::running;
 use crate::args::Capture;
-use crate::output;
-use netyard::capture::Settings;
+use netyard::capture::{Scene, Settings};
 use netyard::look::{self, Scope};
-use netyard::scout::Scout;
 use netyard::store::Store;
 use netyard::{Error, Result, RunningLab};
 use netyard_core::capture::{Selection, select};
-use netyard_core::look::Look;
 use netyard_core::stand_in::tcpdump::Style;
+use netyard_kernel::signal::{SIGHUP, SIGINT, SIGTERM, SignalFd};
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
 pub fn run(args: &Capture, lab: Option<&str>) -> Result<ExitCode> {
     // Scouts are sent out first: later the process may have threads.
-    let scene = Scene::of(lab, args.host, &args.words)?;
+    let plan = Plan::of(lab, args.host, &args.words)?;
     let settings = Settings { snap: args.kept.snap, ring_len: args.kept.ring };
     let sink = match &args.write {
         Some(path) if path == Path::new("-") => {
@@ -43,18 +41,18 @@ pub fn run(args: &Capture, lab: Option<&str>) -> Result<ExitCode> {
         }),
     };
     let limits = Limits { count: args.count, time: args.r#for };
-    Session::open(scene, settings, sink)?.run(limits)
+    Session::open(plan, settings, sink)?.run(limits)
 }
 
-/// What is captured.
-pub struct Scene {
-    pub look: Look,
-    pub scout: Scout,
+/// What is captured, and the signals that end it.
+pub struct Plan {
+    pub scene: Scene,
     pub selection: Selection,
+    pub signals: SignalFd,
 }
 
-impl Scene {
-    /// Looks at what is meant, and reads the words about it.
+impl Plan {
+    /// Finds what is meant, and reads the words about it.
     pub fn of(lab: Option<&str>, is_host: bool, words: &[String]) -> Result<Self> {
         let lab = meant(lab, is_host)?;
         let scope = match &lab {
@@ -62,14 +60,15 @@ impl Scene {
             None if is_host => Scope::Host,
             None => Scope::Here,
         };
-        let look = look::look(scope)?;
-        let scout = Scout::of(scope)?;
-        look.notes.iter().for_each(|note| output::say(note));
-        let selection = select(words, &look).map_err(|words| {
+        // Before there are threads, each of which would otherwise be interrupted by itself.
+        let signals = SignalFd::new(&[SIGINT, SIGTERM, SIGHUP])
+            .map_err(|e| Error::io("cannot listen to signals", &e))?;
+        let scene = Scene::of(scope)?;
+        let selection = select(words, &scene.nodes).map_err(|words| {
             let error = Error::input("U031", words);
             error.help("`netyard capture --help` shows what can be written")
         })?;
-        Ok(Self { look, scout, selection })
+        Ok(Self { scene, selection, signals })
     }
 }
 

@@ -1,11 +1,11 @@
 //! A capture from its beginning to its end.
 
-use super::{Scene, Sink};
+use super::{Plan, Sink};
 use crate::output::{self, Reader};
 use netyard::capture::{Capture, Settings, Totals};
 use netyard::{Error, Result};
 use netyard_core::capture::names;
-use netyard_kernel::signal::{SIGHUP, SIGINT, SIGTERM, SignalFd};
+use netyard_kernel::signal::SignalFd;
 use rustix::event::PollFlags;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
@@ -30,21 +30,19 @@ pub struct Session {
 
 impl Session {
     /// Opens the taps; from here on nothing is missed.
-    pub fn open(scene: Scene, settings: Settings, mut sink: Sink) -> Result<Self> {
+    pub fn open(plan: Plan, settings: Settings, mut sink: Sink) -> Result<Self> {
         let begun_ns = Capture::now_ns();
-        let title = format!("netyard capture of {}", scene.look.title);
-        let names = names(&scene.look);
-        let signals = SignalFd::new(&[SIGINT, SIGTERM, SIGHUP])
-            .map_err(|e| Error::io("cannot listen to signals", &e))?;
-        let mut capture = Capture::open(scene.scout, &scene.look, &scene.selection, settings)?;
+        let title = format!("netyard capture of {}", plan.scene.title);
+        let names = names(&plan.scene.nodes);
+        let mut capture = Capture::open(plan.scene, &plan.selection, settings)?;
         capture.notes().iter().for_each(|note| output::say(note));
-        let filter = (scene.selection.filter_text.as_str(), settings.snap);
+        let filter = (plan.selection.filter_text.as_str(), settings.snap);
         sink.begin(&title, filter, begun_ns, &names, &capture)?;
         output::say(&format!(
             "capturing in {}; Ctrl-C ends it",
             output::count(capture.namespaces(), "namespace")
         ));
-        Ok(Self { capture, sink, signals, told: 0 })
+        Ok(Self { capture, sink, signals: plan.signals, told: 0 })
     }
 
     /// Captures until it is interrupted, a limit is reached, or nobody reads any more.
@@ -86,7 +84,7 @@ impl Session {
     /// Tells of the frames whose turn has come; of all that there are when it is the `rest`.
     fn tell(&mut self, count: Option<u64>, is_rest: bool) -> Result<Reader> {
         while count.is_none_or(|count| self.told < count) {
-            let seen = if is_rest { self.capture.rest() } else { self.capture.next() };
+            let seen = if is_rest { self.capture.rest() } else { self.capture.take() };
             let Some(seen) = seen else { break };
             self.told += 1;
             if self.sink.packet(seen)? == Reader::Gone {

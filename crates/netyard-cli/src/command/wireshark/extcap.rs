@@ -1,7 +1,7 @@
 //! A plugin of Wireshark (extcap(4)): this program under the name `netyard-extcap`. One interface for each running lab.
 
 use super::plugin::NAME;
-use crate::command::capture::{Limits, Scene, Session, Sink};
+use crate::command::capture::{Limits, Plan, Session, Sink};
 use crate::output;
 use netyard::capture::{SNAP, Settings};
 use netyard::store::Store;
@@ -115,14 +115,14 @@ fn capture(order: &Order) -> Result<ExitCode> {
         .flatten()
         .flat_map(|text| text.split_whitespace().map(str::to_owned))
         .collect();
-    let scene = Scene::of(Some(lab), false, &words)?;
+    let plan = Plan::of(Some(lab), false, &words)?;
     let settings = Settings { snap: SNAP, ring_len: None };
     let pipe = std::fs::OpenOptions::new()
         .write(true)
         .open(fifo)
         .map_err(|e| Error::io(format!("cannot open the pipe {}", fifo.display()), &e))?;
     let sink = Sink::to(pipe.into(), fifo.display().to_string());
-    Session::open(scene, settings, sink)?.run(Limits::default())
+    Session::open(plan, settings, sink)?.run(Limits::default())
 }
 
 #[cfg(test)]

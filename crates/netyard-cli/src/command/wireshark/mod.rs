@@ -3,7 +3,7 @@
 pub mod extcap;
 mod plugin;
 
-use super::capture::{Limits, Scene, Session, Sink};
+use super::capture::{Limits, Plan, Session, Sink};
 use crate::args::Wireshark;
 use netyard::capture::Settings;
 use netyard::{Error, Result};
@@ -18,12 +18,12 @@ pub fn run(args: &Wireshark, lab: Option<&str>) -> Result<ExitCode> {
         return plugin::uninstall();
     }
     let program = program("wireshark").ok_or_else(not_installed)?;
-    let scene = Scene::of(lab, args.host, &args.words)?;
+    let plan = Plan::of(lab, args.host, &args.words)?;
     let settings = Settings { snap: args.kept.snap, ring_len: args.kept.ring };
     let mut child = start(&program)?;
     let pipe = child.stdin.take().expect("it was piped");
     let sink = Sink::to(pipe.into(), "Wireshark".to_owned());
-    let done = Session::open(scene, settings, sink).and_then(|session| session.run(Limits::default()));
+    let done = Session::open(plan, settings, sink).and_then(|session| session.run(Limits::default()));
     // With the pipe closed Wireshark keeps what it has, until its user closes it.
     match child.wait() {
         Ok(_) => done,
