@@ -37,7 +37,9 @@ fn an_answer_comes_soon() {
     let of_star = median(&star, &["why", "h1", "h300"]);
     let out = median(&star, &["why", "h1", "1.1.1.1"]);
     println!("why: home {of_home:?}, star of 300 {of_star:?}, from it outside {out:?}");
-    // Three times what an optimised build takes on two cores that do nothing else.
-    assert!(of_home < Duration::from_millis(3 * 20), "{of_home:?}");
-    assert!(of_star.max(out) < Duration::from_millis(3 * 200), "{of_star:?}, {out:?}");
+    // Three times what an optimised build takes on two cores that do nothing else; one for debugging takes four times
+    // as long.
+    let factor = if cfg!(debug_assertions) { 3 * 4 } else { 3 };
+    assert!(of_home < Duration::from_millis(factor * 20), "{of_home:?}");
+    assert!(of_star.max(out) < Duration::from_millis(factor * 200), "{of_star:?}, {out:?}");
 }

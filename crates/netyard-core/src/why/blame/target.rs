@@ -35,7 +35,12 @@ impl Walk<'_> {
         let inside = self.inside(ns);
         let Some(range) = inside.sysctls.get(KEY) else { return };
         let mut ends = range.split_whitespace().filter_map(|end| end.parse::<u32>().ok());
-        let is_empty = ends.next().zip(ends.next()).is_some_and(|(first, last)| first > last);
+        // A group that the reader's user namespace does not know is shown as this one (`overflowgid`).
+        const UNKNOWN: u32 = 65_534;
+        let is_empty = ends
+            .next()
+            .zip(ends.next())
+            .is_some_and(|(first, last)| first > last || first == UNKNOWN && last == UNKNOWN);
         if !is_empty || self.about != crate::why::About::Icmp {
             return;
         }
