@@ -1,7 +1,7 @@
 //! The connections of routers and how NAT rewrites them, live: what `netyard watch nat` tells.
 //!
 //! The kernel tells of each connection that begins, changes or ends on a socket in the router's namespace. That socket
-//! keeps the namespace alive, so whether it is still there is looked at every [`TICK`], and at once when a name goes.
+//! keeps the namespace alive, so whether it is still there is looked at every second, and at once when a name goes.
 
 use crate::error::{Error, Result};
 use crate::look::{self, Monitor, Scope};
