@@ -1,7 +1,7 @@
 //! Programs of our own inside the kernel (bpf(2)), for root and whoever has CAP_BPF and CAP_PERFMON.
 //!
-//! An object that clang has made is read ([`object`]), the places of fields are put in that the running kernel has
-//! ([`btf`], [`relocate`]), and the program is loaded and attached to a tracepoint. All of it is held by descriptors: it ends
+//! An object that clang has made is read (`object`), the places of fields are put in that the running kernel has
+//! (`btf`, `relocate`), and the program is loaded and attached to a tracepoint. All of it is held by descriptors: it ends
 //! with the process.
 //!
 //! It is done here in a few hundred lines because the loaders that there are need a minute to be compiled, and read all
