@@ -388,8 +388,12 @@ fn a_node_without_a_name_server_cannot_ask_for_names() {
     let net = Net::by_hand("why-dns-hand");
     let Net::ByHand(_, world) = &net else { return };
     world.shell(
-        "cat /etc/resolv.conf > /run/resolv.conf 2>/dev/null || true; echo nameserver 127.0.0.53 > /run/resolv.conf
-         touch /etc/resolv.conf 2>/dev/null || true; mount --bind /run/resolv.conf /etc/resolv.conf",
+        "echo nameserver 127.0.0.53 > /run/nameservers
+         resolver=$(readlink -m /etc/resolv.conf)
+         case $resolver in
+             /run/*) mkdir -p ${resolver%/*}; cp /run/nameservers $resolver ;;
+             *) mount --bind /run/nameservers $resolver ;;
+         esac",
     );
     let said = net.why(&["pc", "www.example.com"]);
     assert_eq!(said.stopping()[0], "no-name-server pc", "{}", said.sentences());
