@@ -1,6 +1,6 @@
 //! The traps, one by one.
 
-use crate::net::{Net, mend};
+use crate::net::{Net, Said, mend};
 use crate::support::until;
 
 /// A trap: where, what is done, who asks whom, and what must be named.
@@ -31,7 +31,31 @@ fn check(net: &Net, trap: &Trap<'_>) {
             assert_ne!(piece["says"], "", "{fault}");
         }
     }
-    assert!(!net.passes(trap.asked, &said), "it does no harm: {}", said.sentences());
+    follow(net, trap, &said);
+}
+
+/// Sends the packet that was asked about: it is lost or refused, and the cause is the same.
+#[track_caller]
+fn follow(net: &Net, trap: &Trap<'_>, said: &Said) {
+    let failures = net.trace(trap.asked);
+    let told: String = failures.iter().map(|failure| format!("\n{failure}")).collect();
+    for named in trap.named {
+        let wanted = without_interface(named);
+        assert!(
+            failures.iter().any(|failure| failure.causes.iter().any(|c| without_interface(c) == wanted)),
+            "not the cause {named}: {told}"
+        );
+    }
+    println!("{:?} {:?} => {:?}: {told}", trap.done, trap.asked, trap.named);
+    // Who has seen the packet end need not send another one.
+    if !failures.iter().any(|failure| failure.is_seen) {
+        assert!(!net.passes(trap.asked, said), "it does no harm: {}", said.sentences());
+    }
+}
+
+/// `rule printer:eth0` is `rule printer`.
+fn without_interface(cause: &str) -> &str {
+    cause.split_once(':').map_or(cause, |(node, _)| node)
 }
 
 /// The same, and what is told mends it.

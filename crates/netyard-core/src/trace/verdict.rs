@@ -72,7 +72,7 @@ fn verdict(legs: &[Told], known: &Known, now_ns: u64) -> Verdict {
     }
     if let Some(reset) = legs.iter().find(|told| is_refusal(told, legs)) {
         let by = place(reset, true);
-        return Verdict::Refused { by, says: "TCP RST".to_owned() };
+        return Verdict::Refused { by, says: "TCP RST".to_owned(), faults: Vec::new() };
     }
     let there = way_of(Way::There).find(|told| told.has_arrived);
     let Some(there) = there else {
@@ -177,7 +177,8 @@ fn error(legs: &[Told]) -> Option<Verdict> {
         }
         _ => {
             let icmp = if is_v6 { "ICMPv6" } else { "ICMP" };
-            Some(Verdict::Refused { by, says: format!("{icmp} {}", title::error(is_v6, kind, code, mtu)) })
+            let says = format!("{icmp} {}", title::error(is_v6, kind, code, mtu));
+            Some(Verdict::Refused { by, says, faults: Vec::new() })
         }
     }
 }

@@ -45,14 +45,23 @@ impl Trace {
         let mut answers: BTreeMap<String, Vec<Fault>> = BTreeMap::new();
         for journey in journeys {
             let wish = wish(journey, has_neighbours);
-            let Verdict::Lost { way, last, faults } = &mut journey.verdict else { continue };
+            let (way, last, faults, is_refused) = match &mut journey.verdict {
+                Verdict::Lost { way, last, faults } => (*way, last, faults, false),
+                Verdict::Refused { by, faults, .. } => (Way::There, by, faults, true),
+                _ => continue,
+            };
             let Some(wish) = wish else { continue };
             let key = format!("{wish:?}");
             if !answers.contains_key(&key) && answers.len() >= ASKED_MAX {
                 continue;
             }
             let foretold = answers.entry(key).or_insert_with(|| self.foretell(&wish));
-            join(faults, foretold, *way);
+            if is_refused {
+                // Who refuses has the reason.
+                faults.extend(foretold.iter().filter(|fault| fault.at.node == last.node).cloned());
+            } else {
+                join(faults, foretold, way);
+            }
             for fault in faults {
                 fault.evidence.extend(self.evidence(&fault.at.node, last));
             }
