@@ -123,12 +123,12 @@ impl Net {
 pub struct Failure {
     pub title: String,
     /// Where it was seen last, or who has refused.
-    pub last: Value,
+    pub last: String,
     /// Causes with their places.
     pub causes: Vec<String>,
     /// Whether a packet was seen at all.
     pub is_seen: bool,
-    /// Nodes that were seen to have it.
+    /// Places that were seen to have it, one after the other.
     pub passed: Vec<String>,
 }
 
@@ -141,12 +141,14 @@ impl Failure {
         };
         let legs = event["legs"].as_array().unwrap();
         let hops = legs.iter().flat_map(|leg| leg["hops"].as_array().unwrap());
+        let mut passed: Vec<String> = hops.map(|hop| place(&hop["place"])).collect();
+        passed.dedup();
         Some(Self {
             title: event["title"].as_str().unwrap().to_owned(),
-            last: last.clone(),
+            last: place(last),
             causes: verdict["faults"].as_array().into_iter().flatten().map(cause).collect(),
             is_seen: !legs.is_empty(),
-            passed: hops.map(|hop| hop["place"]["node"].as_str().unwrap().to_owned()).collect(),
+            passed,
         })
     }
 }
@@ -183,11 +185,13 @@ impl Said {
 }
 
 pub fn cause(fault: &Value) -> String {
-    let place = match fault["at"]["interface"].as_str() {
-        Some(interface) => format!("{}:{interface}", fault["at"]["node"].as_str().unwrap()),
-        None => fault["at"]["node"].as_str().unwrap().to_owned(),
-    };
-    format!("{} {place}", fault["cause"].as_str().unwrap())
+    format!("{} {}", fault["cause"].as_str().unwrap(), place(&fault["at"]))
+}
+
+/// `pc`, `pc:eth0`.
+fn place(place: &Value) -> String {
+    let node = place["node"].as_str().unwrap();
+    place["interface"].as_str().map_or_else(|| node.to_owned(), |interface| format!("{node}:{interface}"))
 }
 
 /// Does what is told to mend, one after the other, until packets pass.

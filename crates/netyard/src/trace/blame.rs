@@ -129,7 +129,13 @@ fn wish(journey: &Journey, has_neighbours: bool) -> Option<Wish> {
 fn join(faults: &mut Vec<Fault>, foretold: &[Fault], way: Way) {
     let is_same = |one: &Fault, other: &Fault| one.cause == other.cause && one.at.node == other.at.node;
     for fault in faults.iter_mut() {
-        let Some(same) = foretold.iter().find(|other| is_same(fault, other)) else { continue };
+        let Some(same) = foretold.iter().find(|other| is_same(fault, other)) else {
+            if let Some(reason) = foretold.iter().find(|other| other.way == way && explains(other, fault)) {
+                let seen = std::mem::replace(fault, reason.clone());
+                fault.evidence.extend(seen.evidence);
+            }
+            continue;
+        };
         if fault.fixes.is_empty() || same.fixes.iter().any(|fix| fix.lab_line.is_some()) {
             fault.fixes.clone_from(&same.fixes);
         }
@@ -149,4 +155,15 @@ fn join(faults: &mut Vec<Fault>, foretold: &[Fault], way: Way) {
     } else if faults.is_empty() {
         *faults = foretold.to_vec();
     }
+}
+
+/// Whether a fault of the same node is the reason of what was seen there: a rule for packets that are routed meets
+/// those of a bridge, or an error tells what its sender could not do, and not what has made it so.
+fn explains(reason: &Fault, seen: &Fault) -> bool {
+    let is_reason = match seen.cause {
+        Cause::Rule | Cause::Policy => matches!(reason.cause, Cause::BridgedFramesFiltered),
+        Cause::NoRouteOnTheWay | Cause::Prohibit => seen.fixes.is_empty(),
+        _ => false,
+    };
+    is_reason && reason.at.node == seen.at.node
 }
