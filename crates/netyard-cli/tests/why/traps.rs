@@ -507,8 +507,12 @@ fn a_real_packet_tells_where_it_was_lost() {
     assert_eq!(said.code, Some(1), "{}", said.told["probe"]);
     assert_eq!(said.told["probe"]["last"]["node"], "router", "{}", said.told["probe"]);
     let lost = net.trace(&["pc", "1.1.1.1"]);
-    // It has not been sent, and no kernel tells of what its queues drop where links count.
-    assert_eq!((lost[0].last.as_str(), lost[0].causes.len()), ("router:eth0", 0), "{}", lost[0]);
+    assert_eq!(
+        (lost[0].last.as_str(), lost[0].causes.as_slice()),
+        ("router:eth0", &["queue-full router:eth1".to_owned()][..]),
+        "{}",
+        lost[0]
+    );
     // A rule that is not understood: the packet decides.
     net.does(
         "router",

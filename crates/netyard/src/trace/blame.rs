@@ -1,9 +1,9 @@
 //! Why a packet that was lost was lost: what rules and errors have told, what the kernels say that they would do with
 //! it, and what they have counted.
 
-use super::Trace;
+use super::{ON_SENDING, Trace};
 use crate::why;
-use netyard_core::fault::{Cause, Effect, Evidence, Fault, Place, Way};
+use netyard_core::fault::{Cause, Confidence, Effect, Evidence, Fault, Place, Way};
 use netyard_core::journey::{Journey, Leg, Verdict};
 use netyard_core::packet::{ICMP, ICMPV6, TCP, UDP};
 use netyard_core::state::Ns;
@@ -61,6 +61,9 @@ impl Trace {
                 faults.extend(foretold.iter().filter(|fault| fault.at.node == last.node).cloned());
             } else {
                 join(faults, foretold, way);
+                if faults.is_empty() {
+                    faults.extend(self.full(&last.node, way));
+                }
             }
             for fault in faults {
                 fault.evidence.extend(self.evidence(&fault.at.node, last));
@@ -91,6 +94,28 @@ impl Trace {
         told.map(|told| told.faults.into_iter().filter(stops).collect()).unwrap_or_default()
     }
 
+    /// The queue of a node that has dropped packets meanwhile.
+    fn full(&self, node: &Ns, way: Way) -> Option<Fault> {
+        let grown = self.counted(node);
+        let (link, more) =
+            grown.iter().find_map(|(name, more)| Some((name.strip_suffix(ON_SENDING)?, more)))?;
+        let packets = if *more == 1 { "a packet".to_owned() } else { format!("{more} packets") };
+        Some(Fault {
+            cause: Cause::QueueFull,
+            at: Place { node: node.clone(), interface: link.parse().ok() },
+            way,
+            sentence: format!("the queue of {link} in {node} has dropped {packets} that it was to send"),
+            effect: Effect::Sometimes,
+            confidence: Confidence::Likely,
+            evidence: vec![Evidence {
+                command: format!("tc -s qdisc show dev {link}"),
+                node: node.clone(),
+                says: format!("dropped {more} since the trace began"),
+            }],
+            fixes: Vec::new(),
+        })
+    }
+
     /// Counters of the place that have grown meanwhile.
     fn evidence(&self, node: &Ns, last: &Place) -> Option<Evidence> {
         if *node != last.node {
@@ -99,7 +124,7 @@ impl Trace {
         let grown: Vec<String> = self
             .counted(node)
             .into_iter()
-            .filter(|(name, _)| LOSSES.contains(&name.as_str()) || name.ends_with(" dropped"))
+            .filter(|(name, _)| LOSSES.contains(&name.as_str()) || name.contains(" dropped on "))
             .map(|(name, more)| format!("{name} +{more}"))
             .collect();
         (!grown.is_empty()).then(|| Evidence {
