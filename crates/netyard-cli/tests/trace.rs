@@ -92,6 +92,7 @@ fn a_ping_through_masquerade_and_the_questions_for_neighbours() {
     assert_eq!(all.len(), 3, "nothing else is told");
     let text = yard.prints(&["trace", "pc", "1.1.1.1"]);
     assert!(text.contains("⇄ masquerade 10.0.0.1 → 10.138.0.3"), "{text}");
+    assert!(text.contains("⇄ back 10.138.0.3 → 10.0.0.1"), "{text}");
     assert!(text.contains("✓ answered after"), "{text}");
     assert!(!text.contains("(likely)"), "{text}");
     let ascii = yard.prints(&["trace", "pc", "1.1.1.1", "--ascii"]);

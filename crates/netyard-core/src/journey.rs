@@ -295,6 +295,9 @@ pub enum Verdict {
         by: Place,
         /// What it said: `ICMP port unreachable`.
         says: String,
+        /// Why it says so, where that is known.
+        #[serde(default)]
+        faults: Vec<Fault>,
     },
     /// Still under way when looking ended.
     Open,

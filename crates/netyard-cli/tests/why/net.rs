@@ -98,6 +98,16 @@ impl Net {
         Said { code: ran.code, told }
     }
 
+    /// Sends a packet, and tells of the conversations that were lost or refused.
+    #[track_caller]
+    pub fn trace(&self, words: &[&str]) -> Vec<Failure> {
+        let ran = self.run(&[&["trace", "--json"], words].concat());
+        let events = ran.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let failures: Vec<Failure> = events.filter_map(|event| Failure::of(&event)).collect();
+        assert_eq!(ran.code, Some(1), "{words:?}: nothing was lost: {}{}", ran.stdout, ran.stderr);
+        failures
+    }
+
     /// Whether a real packet and its answer pass: `from to` or `from to tcp:PORT`.
     pub fn passes(&self, words: &[&str], said: &Said) -> bool {
         let (from, to) = (words[0].split(':').next().unwrap(), said.told["to"]["address"].as_str().unwrap());
@@ -106,6 +116,46 @@ impl Net {
             None => format!("ping -c 1 -W 1 {to}"),
         };
         self.shell(from, &script).code == Some(0)
+    }
+}
+
+/// A conversation that `netyard trace --json` calls lost or refused.
+pub struct Failure {
+    pub title: String,
+    /// Where it was seen last, or who has refused.
+    pub last: String,
+    /// Causes with their places.
+    pub causes: Vec<String>,
+    /// Whether a packet was seen at all.
+    pub is_seen: bool,
+    /// Places that were seen to have it, one after the other.
+    pub passed: Vec<String>,
+}
+
+impl Failure {
+    fn of(event: &Value) -> Option<Self> {
+        let (verdict, last) = match &event["verdict"] {
+            told if told["lost"].is_object() => (&told["lost"], &told["lost"]["last"]),
+            told if told["refused"].is_object() => (&told["refused"], &told["refused"]["by"]),
+            _ => return None,
+        };
+        let legs = event["legs"].as_array().unwrap();
+        let hops = legs.iter().flat_map(|leg| leg["hops"].as_array().unwrap());
+        let mut passed: Vec<String> = hops.map(|hop| place(&hop["place"])).collect();
+        passed.dedup();
+        Some(Self {
+            title: event["title"].as_str().unwrap().to_owned(),
+            last: place(last),
+            causes: verdict["faults"].as_array().into_iter().flatten().map(cause).collect(),
+            is_seen: !legs.is_empty(),
+            passed,
+        })
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{} last at {} after {:?}: {:?}", self.title, self.last, self.passed, self.causes)
     }
 }
 
@@ -135,11 +185,13 @@ impl Said {
 }
 
 pub fn cause(fault: &Value) -> String {
-    let place = match fault["at"]["interface"].as_str() {
-        Some(interface) => format!("{}:{interface}", fault["at"]["node"].as_str().unwrap()),
-        None => fault["at"]["node"].as_str().unwrap().to_owned(),
-    };
-    format!("{} {place}", fault["cause"].as_str().unwrap())
+    format!("{} {}", fault["cause"].as_str().unwrap(), place(&fault["at"]))
+}
+
+/// `pc`, `pc:eth0`.
+fn place(place: &Value) -> String {
+    let node = place["node"].as_str().unwrap();
+    place["interface"].as_str().map_or_else(|| node.to_owned(), |interface| format!("{node}:{interface}"))
 }
 
 /// Does what is told to mend, one after the other, until packets pass.

@@ -1,6 +1,6 @@
 //! The traps, one by one.
 
-use crate::net::{Net, mend};
+use crate::net::{Net, Said, mend};
 use crate::support::until;
 
 /// A trap: where, what is done, who asks whom, and what must be named.
@@ -11,6 +11,8 @@ struct Trap<'a> {
     asked: &'a [&'a str],
     /// Cause and place.
     named: &'a [&'a str],
+    /// Where the packet, or the question for the neighbour that it waits for, is seen last.
+    last: &'a str,
 }
 
 /// Injects it, asks, and mends.
@@ -31,7 +33,33 @@ fn check(net: &Net, trap: &Trap<'_>) {
             assert_ne!(piece["says"], "", "{fault}");
         }
     }
-    assert!(!net.passes(trap.asked, &said), "it does no harm: {}", said.sentences());
+    follow(net, trap, &said);
+}
+
+/// Sends the packet that was asked about: it is lost or refused, and the cause is the same.
+#[track_caller]
+fn follow(net: &Net, trap: &Trap<'_>, said: &Said) {
+    let failures = net.trace(trap.asked);
+    let told: String = failures.iter().map(|failure| format!("\n{failure}")).collect();
+    for named in trap.named {
+        let wanted = without_interface(named);
+        assert!(
+            failures.iter().any(|failure| failure.causes.iter().any(|c| without_interface(c) == wanted)),
+            "not the cause {named}: {told}"
+        );
+    }
+    let last = failures.iter().rfind(|failure| failure.is_seen).or(failures.last());
+    let last = last.map(|failure| failure.last.as_str()).unwrap_or_default();
+    assert_eq!(last, trap.last, "{told}");
+    // Who has seen the packet end need not send another one.
+    if !failures.iter().any(|failure| failure.is_seen) {
+        assert!(!net.passes(trap.asked, said), "it does no harm: {}", said.sentences());
+    }
+}
+
+/// `rule printer:eth0` is `rule printer`.
+fn without_interface(cause: &str) -> &str {
+    cause.split_once(':').map_or(cause, |(node, _)| node)
 }
 
 /// The same, and what is told mends it.
@@ -42,153 +70,155 @@ fn check_mended(net: &Net, trap: &Trap<'_>) {
 }
 
 macro_rules! traps {
-    ($($name:ident: $net:ident, $check:ident, $done:expr, $asked:expr => $named:expr;)*) => {
+    ($($name:ident: $net:ident, $check:ident, $done:expr, $asked:expr => $named:expr, $last:expr;)*) => {
         $(#[test]
         fn $name() {
             let net = Net::$net(concat!("why-", stringify!($name)));
-            $check(&net, &Trap { done: &$done, asked: &$asked, named: &$named });
+            $check(&net, &Trap { done: &$done, asked: &$asked, named: &$named, last: $last });
         })*
     };
 }
 
 traps! {
+
     no_default_route: lab, check_mended,
-        [("pc", "ip route del default")], ["pc", "1.1.1.1"] => ["no-route pc"];
+        [("pc", "ip route del default")], ["pc", "1.1.1.1"] => ["no-route pc"], "pc";
     no_default_route_by_hand: by_hand, check_mended,
-        [("pc", "ip route del default")], ["pc", "1.1.1.1"] => ["no-route pc"];
+        [("pc", "ip route del default")], ["pc", "1.1.1.1"] => ["no-route pc"], "pc";
     own_interface_down: lab, check_mended,
-        [("pc", "ip link set eth0 down")], ["pc", "printer"] => ["interface-down pc:eth0"];
+        [("pc", "ip link set eth0 down")], ["pc", "printer"] => ["interface-down pc:eth0"], "pc";
     own_interface_down_and_the_way_out_gone: lab, check_mended,
-        [("pc", "ip link set eth0 down")], ["pc", "1.1.1.1"] => ["interface-down pc:eth0"];
+        [("pc", "ip link set eth0 down")], ["pc", "1.1.1.1"] => ["interface-down pc:eth0"], "pc";
     interface_of_the_target_down: lab, check_mended,
-        [("printer", "ip link set eth0 down")], ["pc", "printer"] => ["interface-down printer:eth0"];
+        [("printer", "ip link set eth0 down")], ["pc", "printer"] => ["interface-down printer:eth0"], "fabric:lan";
     interface_of_the_router_down: lab, check_mended,
-        [("router", "ip link set eth1 down")], ["pc", "1.1.1.1"] => ["interface-down router:eth1"];
+        [("router", "ip link set eth1 down")], ["pc", "1.1.1.1"] => ["interface-down router:eth1"], "router:eth0";
     other_end_down: by_hand, check_mended,
-        [("world", "ip link set veth1-br down")], ["pc", "printer"] => ["no-carrier world:veth1-br"];
+        [("world", "ip link set veth1-br down")], ["pc", "printer"] => ["no-carrier world:veth1-br"], "pc";
     other_end_down_in_a_lab: lab, check_mended,
-        [("fabric", "ip link set printer down")], ["pc", "printer"] => ["no-carrier fabric:printer"];
+        [("fabric", "ip link set printer down")], ["pc", "printer"] => ["no-carrier fabric:printer"], "fabric:lan";
     bridge_down: by_hand, check_mended,
-        [("world", "ip link set bridge0 down")], ["pc", "printer"] => ["bridge-down world:bridge0"];
+        [("world", "ip link set bridge0 down")], ["pc", "printer"] => ["bridge-down world:bridge0"], "world:veth1-br";
     not_a_port: by_hand, check_mended,
-        [("world", "ip link set veth1-br nomaster")], ["pc", "printer"] => ["not-a-bridge-port world:veth1-br"];
+        [("world", "ip link set veth1-br nomaster")], ["pc", "printer"] => ["not-a-bridge-port world:veth1-br"], "world:veth1-br";
     not_a_port_at_the_other_end: by_hand, check_mended,
-        [("world", "ip link set veth2-br nomaster")], ["pc", "printer"] => ["not-a-bridge-port world:veth2-br"];
+        [("world", "ip link set veth2-br nomaster")], ["pc", "printer"] => ["not-a-bridge-port world:veth2-br"], "world:bridge0";
     not_a_port_on_the_way_out: by_hand, check_mended,
-        [("world", "ip link set veth1-br nomaster")], ["pc", "1.1.1.1"] => ["not-a-bridge-port world:veth1-br"];
+        [("world", "ip link set veth1-br nomaster")], ["pc", "1.1.1.1"] => ["not-a-bridge-port world:veth1-br"], "world";
     loopback_down: lab, check_mended,
-        [("pc", "ip link set lo down")], ["pc", "pc"] => ["loopback-down pc:lo"];
+        [("pc", "ip link set lo down")], ["pc", "pc"] => ["loopback-down pc:lo"], "pc";
     prefix_too_long: lab, check_mended,
         [("pc", "ip address del 10.0.0.1/24 dev eth0; ip address add 10.0.0.1/32 dev eth0")],
-        ["pc", "printer"] => ["wrong-prefix pc:eth0"];
+        ["pc", "printer"] => ["wrong-prefix pc:eth0"], "pc";
     prefix_too_long_for_a_gateway: lab, check_mended,
         [("pc", "ip address del 10.0.0.1/24 dev eth0; ip address add 10.0.0.1/32 dev eth0")],
-        ["pc", "1.1.1.1"] => ["wrong-prefix pc:eth0"];
+        ["pc", "1.1.1.1"] => ["wrong-prefix pc:eth0"], "pc";
     other_subnet: lab, check_mended,
         [("pc", "ip address del 10.0.0.1/24 dev eth0; ip address add 10.0.9.1/24 dev eth0")],
-        ["pc", "printer"] => ["wrong-prefix pc:eth0"];
+        ["pc", "printer"] => ["wrong-prefix pc:eth0"], "pc";
     prefix_too_short: lab, check,
         [("pc", "ip address add 10.0.0.1/8 dev eth0; ip address del 10.0.0.1/24 dev eth0")],
-        ["pc", "10.138.0.1"] => ["wrong-prefix pc:eth0"];
+        ["pc", "10.138.0.1"] => ["wrong-prefix pc:eth0"], "fabric:lan";
     no_way_back: by_hand, check_mended,
         [("isp", "ip route add 10.0.0.0/24 via 10.138.0.3"), ("printer", "ip route del default")],
-        ["isp", "printer"] => ["no-return-route printer"];
+        ["isp", "printer"] => ["no-return-route printer"], "printer:veth2-printer";
     router_does_not_forward: lab, check_mended,
-        [("router", "sysctl -w net.ipv4.ip_forward=0")], ["pc", "1.1.1.1"] => ["not-forwarding router"];
+        [("router", "sysctl -w net.ipv4.ip_forward=0")], ["pc", "1.1.1.1"] => ["not-forwarding router"], "router:eth0";
     router_does_not_forward_by_hand: by_hand, check_mended,
-        [("world", "sysctl -w net.ipv4.ip_forward=0")], ["pc", "1.1.1.1"] => ["not-forwarding world"];
+        [("world", "sysctl -w net.ipv4.ip_forward=0")], ["pc", "1.1.1.1"] => ["not-forwarding world"], "world:bridge0";
     one_interface_does_not_forward: lab, check_mended,
-        [("router", "sysctl -w net.ipv4.conf.eth0.forwarding=0")], ["pc", "1.1.1.1"] => ["not-forwarding router"];
+        [("router", "sysctl -w net.ipv4.conf.eth0.forwarding=0")], ["pc", "1.1.1.1"] => ["not-forwarding router"], "router:eth0";
     no_masquerade: lab, check_mended,
-        [("router", "nft flush ruleset")], ["pc", "1.1.1.1"] => ["not-translated router:eth1"];
+        [("router", "nft flush ruleset")], ["pc", "1.1.1.1"] => ["not-translated router:eth1"], "internet:eth0";
     no_masquerade_by_hand: by_hand, check_mended,
-        [("world", "nft flush ruleset")], ["pc", "1.1.1.1"] => ["not-translated world:ens4"];
+        [("world", "nft flush ruleset")], ["pc", "1.1.1.1"] => ["not-translated world:ens4"], "isp:eth0";
     masquerade_of_another_subnet: by_hand, check_mended,
         [("world", "nft flush chain ip nat postrouting
                     nft add rule ip nat postrouting ip saddr 192.168.0.0/24 masquerade")],
-        ["pc", "1.1.1.1"] => ["not-translated world:ens4"];
+        ["pc", "1.1.1.1"] => ["not-translated world:ens4"], "isp:eth0";
     forward_policy: lab, check_mended,
         [("router", "nft 'add table inet filter; add chain inet filter forward { type filter hook forward priority 0; policy drop; }'")],
-        ["pc", "1.1.1.1"] => ["policy router"];
+        ["pc", "1.1.1.1"] => ["policy router"], "router";
     forward_policy_of_legacy_iptables: by_hand, check_mended,
-        [("world", "iptables-legacy -P FORWARD DROP")], ["pc", "1.1.1.1"] => ["policy world"];
+        [("world", "iptables-legacy -P FORWARD DROP")], ["pc", "1.1.1.1"] => ["policy world"], "world:bridge0";
     forward_rule: lab, check_mended,
         [("router", "nft 'add table inet filter; add chain inet filter forward { type filter hook forward priority 0; }
                      add rule inet filter forward ip daddr 1.1.1.1 counter drop'")],
-        ["pc", "1.1.1.1"] => ["rule router"];
+        ["pc", "1.1.1.1"] => ["rule router"], "router";
     forward_rule_of_legacy_iptables: by_hand, check_mended,
-        [("world", "iptables-legacy -A FORWARD -s 10.0.0.0/24 -j DROP")], ["pc", "1.1.1.1"] => ["rule world"];
+        [("world", "iptables-legacy -A FORWARD -s 10.0.0.0/24 -j DROP")], ["pc", "1.1.1.1"] => ["rule world"], "world:bridge0";
     answers_are_not_let_through: lab, check_mended,
         [("router", "nft 'add table inet filter; add chain inet filter forward { type filter hook forward priority 0; }
                      add rule inet filter forward iifname \"eth1\" drop'")],
-        ["pc", "1.1.1.1"] => ["rule router"];
+        ["pc", "1.1.1.1"] => ["rule router"], "router";
     input_rule: lab, check_mended,
         [("printer", "nft 'add table ip f; add chain ip f in { type filter hook input priority 0; }
                       add rule ip f in icmp type echo-request reject'")],
-        ["pc", "printer"] => ["rule printer"];
+        ["pc", "printer"] => ["rule printer"], "printer";
     output_policy: lab, check_mended,
         [("pc", "nft 'add table ip f; add chain ip f out { type filter hook output priority 0; policy drop; }'")],
-        ["pc", "printer"] => ["policy pc"];
+        ["pc", "printer"] => ["policy pc"], "pc";
     rule_of_a_bridge: by_hand, check_mended,
         [("world", "nft 'add table bridge f; add chain bridge f forward { type filter hook forward priority 0; }
                     add rule bridge f forward ether type ip drop'")],
-        ["pc", "printer"] => ["rule world"];
+        ["pc", "printer"] => ["rule world"], "world";
     rule_at_an_interface: lab, check_mended,
         [("printer", "nft 'add table netdev f; add chain netdev f in { type filter hook ingress device eth0 priority 0; }
                       add rule netdev f in icmp type echo-request drop'")],
-        ["pc", "printer"] => ["rule printer:eth0"];
+        ["pc", "printer"] => ["rule printer:eth0"], "printer:eth0";
     wrong_static_neighbour: lab, check_mended,
         [("pc", "ip neigh replace 10.0.0.2 lladdr 02:00:00:00:00:99 dev eth0 nud permanent")],
-        ["pc", "printer"] => ["wrong-neighbour pc:eth0"];
+        ["pc", "printer"] => ["wrong-neighbour pc:eth0"], "fabric:lan";
     neighbour_entry_of_another_node: lab, check_mended,
         [("pc", "ping -c 1 10.0.0.254 > /dev/null
                  mac=$(ip -json neigh show 10.0.0.254 | tr ',' '\\n' | grep lladdr | cut -d '\"' -f 4)
                  ip neigh replace 10.0.0.2 lladdr $mac dev eth0 nud permanent"),
          ("router", "sysctl -w net.ipv4.ip_forward=0")],
-        ["pc", "printer"] => ["wrong-neighbour pc:eth0"];
+        ["pc", "printer"] => ["wrong-neighbour pc:eth0"], "router:eth0";
     spanning_tree: by_hand, check_mended,
         [("world", "ip link set veth1-br nomaster; ip link set bridge0 type bridge stp_state 1 forward_delay 3000
                     ip link set veth1-br master bridge0")],
-        ["pc", "printer"] => ["port-not-forwarding world:veth1-br"];
+        ["pc", "printer"] => ["port-not-forwarding world:veth1-br"], "world:veth1-br";
     port_set_shut: by_hand, check_mended,
         [("world", "bridge link set dev veth2-br state 0")],
-        ["pc", "printer"] => ["port-not-forwarding world:veth2-br"];
+        ["pc", "printer"] => ["port-not-forwarding world:veth2-br"], "world:bridge0";
     isolated_ports: by_hand, check_mended,
         [("world", "bridge link set dev veth1-br isolated on; bridge link set dev veth2-br isolated on")],
-        ["pc", "printer"] => ["ports-isolated world:veth1-br"];
+        ["pc", "printer"] => ["ports-isolated world:veth1-br"], "world:bridge0";
     address_on_a_port: by_hand, check_mended,
         [("world", "ip address del 10.0.0.254/24 dev bridge0; ip address add 10.0.0.254/24 dev veth1-br")],
-        ["pc", "1.1.1.1"] => ["address-on-port world:veth1-br"];
+        ["pc", "1.1.1.1"] => ["address-on-port world:veth1-br"], "world";
     overlapping_prefixes: by_hand, check_mended,
         [("world", "ip address del 10.0.0.254/24 dev bridge0; ip address add 10.0.0.253/24 dev ens4
                     ip address add 10.0.0.254/24 dev bridge0")],
-        ["world", "pc"] => ["overlapping-prefixes world:ens4"];
+        ["world", "pc"] => ["overlapping-prefixes world:ens4"], "isp:eth0";
     configured_then_moved: by_hand, check_mended,
         [("world", "ip -n pc link set veth1-pc netns printer; ip -n printer link set veth1-pc netns pc")],
-        ["pc", "printer"] => ["no-address pc:veth1-pc"];
+        ["pc", "printer"] => ["no-address pc:veth1-pc"], "pc";
     gateway_that_is_not_there: lab, check_mended,
-        [("pc", "ip route replace default via 10.0.0.77")], ["pc", "1.1.1.1"] => ["no-such-gateway pc"];
-    address_that_nobody_has: lab, check, [], ["pc", "10.0.0.77"] => ["no-such-address pc"];
+        [("pc", "ip route replace default via 10.0.0.77")], ["pc", "1.1.1.1"] => ["no-such-gateway pc"], "fabric:lan";
+    address_that_nobody_has: lab, check, [], ["pc", "10.0.0.77"] => ["no-such-address pc"], "fabric:lan";
     blackhole: lab, check_mended,
-        [("pc", "ip route add blackhole 1.1.1.0/24")], ["pc", "1.1.1.1"] => ["blackhole pc"];
+        [("pc", "ip route add blackhole 1.1.1.0/24")], ["pc", "1.1.1.1"] => ["blackhole pc"], "pc";
     blackhole_on_the_way: lab, check_mended,
-        [("router", "ip route add blackhole 1.1.1.0/24")], ["pc", "1.1.1.1"] => ["blackhole router"];
+        [("router", "ip route add blackhole 1.1.1.0/24")], ["pc", "1.1.1.1"] => ["blackhole router"], "router:eth0";
     prohibit_on_the_way: lab, check_mended,
-        [("router", "ip route add prohibit 1.1.1.0/24")], ["pc", "1.1.1.1"] => ["prohibit router"];
+        [("router", "ip route add prohibit 1.1.1.0/24")], ["pc", "1.1.1.1"] => ["prohibit router"], "router:eth0";
     unreachable_on_the_way: lab, check_mended,
-        [("router", "ip route add unreachable 1.1.1.0/24")], ["pc", "1.1.1.1"] => ["unreachable-route router"];
+        [("router", "ip route add unreachable 1.1.1.0/24")], ["pc", "1.1.1.1"] => ["unreachable-route router"], "router:eth0";
     no_route_on_the_way: lab, check_mended,
-        [("router", "ip route del default")], ["pc", "1.1.1.1"] => ["no-route-on-the-way router"];
-    tcp_port_without_listener: lab, check, [], ["pc", "printer", "tcp:80"] => ["not-listening printer"];
+        [("router", "ip route del default")], ["pc", "1.1.1.1"] => ["no-route-on-the-way router"], "router:eth0";
+    tcp_port_without_listener: lab, check, [], ["pc", "printer", "tcp:80"] => ["not-listening printer"], "printer";
+    udp_port_without_listener: lab, check, [], ["pc", "printer", "udp:81"] => ["not-listening printer"], "printer";
     echo_ignored: lab, check_mended,
-        [("printer", "sysctl -w net.ipv4.icmp_echo_ignore_all=1")], ["pc", "printer"] => ["echo-ignored printer"];
+        [("printer", "sysctl -w net.ipv4.icmp_echo_ignore_all=1")], ["pc", "printer"] => ["echo-ignored printer"], "printer:eth0";
     bridged_frames_pass_the_rules_of_routers: by_hand, check_mended,
         [("world", "sysctl -w net.bridge.bridge-nf-call-iptables=1
                     nft 'add table ip filter; add chain ip filter forward { type filter hook forward priority 0; policy drop; }
                          add rule ip filter forward oifname \"ens4\" accept'")],
-        ["pc", "printer"] => ["bridged-frames-filtered world:bridge0"];
+        ["pc", "printer"] => ["bridged-frames-filtered world:bridge0"], "world";
     arp_not_answered: lab, check_mended,
-        [("printer", "sysctl -w net.ipv4.conf.all.arp_ignore=8")], ["pc", "printer"] => ["neighbour-failed printer:eth0"];
+        [("printer", "sysctl -w net.ipv4.conf.all.arp_ignore=8")], ["pc", "printer"] => ["neighbour-failed printer:eth0"], "printer:eth0";
 }
 
 #[test]
@@ -198,14 +228,22 @@ fn the_router_filters_by_source() {
         [("router", "ip route add 10.0.0.1/32 via 10.138.0.1; sysctl -w net.ipv4.conf.all.rp_filter=1")];
     check(
         &net,
-        &Trap { done: &done, asked: &["pc", "1.1.1.1"], named: &["reverse-path-filter router:eth0"] },
+        &Trap {
+            done: &done,
+            asked: &["pc", "1.1.1.1"],
+            named: &["reverse-path-filter router:eth0"],
+            last: "router:eth0",
+        },
     );
 }
 
 #[test]
 fn two_routers_that_point_at_each_other() {
     let net = Net::of("why-loop", include_str!("../../../../labs/ttl.yaml"));
-    check(&net, &Trap { done: &[], asked: &["pc", "10.66.0.1"], named: &["ttl-exceeded r4"] });
+    check(
+        &net,
+        &Trap { done: &[], asked: &["pc", "10.66.0.1"], named: &["ttl-exceeded r4"], last: "r4:eth0" },
+    );
 }
 
 #[test]
@@ -213,7 +251,15 @@ fn a_gateway_that_does_not_answer_may_pass_packets_on() {
     let net = Net::lab("why-input");
     let done = "nft 'add table ip f; add chain ip f in { type filter hook input priority 0; }
                 add rule ip f in icmp type echo-request counter drop'";
-    check(&net, &Trap { done: &[("router", done)], asked: &["pc", "router"], named: &["rule router"] });
+    check(
+        &net,
+        &Trap {
+            done: &[("router", done)],
+            asked: &["pc", "router"],
+            named: &["rule router"],
+            last: "router",
+        },
+    );
     let through = net.why(&["pc", "1.1.1.1"]);
     assert!(through.is_reachable() && through.faults().is_empty(), "{}", through.sentences());
     assert!(net.passes(&["pc", "1.1.1.1"], &through));
@@ -284,6 +330,10 @@ fn a_narrow_link_stops_large_packets() {
     );
     let large = || net.shell("pc", "ping -c 1 -W 1 -M do -s 1472 10.0.0.2").code == Some(0);
     assert!(!large());
+    let lost = net.trace(&["pc", "printer", "--size", "1472", "--df"]);
+    let told: Vec<&String> = lost.iter().flat_map(|failure| &failure.causes).collect();
+    assert_eq!(told, ["mtu-too-small world:veth2-br"], "{}", lost[0]);
+    assert_eq!(lost[0].last, "world:veth1-br");
     let fix = &said.faults()[0]["fixes"][0];
     net.does(fix["node"].as_str().unwrap(), fix["command"].as_str().unwrap());
     let said = net.why(&["pc", "printer"]);
@@ -308,7 +358,12 @@ fn a_server_at_the_loopback_is_not_there_for_others() {
     serve(&net, "printer", "127.0.0.1", 80);
     check(
         &net,
-        &Trap { done: &[], asked: &["pc", "printer", "tcp:80"], named: &["listens-elsewhere printer"] },
+        &Trap {
+            done: &[],
+            asked: &["pc", "printer", "tcp:80"],
+            named: &["listens-elsewhere printer"],
+            last: "printer",
+        },
     );
     serve(&net, "printer", "0.0.0.0", 8080);
     let said = net.why(&["pc", "printer", "tcp:8080"]);
@@ -332,9 +387,15 @@ fn a_forwarded_port_from_outside_from_the_router_and_from_inside() {
         outside.sentences()
     );
     let router = ["world", "10.138.0.3", "tcp:8080"];
-    check_mended(&net, &Trap { done: &[], asked: &router, named: &["local-not-translated world"] });
+    check_mended(
+        &net,
+        &Trap { done: &[], asked: &router, named: &["local-not-translated world"], last: "world" },
+    );
     let inside = ["pc", "10.138.0.3", "tcp:8080"];
-    check_mended(&net, &Trap { done: &[], asked: &inside, named: &["hairpin-not-translated world"] });
+    check_mended(
+        &net,
+        &Trap { done: &[], asked: &inside, named: &["hairpin-not-translated world"], last: "pc:veth1-pc" },
+    );
 }
 
 #[test]
@@ -449,6 +510,13 @@ fn a_real_packet_tells_where_it_was_lost() {
     let said = net.why(&["--probe", "pc", "1.1.1.1"]);
     assert_eq!(said.code, Some(1), "{}", said.told["probe"]);
     assert_eq!(said.told["probe"]["last"]["node"], "router", "{}", said.told["probe"]);
+    let lost = net.trace(&["pc", "1.1.1.1"]);
+    assert_eq!(
+        (lost[0].last.as_str(), lost[0].causes.as_slice()),
+        ("router:eth0", &["queue-full router:eth1".to_owned()][..]),
+        "{}",
+        lost[0]
+    );
     // A rule that is not understood: the packet decides.
     net.does(
         "router",

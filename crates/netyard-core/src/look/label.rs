@@ -1,7 +1,7 @@
 //! Short names for namespaces, fit for nodes of a lab file.
 
 use crate::name::NodeName;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// A node name made of any text: lower case, `-` for what may not stand there; `ns` where nothing is left.
 ///
@@ -43,6 +43,8 @@ pub fn label(text: &str) -> NodeName {
 #[derive(Debug, Default)]
 pub struct Labels {
     taken: HashSet<NodeName>,
+    /// The number that each label was given last: of thousands alike none asks for all before it.
+    last: HashMap<NodeName, u32>,
 }
 
 impl Labels {
@@ -53,10 +55,18 @@ impl Labels {
     pub fn give(&mut self, text: &str) -> NodeName {
         let first = label(text);
         let numbered = |n: u32| NodeName::new(format!("{first}-{n}")).expect("a label and a number");
-        let name =
-            std::iter::once(first.clone()).chain((2..).map(numbered)).find(|n| !self.taken.contains(n));
-        let name = name.unwrap_or(first);
-        self.taken.insert(name.clone());
+        if self.taken.insert(first.clone()) {
+            return first;
+        }
+        let mut number = self.last.get(&first).copied().unwrap_or(1);
+        let name = loop {
+            number += 1;
+            let name = numbered(number);
+            if self.taken.insert(name.clone()) {
+                break name;
+            }
+        };
+        self.last.insert(first, number);
         name
     }
 }

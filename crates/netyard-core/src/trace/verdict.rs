@@ -9,7 +9,7 @@ use super::tell::Known;
 use super::title;
 use crate::conntrack::{Detail, Tuple};
 use crate::fault::{Confidence, Fault, Place, Way};
-use crate::journey::{Event, Journey, Leg, Verdict};
+use crate::journey::{Event, Forwarding, Hop, Journey, Leg, Verdict};
 use crate::packet::{ICMPV6, TcpFlags};
 
 /// What is still so young when looking ends may go on.
@@ -72,7 +72,7 @@ fn verdict(legs: &[Told], known: &Known, now_ns: u64) -> Verdict {
     }
     if let Some(reset) = legs.iter().find(|told| is_refusal(told, legs)) {
         let by = place(reset, true);
-        return Verdict::Refused { by, says: "TCP RST".to_owned() };
+        return Verdict::Refused { by, says: "TCP RST".to_owned(), faults: Vec::new() };
     }
     let there = way_of(Way::There).find(|told| told.has_arrived);
     let Some(there) = there else {
@@ -91,6 +91,7 @@ fn verdict(legs: &[Told], known: &Known, now_ns: u64) -> Verdict {
             | Kind::Neighbour { is_reply: false, .. }
     ) || is_syn(first);
     match (back, way_of(Way::Back).next_back()) {
+        (Some(back), _) if is_syn(first) && !answers(back, first) => end(back),
         (Some(back), _) => arrived(first, there, Some(back)),
         (None, Some(lost)) if is_young(lost, now_ns) || leaves_sight(lost, known) => Verdict::Open,
         (None, Some(lost)) => end(lost),
@@ -119,7 +120,7 @@ fn unanswered(legs: &[Told], last: &Told, now_ns: u64) -> Option<Verdict> {
     }
     let asker = place(last, true);
     let fault = blame::nobody(&asker, target, legs.len());
-    Some(Verdict::Lost { way: Way::There, last: asker, faults: vec![fault] })
+    Some(Verdict::Lost { way: Way::There, last: place(last, false), faults: vec![fault] })
 }
 
 fn arrived(first: &Told, there: &Told, back: Option<&Told>) -> Verdict {
@@ -177,7 +178,8 @@ fn error(legs: &[Told]) -> Option<Verdict> {
         }
         _ => {
             let icmp = if is_v6 { "ICMPv6" } else { "ICMP" };
-            Some(Verdict::Refused { by, says: format!("{icmp} {}", title::error(is_v6, kind, code, mtu)) })
+            let says = format!("{icmp} {}", title::error(is_v6, kind, code, mtu));
+            Some(Verdict::Refused { by, says, faults: Vec::new() })
         }
     }
 }
@@ -193,6 +195,18 @@ fn is_refusal(told: &Told, legs: &[Told]) -> bool {
 
 fn is_syn(told: &Told) -> bool {
     matches!(told.packet.kind, Kind::Tcp { flags, .. } if flags & (TcpFlags::SYN | TcpFlags::ACK) == TcpFlags::SYN)
+}
+
+/// Whether it comes from the address and port that were asked: no socket takes one from elsewhere.
+fn answers(back: &Told, first: &Told) -> bool {
+    let ends = |told: &Told, is_first: bool| {
+        let step = if is_first { told.steps.first() } else { told.steps.last() };
+        step.and_then(|step| step.seen.packet.headers.endpoints)
+    };
+    let (Some(asked), Some(answered)) = (ends(first, true), ends(back, false)) else { return true };
+    // What was made and translated before any tap has seen it was asked of another one.
+    let is_asker = (answered.destination, answered.destination_port) == (asked.source, asked.source_port);
+    !is_asker || (answered.source, answered.source_port) == (asked.destination, asked.destination_port)
 }
 
 fn is_young(told: &Told, now_ns: u64) -> bool {
@@ -221,9 +235,16 @@ fn faults(leg: &Leg) -> Vec<Fault> {
     dropped.collect()
 }
 
-/// Where a packet began, or where it was seen last.
+/// Where a packet began, or where it was seen last on its way: a node that got a flooded frame which was meant for
+/// another one is not on the way.
 pub(super) fn place(told: &Told, is_first: bool) -> Place {
-    let hop = if is_first { told.leg.hops.first() } else { told.leg.hops.last() };
+    let hop = match told.leg.hops.as_slice() {
+        hops if is_first => hops.first(),
+        [.., flooded, Hop { event: Event::Received, .. }] if is_flood(flooded) && is_for_others(told) => {
+            Some(flooded)
+        }
+        hops => hops.last(),
+    };
     let node = || {
         let step = if is_first { told.steps.first() } else { told.steps.last() };
         step.map(|step| step.seen.at.node.clone())
@@ -233,4 +254,14 @@ pub(super) fn place(told: &Told, is_first: bool) -> Place {
         (None, Some(node)) => Place::node(node),
         (None, None) => Place::node(crate::state::Ns::Fabric),
     }
+}
+
+fn is_flood(hop: &Hop) -> bool {
+    matches!(hop.event, Event::Bridged { decision: Forwarding::Flood, .. })
+}
+
+/// Whether who has received it last does not take it for his own.
+fn is_for_others(told: &Told) -> bool {
+    let toward = told.steps.last().map(|step| step.seen.toward);
+    matches!(toward, Some(Toward::Other | Toward::Many))
 }

@@ -13,6 +13,7 @@ const HEADER_LEN: usize = 20;
 
 const TCA_KIND: u16 = 1;
 const TCA_OPTIONS: u16 = 2;
+const TCA_STATS: u16 = 3;
 
 const TCA_TBF_PARMS: u16 = 1;
 const TCA_TBF_RATE64: u16 = 4;
@@ -182,6 +183,32 @@ pub fn dump(socket: &mut Socket) -> Result<Vec<Qdisc>, Refusal> {
     let mut qdiscs = Vec::new();
     socket.dump(&mut messages, |kind, payload| qdiscs.extend(decode(kind, payload)))?;
     Ok(qdiscs)
+}
+
+/// How many packets the root qdiscs of the socket's namespace have dropped, by ifindex; those that have dropped none are
+/// left out.
+///
+/// # Errors
+/// The kernel's [`Refusal`].
+///
+/// Same as `tc -s qdisc show root`.
+pub fn drops(socket: &mut Socket) -> Result<Vec<(u32, u64)>, Refusal> {
+    let mut messages = Messages::new();
+    messages.begin(RTM_GETQDISC, 0, &[0; HEADER_LEN]);
+    let mut drops = Vec::new();
+    socket.dump(&mut messages, |kind, payload| drops.extend(decode_drops(kind, payload)))?;
+    Ok(drops)
+}
+
+/// `struct tc_stats` (linux/pkt_sched.h) begins with bytes (8), packets (4), drops (4).
+fn decode_drops(kind: u16, payload: &[u8]) -> Option<(u32, u64)> {
+    let word = |bytes: &[u8], at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    if kind != RTM_NEWQDISC || word(payload, 12)? != TC_H_ROOT {
+        return None;
+    }
+    let statistics = Attributes(payload.get(HEADER_LEN..)?).get(TCA_STATS)?;
+    let dropped = word(statistics, 12)?;
+    (dropped > 0).then_some((word(payload, 4)?, dropped.into()))
 }
 
 fn decode(kind: u16, payload: &[u8]) -> Option<Qdisc> {

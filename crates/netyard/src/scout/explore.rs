@@ -12,7 +12,7 @@ use netyard_core::why::{
 };
 use netyard_kernel::netlink::link::{self, Settings};
 use netyard_kernel::netlink::sockdiag::Transport;
-use netyard_kernel::netlink::{Protocol, Socket, address, neighbour, nft, route};
+use netyard_kernel::netlink::{Protocol, Socket, address, neighbour, nft, qdisc, route};
 use netyard_kernel::procnet;
 use netyard_kernel::traveller::Traveller;
 use serde::{Deserialize, Serialize};
@@ -204,6 +204,17 @@ pub(super) fn counters() -> io::Result<Counters> {
         protocols: procnet::protocol_counters()?,
         ..Counters::default()
     };
+    // What a queue drops before it is sent is not among what links count.
+    let mut socket = Socket::open(Protocol::Route)?;
+    let drops = again(|| qdisc::drops(&mut socket)).unwrap_or_default();
+    if !drops.is_empty() {
+        for link in again(|| link::dump(&mut socket))? {
+            let dropped = drops.iter().find(|(index, _)| *index == link.index);
+            if let (Some((_, dropped)), Some(counts)) = (dropped, counters.links.get_mut(&link.name)) {
+                counts[3] += dropped;
+            }
+        }
+    }
     if netfilter::has_nf_tables()
         && let Ok(mut socket) = Socket::open(Protocol::Netfilter)
         && let Ok(rulesets) = again(|| nft::placed(&mut socket))

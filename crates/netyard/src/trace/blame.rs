@@ -1,9 +1,9 @@
 //! Why a packet that was lost was lost: what rules and errors have told, what the kernels say that they would do with
 //! it, and what they have counted.
 
-use super::Trace;
+use super::{ON_SENDING, Trace};
 use crate::why;
-use netyard_core::fault::{Cause, Effect, Evidence, Fault, Place, Way};
+use netyard_core::fault::{Cause, Confidence, Effect, Evidence, Fault, Place, Way};
 use netyard_core::journey::{Journey, Leg, Verdict};
 use netyard_core::packet::{ICMP, ICMPV6, TCP, UDP};
 use netyard_core::state::Ns;
@@ -45,14 +45,26 @@ impl Trace {
         let mut answers: BTreeMap<String, Vec<Fault>> = BTreeMap::new();
         for journey in journeys {
             let wish = wish(journey, has_neighbours);
-            let Verdict::Lost { way, last, faults } = &mut journey.verdict else { continue };
+            let (way, last, faults, is_refused) = match &mut journey.verdict {
+                Verdict::Lost { way, last, faults } => (*way, last, faults, false),
+                Verdict::Refused { by, faults, .. } => (Way::There, by, faults, true),
+                _ => continue,
+            };
             let Some(wish) = wish else { continue };
             let key = format!("{wish:?}");
             if !answers.contains_key(&key) && answers.len() >= ASKED_MAX {
                 continue;
             }
             let foretold = answers.entry(key).or_insert_with(|| self.foretell(&wish));
-            join(faults, foretold, *way);
+            if is_refused {
+                // Who refuses has the reason.
+                faults.extend(foretold.iter().filter(|fault| fault.at.node == last.node).cloned());
+            } else {
+                join(faults, foretold, way);
+                if faults.is_empty() {
+                    faults.extend(self.full(&last.node, way));
+                }
+            }
             for fault in faults {
                 fault.evidence.extend(self.evidence(&fault.at.node, last));
             }
@@ -82,6 +94,28 @@ impl Trace {
         told.map(|told| told.faults.into_iter().filter(stops).collect()).unwrap_or_default()
     }
 
+    /// The queue of a node that has dropped packets meanwhile.
+    fn full(&self, node: &Ns, way: Way) -> Option<Fault> {
+        let grown = self.counted(node);
+        let (link, more) =
+            grown.iter().find_map(|(name, more)| Some((name.strip_suffix(ON_SENDING)?, more)))?;
+        let packets = if *more == 1 { "a packet".to_owned() } else { format!("{more} packets") };
+        Some(Fault {
+            cause: Cause::QueueFull,
+            at: Place { node: node.clone(), interface: link.parse().ok() },
+            way,
+            sentence: format!("the queue of {link} in {node} has dropped {packets} that it was to send"),
+            effect: Effect::Sometimes,
+            confidence: Confidence::Likely,
+            evidence: vec![Evidence {
+                command: format!("tc -s qdisc show dev {link}"),
+                node: node.clone(),
+                says: format!("dropped {more} since the trace began"),
+            }],
+            fixes: Vec::new(),
+        })
+    }
+
     /// Counters of the place that have grown meanwhile.
     fn evidence(&self, node: &Ns, last: &Place) -> Option<Evidence> {
         if *node != last.node {
@@ -90,7 +124,7 @@ impl Trace {
         let grown: Vec<String> = self
             .counted(node)
             .into_iter()
-            .filter(|(name, _)| LOSSES.contains(&name.as_str()) || name.ends_with(" dropped"))
+            .filter(|(name, _)| LOSSES.contains(&name.as_str()) || name.contains(" dropped on "))
             .map(|(name, more)| format!("{name} +{more}"))
             .collect();
         (!grown.is_empty()).then(|| Evidence {
@@ -120,7 +154,13 @@ fn wish(journey: &Journey, has_neighbours: bool) -> Option<Wish> {
 fn join(faults: &mut Vec<Fault>, foretold: &[Fault], way: Way) {
     let is_same = |one: &Fault, other: &Fault| one.cause == other.cause && one.at.node == other.at.node;
     for fault in faults.iter_mut() {
-        let Some(same) = foretold.iter().find(|other| is_same(fault, other)) else { continue };
+        let Some(same) = foretold.iter().find(|other| is_same(fault, other)) else {
+            if let Some(reason) = foretold.iter().find(|other| other.way == way && explains(other, fault)) {
+                let seen = std::mem::replace(fault, reason.clone());
+                fault.evidence.extend(seen.evidence);
+            }
+            continue;
+        };
         if fault.fixes.is_empty() || same.fixes.iter().any(|fix| fix.lab_line.is_some()) {
             fault.fixes.clone_from(&same.fixes);
         }
@@ -140,4 +180,15 @@ fn join(faults: &mut Vec<Fault>, foretold: &[Fault], way: Way) {
     } else if faults.is_empty() {
         *faults = foretold.to_vec();
     }
+}
+
+/// Whether a fault of the same node is the reason of what was seen there: a rule for packets that are routed meets
+/// those of a bridge, or an error tells what its sender could not do, and not what has made it so.
+fn explains(reason: &Fault, seen: &Fault) -> bool {
+    let is_reason = match seen.cause {
+        Cause::Rule | Cause::Policy => matches!(reason.cause, Cause::BridgedFramesFiltered),
+        Cause::NoRouteOnTheWay | Cause::Prohibit => seen.fixes.is_empty(),
+        _ => false,
+    };
+    is_reason && reason.at.node == seen.at.node
 }

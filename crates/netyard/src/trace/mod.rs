@@ -331,14 +331,18 @@ fn counters(scout: &Scout, nodes: &[Ns]) -> BTreeMap<Ns, BTreeMap<String, u64>> 
     told.collect()
 }
 
-/// Counters by the names that nstat(8) gives them (`IpInAddrErrors`), and what links have dropped (`eth0 dropped`).
+/// Counters by the names that nstat(8) gives them (`IpInAddrErrors`), and what links have dropped (`eth0 dropped on sending`).
 fn flat(counters: Counters) -> BTreeMap<String, u64> {
     let protocols = counters.protocols.into_iter().map(|(name, value)| (name.replace('.', ""), value));
     let links = counters.links.into_iter();
-    let dropped = links
-        .map(|(name, [.., on_receipt, on_sending])| (format!("{name} dropped"), on_receipt + on_sending));
+    let dropped = links.flat_map(|(name, [.., on_receipt, on_sending])| {
+        [(format!("{name} dropped on receipt"), on_receipt), (format!("{name}{ON_SENDING}"), on_sending)]
+    });
     protocols.chain(dropped).collect()
 }
+
+/// After the name of a link: what could not be sent.
+const ON_SENDING: &str = " dropped on sending";
 
 /// What is known before the first packet.
 fn known(look: &Look, scout: &Scout, with_rules: &[(Ns, bool)]) -> Known {

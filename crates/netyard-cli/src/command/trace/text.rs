@@ -341,8 +341,10 @@ impl Text {
                 let word = if is_answered { "answered" } else { "arrived" };
                 self.last('✓', Label::Good, &format!("{word}{took}{seen}"))
             }
-            Verdict::Refused { by, says } => {
-                self.last('✗', Label::Bad, &format!("refused by {}: {says}", by.node))
+            Verdict::Refused { by, says, faults } => {
+                let faults: String = faults.iter().map(|fault| self.fault(fault)).collect();
+                let refused = format!("refused by {}: {says}", by.node);
+                format!("{}{faults}", self.last('✗', Label::Bad, &refused))
             }
             Verdict::Open => self.last('?', Label::Doubtful, "still under way when looking ended"),
             Verdict::Lost { faults, .. } if journey.legs.is_empty() => {
@@ -461,7 +463,7 @@ fn translation(nat: Nat, before: &Endpoints, after: &Endpoints) -> (&'static str
         Nat::Masquerade => "masquerade",
         Nat::Snat => "snat",
         Nat::Dnat => "dnat",
-        Nat::Undo => "undo",
+        Nat::Undo => "back",
     };
     let is_source = before.source != after.source || before.source_port != after.source_port;
     let (from, to) = if is_source {

@@ -289,7 +289,7 @@ fn lines(journey: &Journey) -> Vec<String> {
     }
     lines.push(match &journey.verdict {
         Verdict::Arrived { .. } => "arrived".to_owned(),
-        Verdict::Refused { by, says } => format!("refused by {}: {says}", by.node),
+        Verdict::Refused { by, says, .. } => format!("refused by {}: {says}", by.node),
         Verdict::Open => "open".to_owned(),
         Verdict::Lost { way, last, faults } => {
             let causes: Vec<String> = faults.iter().map(|fault| fault.cause.word()).collect();
