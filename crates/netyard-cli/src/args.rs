@@ -23,13 +23,13 @@ pub struct Args {
     pub verb: Verb,
 }
 
-/// What was typed, where this process was started under the name of a verb.
-pub fn of_word(verb: &str) -> Option<Args> {
+/// What was typed, where this process was started under the name of one of these verbs.
+pub fn of_word(verbs: &[&str]) -> Option<Args> {
     let mut words = std::env::args_os();
     let first = words.next()?;
-    let is_verb = std::path::Path::new(&first).file_name().is_some_and(|name| name == verb);
-    is_verb
-        .then(|| Args::parse_from([OsString::from("netyard"), OsString::from(verb)].into_iter().chain(words)))
+    let name = std::path::Path::new(&first).file_name()?;
+    let verb = verbs.iter().find(|verb| name == **verb)?;
+    Some(Args::parse_from([OsString::from("netyard"), OsString::from(verb)].into_iter().chain(words)))
 }
 
 #[derive(Debug, Subcommand)]
@@ -277,7 +277,7 @@ pub struct WatchNat {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "\
+#[command(after_help = "Examples:
   netyard trace pc 1.1.1.1                   one ping
   netyard trace pc web tcp:80                one connection
   netyard trace pc -- curl -I 1.1.1.1        all packets of a command
@@ -295,8 +295,8 @@ pub struct Trace {
     #[arg(add = Names::new(completion::nodes), conflicts_with_all = ["follow", "replay"])]
     pub to: Option<String>,
     /// `icmp`, `tcp:PORT` or `udp:PORT`
-    #[arg(default_value = "icmp", value_name = "WHAT")]
-    pub about: String,
+    #[arg(default_value = "icmp", value_name = "WHAT", value_parser = about)]
+    pub about: netyard_core::why::About,
     /// A command to run in the node; all packets from and to the node are followed meanwhile
     #[arg(last = true, conflicts_with_all = ["to", "follow", "replay"])]
     pub command: Vec<OsString>,
@@ -309,14 +309,14 @@ pub struct Trace {
     /// End after so many conversations (with --follow)
     #[arg(short, long, requires = "follow", value_parser = clap::value_parser!(u32).range(1..))]
     pub count: Option<u32>,
-    /// Payload of the ping in bytes
-    #[arg(short, long, default_value_t = 56)]
-    pub size: u16,
+    /// Payload of the ping in bytes; 56 when not given
+    #[arg(short, long)]
+    pub size: Option<u16>,
     /// Do not fragment the ping
     #[arg(long)]
     pub df: bool,
     /// Time to live of the ping
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = clap::value_parser!(u8).range(1..))]
     pub ttl: Option<u8>,
     /// Let the kernel tell itself which packets it drops, and why (root only)
     #[arg(long, conflicts_with = "replay")]
@@ -398,7 +398,7 @@ pub struct Capture {
     pub json: bool,
 }
 
-/// How packets are kept.
+// How packets are kept. No doc comment: it would become the help of each verb that has it.
 #[derive(Debug, ClapArgs)]
 pub struct Kept {
     /// Bytes of each packet that are kept

@@ -8,7 +8,7 @@ mod stand_in;
 
 use clap::Parser;
 use netyard::error::ErrorKind;
-use netyard::sandbox::VERB;
+use netyard::sandbox::VERBS;
 use std::process::ExitCode;
 
 /// What `netyard` alone says.
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         return code;
     }
     completion::answer();
-    if let Some(args) = args::of_word(VERB) {
+    if let Some(args) = args::of_word(&VERBS) {
         return ended(command::run(args));
     }
     if std::env::args_os().len() <= 1 {

@@ -18,8 +18,8 @@ pub const MACHINE: &str = "vm";
 /// Programs that netyard stands in for where the machine does not have them: it does their work when it is started
 /// under one of these names.
 pub const STAND_INS: [&str; 5] = ["brctl", "curl", "iptables", "ping", "tcpdump"];
-/// A verb of this program that is a word of its own in a sandbox: `why pc 1.1.1.1`.
-pub const VERB: &str = "why";
+/// Verbs of this program that are words of their own in a sandbox: `why pc 1.1.1.1`.
+pub const VERBS: [&str; 3] = ["capture", "trace", "why"];
 /// This program, as it is found in a sandbox.
 pub const PROGRAM: &str = "/run/netyard-programs/netyard";
 /// The folder of the words of lessons there.

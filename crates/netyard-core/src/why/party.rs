@@ -5,6 +5,7 @@ use super::sight::{Address, Outline, RouteAsk, RouteFound};
 use super::{Party, is_global};
 use crate::name::IfName;
 use crate::state::Ns;
+use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
@@ -45,6 +46,10 @@ pub enum PartyError {
     NoAddress(Ns),
     /// The node cannot be looked into.
     Closed(Ns),
+    /// An address that stands for no host: what it stands for.
+    NoHost(IpAddr, &'static str),
+    /// The address is not of the wanted version of IP.
+    OtherVersion(IpAddr),
 }
 
 impl fmt::Display for PartyError {
@@ -60,6 +65,11 @@ impl fmt::Display for PartyError {
             Self::NobodyHas(address) => write!(f, "no node has the address {address}"),
             Self::NoAddress(ns) => write!(f, "{ns} has no address to be asked at"),
             Self::Closed(ns) => write!(f, "cannot look into {ns}"),
+            Self::NoHost(address, what) => write!(f, "{address} is {what}, not the address of a host"),
+            Self::OtherVersion(address) => {
+                let (is, other) = if address.is_ipv4() { ("IPv4", "IPv6") } else { ("IPv6", "IPv4") };
+                write!(f, "{address} is an address of {is}, and {other} is asked for")
+            }
         }
     }
 }
@@ -94,6 +104,15 @@ pub fn find(
     let Some(from_ns) = asker.node.clone() else {
         return Err(PartyError::NoSuchNode(from.to_owned(), Vec::new()));
     };
+    if let Some(address) = asked.address {
+        let is_other = asker.address.is_some_and(|own| own.is_ipv4() != address.is_ipv4());
+        if is_other || !versions.takes(address) {
+            return Err(PartyError::OtherVersion(address));
+        }
+        if let Some(what) = no_host(kernel, &from_ns, address) {
+            return Err(PartyError::NoHost(address, what));
+        }
+    }
     if asked.address.is_none() {
         let ns = asked.node.clone().ok_or_else(|| PartyError::NoSuchNode(to.to_owned(), Vec::new()))?;
         asked.address = Some(target_address(kernel, (&from_ns, &asker), (&ns, &asked), versions)?);
@@ -105,6 +124,24 @@ pub fn find(
         asker.address = on.into_iter().map(|a| a.prefix.addr()).find(|a| a.is_ipv4() == is_v4);
     }
     Ok((asker, asked))
+}
+
+/// What an address stands for that is none of a host, as a node sees it.
+fn no_host(kernel: &mut dyn Kernel, from: &Ns, address: IpAddr) -> Option<&'static str> {
+    if address.is_unspecified() {
+        return Some("the address of nobody");
+    }
+    if address.is_multicast() {
+        return Some("a multicast group");
+    }
+    let IpAddr::V4(v4) = address else { return None };
+    let outline = kernel.outline(from)?;
+    let is_networks = outline.addresses.iter().any(|own| match own.prefix {
+        // Of two addresses alone, both are hosts' (RFC 3021).
+        IpNet::V4(prefix) => prefix.prefix_len() < 31 && prefix.broadcast() == v4,
+        IpNet::V6(_) => false,
+    });
+    (v4.is_broadcast() || is_networks).then_some("a broadcast address")
 }
 
 /// The namespaces that cables, tunnels and the like lead to from one, itself included.

@@ -3,7 +3,7 @@
 
 use super::files::{ROOT, bind, keep};
 use crate::lesson::word::WORDS;
-use crate::sandbox::{STAND_INS, VERB};
+use crate::sandbox::{STAND_INS, VERBS};
 use netyard_kernel::process::Mount;
 use netyard_kernel::{mount, userns::IdMap};
 use std::fs;
@@ -32,7 +32,7 @@ pub(super) fn make_stand_ins() -> io::Result<()> {
     if !is_bound {
         fs::copy("/proc/self/exe", &program)?;
     }
-    STAND_INS.iter().chain([&VERB]).try_for_each(|name| symlink("netyard", folder.join(name)))?;
+    STAND_INS.iter().chain(&VERBS).try_for_each(|name| symlink("netyard", folder.join(name)))?;
     let words = folder.join("words");
     fs::create_dir_all(&words)?;
     WORDS.iter().try_for_each(|word| symlink("../netyard", words.join(word)))

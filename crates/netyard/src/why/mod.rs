@@ -46,6 +46,9 @@ fn refused(kernel: &Asked<'_>, error: PartyError) -> Error {
         PartyError::NobodyHas(_) | PartyError::NoAddress(_) => {
             Error::input("U009", title).help("`netyard look` shows who has which address")
         }
+        PartyError::NoHost(..) => Error::input("U009", title).help("ask for the address of one host"),
+        PartyError::OtherVersion(_) => Error::input("U009", title)
+            .help("a conversation has one version of IP: give both ends of the same, or name a node"),
         PartyError::Closed(ns) => {
             let why = kernel.refusal(&ns).unwrap_or_default();
             Error::input("U018", format!("{title}: {why}"))

@@ -18,6 +18,7 @@ use netyard_core::filter::Filter;
 use netyard_core::journey::{Journey, Verdict};
 use netyard_core::name::NodeName;
 use netyard_core::state::Ns;
+use netyard_core::why::About;
 use netyard_kernel::signal::{self, Relay, SignalFd};
 use netyard_kernel::terminal::Terminal;
 use record::Record;
@@ -31,10 +32,13 @@ use std::time::{Duration, Instant};
 const AFTERWARDS: Duration = Duration::from_millis(700);
 /// A conversation in which nothing is seen for so long is over, while a trace goes on.
 const QUIET: Duration = Duration::from_millis(1_200);
+/// Payload of a ping, as ping(8) has it.
+const PING_LEN: u16 = 56;
 /// How often conversations that are over are looked for.
 const ROUND: Duration = Duration::from_millis(100);
 
 pub fn run(order: &Order, lab: Option<&str>) -> Result<ExitCode> {
+    check(order)?;
     if let Some(file) = &order.replay {
         return replay::run(order, file);
     }
@@ -93,7 +97,7 @@ fn probe(order: &Order, scope: Scope<'_>, lab: Option<&RunningLab>, node: &str) 
         return Err(Error::input("U011", format!("what shall `{node}` do?"))
             .help(format!("netyard trace {node} TO, or netyard trace {node} -- COMMAND")));
     };
-    let probe = what(order)?;
+    let probe = what(order);
     let (mut trace, from) = begin(order, scope, node)?;
     let from_name = node_name(node)?;
     let address = target(&trace, lab, &from, &from_name, to)?;
@@ -136,18 +140,29 @@ fn is_to(journey: &Journey, address: IpAddr) -> bool {
 }
 
 /// What the probe is.
-fn what(order: &Order) -> Result<Probe> {
-    let port = |text: &str| {
-        text.parse().map_err(|_| {
-            Error::input("U011", format!("`{text}` is not a port")).help("tcp:80, udp:53 or icmp")
-        })
-    };
-    match order.about.split_once(':') {
-        None if order.about == "icmp" => Ok(Probe::Icmp { size: order.size, df: order.df, ttl: order.ttl }),
-        Some(("tcp", text)) => port(text).map(Probe::Tcp),
-        Some(("udp", text)) => port(text).map(Probe::Udp),
-        _ => Err(Error::input("U011", format!("`{}` cannot be sent", order.about))
-            .help("tcp:PORT, udp:PORT or icmp")),
+fn what(order: &Order) -> Probe {
+    match order.about {
+        About::Icmp => Probe::Icmp { size: order.size.unwrap_or(PING_LEN), df: order.df, ttl: order.ttl },
+        About::Tcp(port) => Probe::Tcp(port),
+        About::Udp(port) => Probe::Udp(port),
+    }
+}
+
+/// Refuses words that say nothing about what is done.
+fn check(order: &Order) -> Result<()> {
+    let is_ping = order.to.is_some() && order.about == About::Icmp;
+    let out_of_place = [
+        (order.size.is_some() && !is_ping, "--size is the length of a ping"),
+        (order.df && !is_ping, "--df is about a ping"),
+        (order.ttl.is_some() && !is_ping, "--ttl is that of a ping"),
+        (order.limit.is_some() && order.follow.is_none(), "--for ends what --follow began"),
+        (order.count.is_some() && order.follow.is_none(), "--count ends what --follow began"),
+        (order.step.is_some() && order.replay.is_none(), "--step is one of --replay"),
+    ];
+    match out_of_place.into_iter().find(|(is_out, _)| *is_out) {
+        Some((_, reason)) => Err(Error::input("U011", format!("{reason}, which this is not"))
+            .help("`netyard trace --help` shows what goes together")),
+        None => Ok(()),
     }
 }
 

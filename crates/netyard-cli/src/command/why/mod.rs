@@ -26,6 +26,10 @@ pub fn run(args: &Why, lab: Option<&str>) -> Result<ExitCode> {
     let scout = Scout::of(scope)?;
     let (from, to) = match &args.to {
         Some(to) => (args.from.clone(), to.clone()),
+        None if lab.is_some() => {
+            return Err(Error::input("U011", format!("whom shall `{}` reach?", args.from))
+                .help(format!("netyard why {} TO", args.from)));
+        }
         None => (here(&scout)?, args.from.clone()),
     };
     let versions = match (args.v4, args.v6) {

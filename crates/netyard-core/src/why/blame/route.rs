@@ -552,11 +552,8 @@ impl Walk<'_> {
                 )
             }
         };
-        fault.mended(&exit.ns, "gives packets that leave there its own address", fix).in_lab(format!(
-            "{}: {{ masquerade: {{ from: {}, out: {out} }} }}",
-            exit.ns,
-            self.name_of_iif(exit)
-        ))
+        // A lab file names networks there, which the kernel does not know.
+        fault.mended(&exit.ns, "gives packets that leave there its own address", fix)
     }
 
     /// A packet leaves what can be seen for a public address with a private source that is not the router's own:
@@ -575,11 +572,6 @@ impl Walk<'_> {
         };
         let fault = self.untranslated(&exit, private, &sentence, |fault| fault);
         self.blame(fault.with_confidence(Confidence::Likely), packet);
-    }
-
-    fn name_of_iif(&mut self, exit: &Exit) -> String {
-        let link = exit.iif.and_then(|iif| self.link(&exit.ns, iif));
-        link.map(|link| link.name.to_string()).unwrap_or_default()
     }
 
     /// Whether there are rules that rewrite sources where a packet left.
