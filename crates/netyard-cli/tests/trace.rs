@@ -785,6 +785,61 @@ expect:
 }
 
 #[test]
+fn a_node_that_asks_itself_is_answered() {
+    let yard = Yard::with_lab("trace-self", HOME);
+    let all = journeys(&yard, &["trace", "pc", "pc", "--json"], 0);
+    let told = told(&all, "ICMP echo 10.0.0.1 > 10.0.0.1");
+    let ways: Vec<&str> = told.iter().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(ways.iter().filter(|word| **word == "there").count(), 1, "{told:#?}");
+    assert_eq!(ways.iter().filter(|word| **word == "back").count(), 1, "{told:#?}");
+    assert_eq!(told.last().map(String::as_str), Some("arrived, as 10.0.0.1"), "{told:#?}");
+}
+
+#[test]
+fn words_that_go_with_nothing_are_refused() {
+    let yard = Yard::with_lab("trace-words", HOME);
+    for words in [
+        &["trace", "pc", "printer", "tcp:80", "--size", "100"][..],
+        &["trace", "pc", "printer", "tcp:80", "--df"],
+        &["trace", "pc", "printer", "--for", "3s"],
+        &["trace", "pc", "printer", "--step", "3"],
+        &["trace", "pc", "printer", "--ttl", "0"],
+        &["trace", "pc", "printer", "tcp:0"],
+    ] {
+        let ran = yard.run(words);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{words:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("error"), "{words:?}: {}", ran.stderr);
+    }
+}
+
+/// The internet of a sandbox cannot be looked into from inside.
+#[test]
+fn an_answer_from_out_of_sight_is_the_answer() {
+    let yard = Yard::new("trace-out");
+    let script = "
+        ip netns add pc
+        ip link add v0 type veth peer name eth0 netns pc
+        ip address add 10.0.0.254/24 dev v0; ip link set v0 up
+        ip -n pc address add 10.0.0.1/24 dev eth0; ip -n pc link set eth0 up
+        ip -n pc route add default via 10.0.0.254
+        sysctl -qw net.ipv4.ip_forward=1
+        nft 'add table ip nat; add chain ip nat p { type nat hook postrouting priority 100; }
+             add rule ip nat p oifname \"ens4\" masquerade'
+        trace pc 1.1.1.1 || exit 1
+        trace pc 1.1.1.1 || exit 1
+        trace vm 1.1.1.1
+    ";
+    let mut command = yard.command(support::PROGRAM);
+    command.args(["--lab", &yard.lab, "play", "--", "bash", "-c", script]);
+    let ran = support::finished(&mut command);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.stdout.matches("ICMP echo reply seq 1").count(), 3, "{}", ran.stdout);
+    let answered = ran.stdout.lines().filter(|line| line.starts_with("✓ answered after"));
+    assert_eq!(answered.count(), 3, "{}", ran.stdout);
+    assert!(!ran.stdout.contains("? still under way"), "{}", ran.stdout);
+}
+
+#[test]
 fn a_sandbox_is_traced_from_inside() {
     let yard = Yard::new("trace-play");
     let script = "

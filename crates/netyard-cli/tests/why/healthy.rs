@@ -188,3 +188,21 @@ fn ipv6_has_the_same_faults() {
     let said = net.why(&["pc", "2001:db8::1"]);
     assert_eq!(said.stopping(), ["no-route pc"], "{}", said.sentences());
 }
+
+#[test]
+fn what_is_no_host_is_not_asked_for() {
+    let net = Net::lab("why-no-host");
+    for (words, reason) in [
+        (&["why", "pc", "10.0.0.255"][..], "a broadcast address"),
+        (&["why", "pc", "255.255.255.255"], "a broadcast address"),
+        (&["why", "pc", "224.0.0.1"], "a multicast group"),
+        (&["why", "pc", "0.0.0.0"], "the address of nobody"),
+        (&["why", "10.0.0.1", "2001:db8::1"], "an address of IPv6, and IPv4 is asked for"),
+        (&["why", "pc", "10.0.0.2", "-6"], "an address of IPv4, and IPv6 is asked for"),
+        (&["why", "pc"], "whom shall `pc` reach?"),
+    ] {
+        let ran = net.run(words);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{words:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(reason), "{words:?}: {}", ran.stderr);
+    }
+}

@@ -16,8 +16,14 @@ pub struct Flow {
     node: Ns,
     protocol: u16,
     ends: Endpoints,
-    /// Of an echo.
-    seq: Option<u16>,
+    /// Of an echo; a node that asks itself has both in one place.
+    echo: Option<Echo>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Echo {
+    seq: u16,
+    is_reply: bool,
 }
 
 /// A conversation, or the part of it that was not told yet.
@@ -93,14 +99,14 @@ impl Conversations {
         }
     }
 
-    /// A packet was seen at a node. `is_in` tells whether it may be answered there.
+    /// A packet was seen at a node. `is_answered_here` tells whether the first that is seen of its answer may be there.
     pub fn pass(
         &mut self,
         track: TrackId,
         node: &Ns,
         packet: &Packet,
         at_ns: u64,
-        is_in: bool,
+        is_answered_here: bool,
         is_wanted: bool,
     ) {
         let Some((id, way)) = self.of_track.get(&track).copied() else { return };
@@ -112,7 +118,7 @@ impl Conversations {
             return;
         }
         let Some(flow) = Flow::of(node, packet) else { return };
-        if is_in {
+        if is_answered_here {
             let answer = flow.reversed();
             self.begins.entry(answer.clone()).or_insert((id, other(way)));
             self.remember(id, answer);
@@ -173,7 +179,7 @@ impl Flow {
 
     fn of(node: &Ns, packet: &Packet) -> Option<Self> {
         let mut ends = packet.headers.endpoints?;
-        let (protocol, seq) = match packet.kind {
+        let (protocol, echo) = match packet.kind {
             Kind::Arp { .. } => (Self::ARP, None),
             Kind::Neighbour { is_reply, target, .. } => {
                 // The question goes to a group, the answer may come from another address of the one asked.
@@ -184,18 +190,22 @@ impl Flow {
                 }
                 (Self::NEIGHBOUR, None)
             }
-            Kind::Echo { seq, .. } => (u16::from(packet.headers.protocol?), Some(seq)),
+            Kind::Echo { seq, is_reply, .. } => {
+                (u16::from(packet.headers.protocol?), Some(Echo { seq, is_reply }))
+            }
             _ => (u16::from(packet.headers.protocol?), None),
         };
-        Some(Self { node: node.clone(), protocol, ends, seq })
+        Some(Self { node: node.clone(), protocol, ends, echo })
     }
 
     fn quoted(node: &Ns, about: &Quoted) -> Self {
-        Self { node: node.clone(), protocol: about.protocol.into(), ends: about.endpoints, seq: about.seq }
+        let echo = about.echo.map(|(seq, is_reply)| Echo { seq, is_reply });
+        Self { node: node.clone(), protocol: about.protocol.into(), ends: about.endpoints, echo }
     }
 
     fn reversed(&self) -> Self {
-        Self { ends: super::nat::reversed(&self.ends), ..self.clone() }
+        let echo = self.echo.map(|echo| Echo { is_reply: !echo.is_reply, ..echo });
+        Self { ends: super::nat::reversed(&self.ends), echo, ..self.clone() }
     }
 }
 

@@ -92,6 +92,8 @@ impl Follower {
         let link = self.known.topology.link(&at);
         let is_port = link.is_some_and(|link| link.master.is_some());
         let is_in = matches!(toward, Toward::Here | Toward::Many) && !is_port;
+        // What answers out of sight is seen first where the question was seen last.
+        let is_answered_here = is_in || self.known.topology.leaves_sight(&at, toward);
         let track = match taken {
             Taken::Begun(track) => {
                 self.conversations.begin(track, &at.node, &packet, at_ns);
@@ -105,7 +107,7 @@ impl Follower {
             }
             Taken::Continued(track) | Taken::Piece(track) => track,
         };
-        self.conversations.pass(track, &at.node, &packet, at_ns, is_in, is_wanted);
+        self.conversations.pass(track, &at.node, &packet, at_ns, is_answered_here, is_wanted);
     }
 
     /// A bridge learns the addresses of those who send.

@@ -105,8 +105,8 @@ pub struct Quoted {
     pub protocol: u8,
     /// Identification of IPv4, unless 0.
     pub id: Option<u32>,
-    /// Sequence number of an echo.
-    pub seq: Option<u16>,
+    /// Sequence number of an echo, and whether it is a reply.
+    pub echo: Option<(u16, bool)>,
 }
 
 /// A part of a datagram.
@@ -247,12 +247,12 @@ impl Quoted {
             ends.source_port = Some(source);
             ends.destination_port = Some(destination);
         }
-        let mut seq = None;
-        if let Some(IcmpKind::Echo { id, seq: number, .. }) = ip.icmp().map(|icmp| icmp.kind) {
+        let mut echo = None;
+        if let Some(IcmpKind::Echo { id, seq, is_request, .. }) = ip.icmp().map(|icmp| icmp.kind) {
             ends.source_port = Some(id);
-            seq = Some(number);
+            echo = Some((seq, !is_request));
         }
-        Self { endpoints: ends, protocol: ip.protocol, id: (ip.id != 0).then_some(ip.id), seq }
+        Self { endpoints: ends, protocol: ip.protocol, id: (ip.id != 0).then_some(ip.id), echo }
     }
 }
 
@@ -291,7 +291,7 @@ fn keys(ip: &Ip<'_>, kind: &Kind) -> (u64, u64) {
         }
         // The packet in it is translated too.
         Kind::Error { kind, code, about, .. } => {
-            let about = about.map(|quoted| (quoted.protocol, quoted.id, quoted.seq));
+            let about = about.map(|quoted| (quoted.protocol, quoted.id, quoted.echo));
             (hashed(&(head, id, kind, code, about)), hashed(&(head, id, kind, code)))
         }
         _ => {

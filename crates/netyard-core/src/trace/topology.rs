@@ -1,5 +1,6 @@
 //! Where the links of all namespaces lead, which addresses are whose: what following a packet has to know.
 
+use super::sighting::Toward;
 use crate::look::{Interface, Look, Seen};
 use crate::mac::Mac;
 use crate::name::IfName;
@@ -107,6 +108,13 @@ impl Topology {
     #[must_use]
     pub fn link(&self, at: &At) -> Option<&Link> {
         self.nodes.get(&at.node)?.links.get(&at.index)
+    }
+
+    /// Whether a packet that is seen there goes to where nothing can be seen.
+    #[must_use]
+    pub fn leaves_sight(&self, at: &At, toward: Toward) -> bool {
+        let peer = self.link(at).and_then(|link| link.peer.as_ref());
+        toward == Toward::Away && peer.is_none_or(|peer| self.link(peer).is_none())
     }
 
     /// The name of a link, for people.

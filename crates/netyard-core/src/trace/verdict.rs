@@ -75,15 +75,18 @@ fn verdict(legs: &[Told], known: &Known, now_ns: u64) -> Verdict {
         return Verdict::Refused { by, says: "TCP RST".to_owned(), faults: Vec::new() };
     }
     let there = way_of(Way::There).find(|told| told.has_arrived);
+    let back = way_of(Way::Back).find(|told| told.has_arrived);
     let Some(there) = there else {
         // The last one tells how far it got.
         let lost = way_of(Way::There).next_back().unwrap_or(first);
+        if let Some(back) = back.filter(|_| leaves_sight(lost, known)) {
+            return arrived(first, lost, Some(back));
+        }
         if let Some(verdict) = unanswered(legs, lost, now_ns) {
             return verdict;
         }
         return if is_young(lost, now_ns) || leaves_sight(lost, known) { Verdict::Open } else { end(lost) };
     };
-    let back = way_of(Way::Back).find(|told| told.has_arrived);
     let is_due = matches!(
         first.packet.kind,
         Kind::Echo { is_reply: false, .. }
@@ -215,12 +218,7 @@ fn is_young(told: &Told, now_ns: u64) -> bool {
 
 /// Whether it has left by a link whose other end is nowhere that can be seen.
 fn leaves_sight(told: &Told, known: &Known) -> bool {
-    told.steps.last().is_some_and(|step| {
-        let link = known.topology.link(&step.seen.at);
-        let peer = link.and_then(|link| link.peer.as_ref());
-        let is_seen = peer.is_some_and(|peer| known.topology.link(peer).is_some());
-        !step.seen.toward.is_in() && !is_seen
-    })
+    told.steps.last().is_some_and(|step| known.topology.leaves_sight(&step.seen.at, step.seen.toward))
 }
 
 fn end(told: &Told) -> Verdict {
