@@ -125,6 +125,12 @@ pub struct Node {
     pub neighbours: Vec<Neighbour>,
     /// Programs that run as long as the lab does.
     pub programs: Vec<Program>,
+    /// Programs that `down` runs before the lab ends, one after another in this order.
+    #[serde(default)]
+    pub on_down: Vec<Program>,
+    /// Its file system; of a node of kind [`NodeKind::Full`] only.
+    #[serde(default)]
+    pub root: NodeRoot,
     /// Environment of its programs and of what is executed in it.
     pub env: BTreeMap<String, String>,
     /// Host name where it is not the node's name.
@@ -142,6 +148,8 @@ pub enum NodeKind {
     /// A network namespace of the lab.
     #[default]
     Net,
+    /// Network, mount, pid, uts, ipc and cgroup namespaces: a node with files and processes of its own.
+    Full,
     /// The namespace in which netyard was started (needs root and `--allow-host`).
     Host,
 }
@@ -308,6 +316,114 @@ pub struct Program {
     pub restart: Restart,
     /// Environment on top of the node's.
     pub env: BTreeMap<String, String>,
+    /// When it counts as ready; as soon as it is started where nothing is said.
+    #[serde(default)]
+    pub ready: Option<Ready>,
+    /// Programs of the same node that must be ready before it starts.
+    #[serde(default)]
+    pub after: Vec<String>,
+}
+
+/// When a program counts as ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// What must come true.
+    pub when: ReadyWhen,
+    /// Time in milliseconds until which it must; `up` fails after that.
+    pub within_ms: u32,
+}
+
+/// What makes a program ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReadyWhen {
+    /// Somebody in its node listens on this TCP port.
+    Port(u16),
+    /// This program, run in its node, ends with code 0.
+    Command(Vec<String>),
+    /// It has printed a line with this text.
+    Log(String),
+    /// It has ended with code 0: it is a job, not a server.
+    Ended,
+}
+
+/// What the file system of a full node is made of, besides `/proc`, `/sys`, `/dev`, `/run` and `/tmp`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRoot {
+    /// What lies below everything.
+    #[serde(default)]
+    pub base: RootBase,
+    /// Package layers by name (`netyard layer`), the uppermost last.
+    #[serde(default)]
+    pub layers: Vec<String>,
+    /// Files of its own, later ones over earlier ones.
+    #[serde(default)]
+    pub files: Vec<NodeFile>,
+    /// Folders of the machine that it shares.
+    #[serde(default)]
+    pub binds: Vec<NodeBind>,
+}
+
+impl NodeRoot {
+    /// Whether a file says nothing of it.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What lies below everything else in a full node's file system.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RootBase {
+    /// The machine's own programs and files, as anybody may read them.
+    #[default]
+    Machine,
+    /// A folder with a root file system, absolute or below the lab file's folder.
+    Folder(String),
+    /// An archive (tar, also compressed with gzip) of a root file system, absolute or below the lab file's folder.
+    Archive(String),
+}
+
+/// A file or tree of files of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeFile {
+    /// Where it is in the node, absolute; a tree is laid over the folder that is there.
+    pub path: String,
+    /// What is in it.
+    pub content: FileContent,
+    /// Permission bits; those of the source where none are given, 0644 for a text.
+    #[serde(default)]
+    pub mode: Option<u32>,
+    /// `USER` or `USER:GROUP` of the node; root where none is given.
+    #[serde(default)]
+    pub owner: Option<String>,
+}
+
+/// What is in a file of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileContent {
+    /// This text.
+    Text(String),
+    /// A copy of a file or tree below the lab file's folder.
+    From {
+        /// Path below the lab file's folder.
+        path: String,
+        /// Whether byte order marks and carriage returns are taken out of texts, as Kathara does.
+        fixes_text: bool,
+    },
+}
+
+/// A folder of the machine that a node sees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeBind {
+    /// The folder on the machine, absolute or below the lab file's folder.
+    pub source: String,
+    /// Where the node sees it, absolute.
+    pub path: String,
+    /// Whether the node may not write there.
+    pub is_read_only: bool,
 }
 
 /// When an ended program is started again.

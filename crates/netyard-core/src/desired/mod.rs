@@ -159,7 +159,7 @@ fn namespace(surroundings: &Surroundings<'_>, node: &Node, mut links: BTreeMap<I
     for own in &node.own_links {
         links.insert(own.name.clone(), own_link(node, own));
     }
-    if node.kind == NodeKind::Net {
+    if node.kind != NodeKind::Host {
         let addresses = node.loopback.iter().copied().collect();
         links.insert(loopback_name(), Link { addresses, ..loopback(true) });
     }

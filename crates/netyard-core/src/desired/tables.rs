@@ -21,7 +21,7 @@ const SRCNAT: i32 = 100;
 /// A node of kind `host` gets no filter: a policy there would decide about packets that are not the lab's.
 pub(super) fn of_node(node: &Node, uses_ipv6: bool) -> Option<Table> {
     let forwards: Vec<PortForward<'_>> = node.nat.iter().filter_map(PortForward::of).collect();
-    let firewall = node.firewall.as_ref().filter(|_| node.kind == NodeKind::Net);
+    let firewall = node.firewall.as_ref().filter(|_| node.kind != NodeKind::Host);
     let nat = |hook, priority, rules| chain(hook, ChainKind::Nat, priority, Policy::Accept, rules);
     let filter = |hook, rules| chain(hook, ChainKind::Filter, FILTER, Policy::Drop, rules);
     let chains = [

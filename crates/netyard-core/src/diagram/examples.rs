@@ -1,7 +1,7 @@
 //! Labs and pictures that the tests of this folder draw.
 
 use super::model::{Block, NoteKind, Picture, Port, Role};
-use crate::lab::{Arp, Interface, Lab, Nat, Network, NetworkKind, Node, NodeKind, Profile};
+use crate::lab::{Arp, Interface, Lab, Nat, Network, NetworkKind, Node, NodeKind, NodeRoot, Profile};
 use crate::mac::Mac;
 use crate::name::{IfName, LabName, NetworkName, NodeName};
 use crate::shaping::Shaping;
@@ -65,6 +65,8 @@ pub(super) fn node(name: &str, role: crate::lab::Role, links: &[(&str, &str)]) -
         hostname: None,
         uplink: None,
         labels: BTreeMap::new(),
+        on_down: Vec::new(),
+        root: NodeRoot::default(),
     }
 }
 
@@ -170,7 +172,14 @@ pub(super) fn japanese() -> Lab {
     lab.nodes[1].hostname = Some("printer.home".to_owned());
     let argv = vec!["cupsd".to_owned()];
     let env = BTreeMap::new();
-    lab.nodes[1].programs.push(Program { name: "cupsd".to_owned(), argv, restart: Restart::Never, env });
+    lab.nodes[1].programs.push(Program {
+        name: "cupsd".to_owned(),
+        argv,
+        restart: Restart::Never,
+        env,
+        ready: None,
+        after: Vec::new(),
+    });
     let chain = FirewallChain { policy: crate::nft::Policy::Drop, allow: Vec::new() };
     lab.nodes[2].firewall = Some(Firewall { input: Some(chain), forward: None });
     let slow = Shaping { rate_bit_per_s: Some(10_000_000), delay_us: 20_000, ..Shaping::default() };

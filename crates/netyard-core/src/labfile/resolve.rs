@@ -13,7 +13,7 @@ use super::{
 };
 use super::{resolve_nat, resolve_own, resolve_port, resolve_program, resolve_route};
 use crate::diagnostic::{Code, Diagnostic, Source, Span};
-use crate::lab::{Lab, Network, NetworkKind, Node, NodeKind, Role};
+use crate::lab::{Lab, Network, NetworkKind, Node, NodeKind, NodeRoot, Role};
 use crate::mac::Mac;
 use crate::name::{IfName, LabName, NameError, NetworkName, NodeName};
 use ipnet::IpNet;
@@ -444,6 +444,8 @@ fn plain_node(name: NodeName, decl: &NodeDecl) -> Node {
         hostname: decl.hostname.clone(),
         uplink: decl.uplink.flatten(),
         labels: decl.labels.clone(),
+        on_down: Vec::new(),
+        root: NodeRoot::default(),
     }
 }
 

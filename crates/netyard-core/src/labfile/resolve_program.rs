@@ -47,6 +47,8 @@ fn programs(run: &[ProgramDecl], problems: &mut Problems) -> Vec<Program> {
             argv: decl.argv.clone(),
             restart: decl.restart,
             env: decl.env.clone(),
+            ready: None,
+            after: Vec::new(),
         })
         .collect()
 }

@@ -93,7 +93,7 @@ impl View<'_> {
     /// that forwards. A node that forwards itself has a way out only by the one `internet` node next to it.
     fn implied(&self) -> impl Iterator<Item = Route> + '_ {
         let node = &self.owner().node;
-        let is_asked = node.role != Role::Internet && node.kind == NodeKind::Net && node.uplink.is_none();
+        let is_asked = node.role != Role::Internet && node.kind != NodeKind::Host && node.uplink.is_none();
         let families = if is_asked { &[false, true][..] } else { &[] };
         families.iter().filter_map(|is_ipv6| {
             let other = self.way_out(*is_ipv6)?;

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use netyard_core::lab::{
     Allow, Arp, Firewall, FirewallChain, Interface, Lab, Nat, Network, NetworkKind, Node, NodeBridge,
-    NodeKind, Profile, Role,
+    NodeKind, NodeRoot, Profile, Role,
 };
 use netyard_core::mac::Mac;
 use netyard_core::nft::{Policy, Ports, Protocol};
@@ -66,6 +66,8 @@ pub fn node(name: &str, links: &[(&str, &[&str])]) -> Node {
         hostname: None,
         uplink: None,
         labels: BTreeMap::new(),
+        on_down: Vec::new(),
+        root: NodeRoot::default(),
     }
 }
 

@@ -124,7 +124,14 @@ impl Pasta {
             Some(user) => argv.extend(["--userns".into(), path(user)]),
             None => argv.push("--netns-only".into()),
         }
-        Program { name: PASTA.into(), argv, restart: Restart::Never, env: BTreeMap::new() }
+        Program {
+            name: PASTA.into(),
+            argv,
+            restart: Restart::Never,
+            env: BTreeMap::new(),
+            ready: None,
+            after: Vec::new(),
+        }
     }
 
     /// Waits for the uplink's interface to have an address and a default route of each family that the machine has a

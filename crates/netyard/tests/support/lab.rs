@@ -1,6 +1,6 @@
 //! Labs for tests, made without a lab file.
 
-use netyard_core::lab::{Arp, Interface, Lab, Network, NetworkKind, Node, NodeKind, Profile, Role};
+use netyard_core::lab::{Arp, Interface, Lab, Network, NetworkKind, Node, NodeKind, NodeRoot, Profile, Role};
 use netyard_core::mac::Mac;
 use netyard_core::name::{IfName, LabName, NetworkName, NodeName};
 use netyard_core::shaping::Shaping;
@@ -56,5 +56,7 @@ fn node(name: &str, role: Role, links: &[&[&str]]) -> Node {
         hostname: None,
         uplink: None,
         labels: BTreeMap::new(),
+        on_down: Vec::new(),
+        root: NodeRoot::default(),
     }
 }
