@@ -1,0 +1,3 @@
+//! Labs of Kathara as they are: its files read as Kathara 3.8.3 reads them, and what they become here.
+
+pub mod quagga;
