@@ -139,7 +139,11 @@ impl IdMap {
     pub fn write(&self, pid: u32) -> io::Result<()> {
         if let Some(more) = self.more {
             map_by_helper("newuidmap", pid, [0, self.uid, self.count, self.count, more.uid, more.count])?;
-            return map_by_helper("newgidmap", pid, [0, self.gid, self.count, self.count, more.gid, more.count]);
+            return map_by_helper(
+                "newgidmap",
+                pid,
+                [0, self.gid, self.count, self.count, more.gid, more.count],
+            );
         }
         let to = |file: &str, text: &str| fs::write(format!("/proc/{pid}/{file}"), text);
         if self.count == 1 {
