@@ -13,13 +13,16 @@ const KEPT: [&str; 7] = ["TERM", "COLORTERM", "NO_COLOR", "LANG", "LANGUAGE", "T
 
 /// The environment of what a person starts in a full node: there the person is root, with root's home.
 pub(crate) fn adapt_environment(all: &mut BTreeMap<OsString, OsString>) {
-    let is_kept = |name: &OsStr| {
-        name.to_str().is_some_and(|name| KEPT.contains(&name) || name.starts_with("LC_"))
-    };
+    let is_kept =
+        |name: &OsStr| name.to_str().is_some_and(|name| KEPT.contains(&name) || name.starts_with("LC_"));
     all.retain(|name, _| is_kept(name));
-    for (name, value) in
-        [("PATH", PATH_OF_SYSTEM), ("HOME", "/root"), ("USER", "root"), ("LOGNAME", "root"), ("SHELL", "/bin/bash")]
-    {
+    for (name, value) in [
+        ("PATH", PATH_OF_SYSTEM),
+        ("HOME", "/root"),
+        ("USER", "root"),
+        ("LOGNAME", "root"),
+        ("SHELL", "/bin/bash"),
+    ] {
         all.insert(name.into(), value.into());
     }
 }

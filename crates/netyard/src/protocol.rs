@@ -149,7 +149,6 @@ impl Spec {
         self.lab.nodes.iter().any(|node| node.kind == NodeKind::Full)
     }
 
-
     /// The folder of the lab file as its programs see it: not at all where that would show a home folder.
     #[must_use]
     pub fn shown_folder(&self) -> Option<&Path> {

@@ -206,7 +206,10 @@ fn host_node(spec: &Spec) -> Result<Option<&Node>> {
         .help("`--allow-host` allows that"));
     }
     if let Some(full) = spec.lab.nodes.iter().find(|node| node.kind == NodeKind::Full) {
-        let title = format!("node `{}` is this machine itself, and node `{}` has files of its own", host.name, full.name);
+        let title = format!(
+            "node `{}` is this machine itself, and node `{}` has files of its own",
+            host.name, full.name
+        );
         return Err(Error::input("U013", title)
             .note("without a user namespace, root in such a node would be root of this machine")
             .help("use nodes of kind `net` beside one of kind `host`"));

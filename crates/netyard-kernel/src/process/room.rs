@@ -36,11 +36,7 @@ impl Own {
     /// # Errors
     /// Those of fcntl(2).
     pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self {
-            pid: self.pid.try_clone()?,
-            ipc: self.ipc.try_clone()?,
-            cgroup: self.cgroup.try_clone()?,
-        })
+        Ok(Self { pid: self.pid.try_clone()?, ipc: self.ipc.try_clone()?, cgroup: self.cgroup.try_clone()? })
     }
 }
 

@@ -18,13 +18,37 @@ const SHOWN: [&str; 11] =
 pub(super) const DEVICES: [&str; 7] = ["null", "zero", "full", "random", "urandom", "tty", "net/tun"];
 /// Files of `/etc` that say something of the machine itself, or that are made.
 const ETC_LEFT_OUT: [&str; 10] = [
-    "hosts", "resolv.conf", "hostname", "machine-id", "shadow", "gshadow", "shadow-", "gshadow-", "passwd-", "group-",
+    "hosts",
+    "resolv.conf",
+    "hostname",
+    "machine-id",
+    "shadow",
+    "gshadow",
+    "shadow-",
+    "gshadow-",
+    "passwd-",
+    "group-",
 ];
 /// What is large and of no use without the machine's package manager or container engines.
 const VAR_LEFT_OUT: [&str; 18] = [
-    "backups", "cache/apt", "cache/debconf", "cache/fontconfig", "cache/man", "cache/ldconfig", "lib/apt",
-    "lib/containerd", "lib/containers", "lib/docker", "lib/dpkg", "lib/flatpak", "lib/lxc", "lib/netyard", "lib/snapd",
-    "lib/systemd", "lib/ucf", "snap",
+    "backups",
+    "cache/apt",
+    "cache/debconf",
+    "cache/fontconfig",
+    "cache/man",
+    "cache/ldconfig",
+    "lib/apt",
+    "lib/containerd",
+    "lib/containers",
+    "lib/docker",
+    "lib/dpkg",
+    "lib/flatpak",
+    "lib/lxc",
+    "lib/netyard",
+    "lib/snapd",
+    "lib/systemd",
+    "lib/ucf",
+    "snap",
 ];
 
 /// A root file system to lay nodes over.
@@ -56,7 +80,11 @@ impl Base {
         make_folders(&tree)?;
         make_devices(&tree.join("dev"))?;
         let etc = Rules { left_out: &ETC_LEFT_OUT, emptied: &[], file_len_max: 4 << 20 };
-        let var = Rules { left_out: &VAR_LEFT_OUT, emptied: &["log", "tmp", "mail", "spool"], file_len_max: 256 << 10 };
+        let var = Rules {
+            left_out: &VAR_LEFT_OUT,
+            emptied: &["log", "tmp", "mail", "spool"],
+            file_len_max: 256 << 10,
+        };
         let of_layer = Rules { left_out: &[], emptied: &[], file_len_max: u64::MAX };
         copy::tree(Path::new("/etc"), &tree.join("etc"), &etc)?;
         copy::tree(Path::new("/var"), &tree.join("var"), &var)?;
@@ -70,8 +98,12 @@ impl Base {
         for layer in &layers {
             tmpfiles::make(&layer.join("usr/lib/tmpfiles.d"), &tree, &accounts)?;
         }
-        let mut base =
-            Self { of: (root.base.clone(), root.layers.clone()), tree, tops: Vec::new(), read_only: Vec::new() };
+        let mut base = Self {
+            of: (root.base.clone(), root.layers.clone()),
+            tree,
+            tops: Vec::new(),
+            read_only: Vec::new(),
+        };
         for name in SHOWN {
             base.show(name, &layers, &folder.join("tops"))?;
         }

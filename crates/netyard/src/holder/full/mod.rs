@@ -66,9 +66,7 @@ impl FullNodes {
         namespaces: &Namespaces,
         user: Option<&OwnedFd>,
     ) -> Result<()> {
-        self.nodes.retain(|name, made| {
-            spec.lab.node(name.as_str()).is_some_and(|node| made.is_of(node))
-        });
+        self.nodes.retain(|name, made| spec.lab.node(name.as_str()).is_some_and(|node| made.is_of(node)));
         for node in of_lab(spec) {
             if !self.nodes.contains_key(&node.name) {
                 let made = self.make(spec, node, namespaces, user)?;
@@ -80,9 +78,11 @@ impl FullNodes {
 
     /// What [`FullNodes::change_to`] would do to nodes that are there.
     pub(super) fn changes_to(&self, spec: &Spec) -> Vec<ServiceChange> {
-        let is_remade =
-            |node: &&Node| self.nodes.get(&node.name).is_some_and(|made| !made.is_of(node));
-        of_lab(spec).filter(is_remade).map(|node| ServiceChange::RemakeNode { node: node.name.clone() }).collect()
+        let is_remade = |node: &&Node| self.nodes.get(&node.name).is_some_and(|made| !made.is_of(node));
+        of_lab(spec)
+            .filter(is_remade)
+            .map(|node| ServiceChange::RemakeNode { node: node.name.clone() })
+            .collect()
     }
 
     /// The namespaces of a node's programs, and the number of the node as it is now.
@@ -114,9 +114,9 @@ impl FullNodes {
         for (path, text) in files::texts_of_full(&spec.lab, node) {
             fs::write(folder.join("upper/etc").join(path), text).map_err(failed)?;
         }
-        let net = namespaces.fd(&Ns::Node(node.name.clone())).ok_or_else(|| {
-            Error::kernel("K010", format!("node `{}` has no namespace", node.name))
-        })?;
+        let net = namespaces
+            .fd(&Ns::Node(node.name.clone()))
+            .ok_or_else(|| Error::kernel("K010", format!("node `{}` has no namespace", node.name)))?;
         let process = plan.start(user.map(AsFd::as_fd), net).map_err(|e| not_started(node, &e))?;
         let hostname = node.hostname().to_owned();
         Ok(FullNode { process, root: node.root.clone(), hostname, number, folder })
@@ -175,8 +175,9 @@ fn no_files(node: &Node, error: &io::Error) -> Error {
     let result = Error::io(format!("cannot make the files of node `{}`", node.name), error);
     if error.kind() == io::ErrorKind::StorageFull {
         let size = SIZE_MAX >> 20;
-        return result
-            .help(format!("all full nodes of a lab have {size} MiB together, or half of the machine's memory"));
+        return result.help(format!(
+            "all full nodes of a lab have {size} MiB together, or half of the machine's memory"
+        ));
     }
     result
 }

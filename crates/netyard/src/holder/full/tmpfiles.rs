@@ -26,7 +26,10 @@ pub(super) fn make(folder: &Path, root: &Path, accounts: &Accounts) -> io::Resul
         let Some(text) = is_conf.then(|| fs::read_to_string(file.path()).ok()).flatten() else { continue };
         for wanted in text.lines().filter_map(folder_of_line) {
             // `/var/run` is a link to `/run`, as seen from inside.
-            let path = wanted.path.strip_prefix("/var/run").map_or(wanted.path.to_owned(), |rest| Path::new("/run").join(rest));
+            let path = wanted
+                .path
+                .strip_prefix("/var/run")
+                .map_or(wanted.path.to_owned(), |rest| Path::new("/run").join(rest));
             let path = root.join(path.strip_prefix("/").unwrap_or(&path));
             if path.is_symlink() {
                 continue;
@@ -46,8 +49,13 @@ fn folder_of_line(line: &str) -> Option<Folder<'_>> {
     let path = words.next()?;
     let is_plain = !path.contains(['%', '*', '?', '[', '"', '\'', '\\'])
         && Path::new(path).components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-    let is_ours = ["/run/", "/var/"].iter().any(|top| path.starts_with(top));
-    if !matches!(kind.trim_end_matches(['!', '-', '+', '=', '~', '^', '$']), "d" | "D") || !is_plain || !is_ours {
+    // Without `/run/systemd` scripts know that no systemd is there.
+    let is_ours =
+        ["/run/", "/var/"].iter().any(|top| path.starts_with(top)) && !path.starts_with("/run/systemd");
+    if !matches!(kind.trim_end_matches(['!', '-', '+', '=', '~', '^', '$']), "d" | "D")
+        || !is_plain
+        || !is_ours
+    {
         return None;
     }
     let mut word = || words.next().filter(|word| *word != "-");
@@ -68,7 +76,16 @@ mod tests {
         assert_eq!(folder_of_line("d /var/run/frr 0755 frr frr - -"), Some(frr));
         let plain = Folder { path: Path::new("/run/named"), mode: 0o755, user: "root", group: "root" };
         assert_eq!(folder_of_line("D! /run/named - - -"), Some(plain));
-        for line in ["", "# d /run/x", "d /tmp/x 0755", "d /run/%u", "f /run/x", "d /run/../etc", "d /run/x 09"] {
+        for line in [
+            "",
+            "# d /run/x",
+            "d /tmp/x 0755",
+            "d /run/%u",
+            "f /run/x",
+            "d /run/../etc",
+            "d /run/systemd/x",
+            "d /run/x 09",
+        ] {
             assert_eq!(folder_of_line(line), None, "{line}");
         }
     }
