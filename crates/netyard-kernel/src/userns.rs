@@ -88,8 +88,13 @@ impl IdMap {
         Self { more: Subordinate::own(), ..Self::own() }
     }
 
-    /// The map of the caller's own user namespace, as if all ids inside stood for consecutive ones; none in the first
-    /// one, which maps all ids.
+    /// Whether only one user and one group are mapped.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        self.count == 1 && self.more.is_none()
+    }
+
+    /// The map of the caller's own user namespace; none in the first one, which maps all ids.
     #[must_use]
     pub fn of_self() -> Option<Self> {
         let uid_text = fs::read_to_string("/proc/self/uid_map").ok()?;
@@ -97,9 +102,14 @@ impl IdMap {
         let words = |text: &str| text.split_whitespace().filter_map(|w| w.parse().ok()).collect::<Vec<u32>>();
         match (words(&uid_text).as_slice(), words(&gid_text).as_slice()) {
             ([.., count], _) if *count == u32::MAX => None,
-            ([0, uid, ..], [0, gid, ..]) => {
-                let count = words(&uid_text).chunks_exact(3).map(|range| range[2]).sum();
-                Some(Self { uid: *uid, gid: *gid, count, more: None })
+            ([0, uid, count, uids @ ..], [0, gid, _, gids @ ..]) => {
+                let more = match (uids, gids) {
+                    ([_, uid, count, ..], [_, gid, ..]) => {
+                        Some(Subordinate { uid: *uid, gid: *gid, count: *count })
+                    }
+                    _ => None,
+                };
+                Some(Self { uid: *uid, gid: *gid, count: *count, more })
             }
             _ => None,
         }
@@ -127,8 +137,9 @@ impl IdMap {
     /// The same ids once more, for a user namespace inside one that has this map.
     #[must_use]
     pub fn nested(&self) -> Self {
-        let count = self.count + self.more.map_or(0, |more| more.count);
-        Self { uid: 0, gid: 0, count, more: None }
+        // In the same pieces: the kernel wants each to be within one of the outer map.
+        let more = self.more.map(|more| Subordinate { uid: self.count, gid: self.count, count: more.count });
+        Self { uid: 0, gid: 0, count: self.count, more }
     }
 
     /// Writes the map for a process that has just entered its own user namespace.
@@ -138,12 +149,9 @@ impl IdMap {
     /// subordinate ids, which only newuidmap(1) can map, what that says.
     pub fn write(&self, pid: u32) -> io::Result<()> {
         if let Some(more) = self.more {
-            map_by_helper("newuidmap", pid, [0, self.uid, self.count, self.count, more.uid, more.count])?;
-            return map_by_helper(
-                "newgidmap",
-                pid,
-                [0, self.gid, self.count, self.count, more.gid, more.count],
-            );
+            let map = |first, next| [0, first, self.count, self.count, next, more.count];
+            write_two_ranges("uid_map", pid, map(self.uid, more.uid))?;
+            return write_two_ranges("gid_map", pid, map(self.gid, more.gid));
         }
         let to = |file: &str, text: &str| fs::write(format!("/proc/{pid}/{file}"), text);
         if self.count == 1 {
@@ -155,6 +163,18 @@ impl IdMap {
         }
         to("uid_map", &format!("0 {} {}", self.uid, self.count))?;
         to("gid_map", &format!("0 {} {}", self.gid, self.count))
+    }
+}
+
+/// Writes a map, or has it written where the caller may not.
+fn write_two_ranges(file: &str, pid: u32, map: [u32; 6]) -> io::Result<()> {
+    let [a, b, c, d, e, f] = map;
+    let written = fs::write(format!("/proc/{pid}/{file}"), format!("{a} {b} {c}\n{d} {e} {f}\n"));
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            map_by_helper(if file == "uid_map" { HELPERS[0] } else { HELPERS[1] }, pid, map)
+        }
+        written => written,
     }
 }
 

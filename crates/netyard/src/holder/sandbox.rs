@@ -46,7 +46,7 @@ pub(super) fn make_stand_ins() -> io::Result<()> {
 /// Whether the lab's user namespace has one user only: nobody can give up root then, and setgroups(2) is denied
 /// (user_namespaces(7)).
 pub(super) fn has_one_id() -> bool {
-    IdMap::of_self().is_some_and(|map| map.count == 1)
+    IdMap::of_self().is_some_and(|map| map.is_single())
 }
 
 /// What the nodes are shown.

@@ -49,7 +49,9 @@ fn folder_of_line(line: &str) -> Option<Folder<'_>> {
     let path = words.next()?;
     let is_plain = !path.contains(['%', '*', '?', '[', '"', '\'', '\\'])
         && Path::new(path).components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-    let is_ours = ["/run/", "/var/"].iter().any(|top| path.starts_with(top));
+    // Without `/run/systemd` scripts know that no systemd is there.
+    let is_ours =
+        ["/run/", "/var/"].iter().any(|top| path.starts_with(top)) && !path.starts_with("/run/systemd");
     if !matches!(kind.trim_end_matches(['!', '-', '+', '=', '~', '^', '$']), "d" | "D")
         || !is_plain
         || !is_ours
@@ -74,9 +76,16 @@ mod tests {
         assert_eq!(folder_of_line("d /var/run/frr 0755 frr frr - -"), Some(frr));
         let plain = Folder { path: Path::new("/run/named"), mode: 0o755, user: "root", group: "root" };
         assert_eq!(folder_of_line("D! /run/named - - -"), Some(plain));
-        for line in
-            ["", "# d /run/x", "d /tmp/x 0755", "d /run/%u", "f /run/x", "d /run/../etc", "d /run/x 09"]
-        {
+        for line in [
+            "",
+            "# d /run/x",
+            "d /tmp/x 0755",
+            "d /run/%u",
+            "f /run/x",
+            "d /run/../etc",
+            "d /run/systemd/x",
+            "d /run/x 09",
+        ] {
             assert_eq!(folder_of_line(line), None, "{line}");
         }
     }
