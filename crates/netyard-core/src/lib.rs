@@ -37,4 +37,5 @@ pub mod state;
 pub mod step;
 pub mod trace;
 pub mod tracking;
+pub mod unit;
 pub mod why;

@@ -6,6 +6,7 @@ mod holder;
 mod launch;
 mod report;
 mod room;
+mod service;
 
 pub use end::{ExitStatus, dies_with_caller, kill, kill_all_in, kill_group, pid_of, reap, wait_gone};
 pub(crate) use fork::become_root_of_namespace;
@@ -15,3 +16,4 @@ pub use holder::{
 pub use launch::{Doors, Launch, Mount, Running};
 pub use report::LaunchError;
 pub use room::Room;
+pub use service::{Credentials, ServiceSettings, adopt_orphans, as_service, detached, send_signal};
