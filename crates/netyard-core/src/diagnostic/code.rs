@@ -80,6 +80,14 @@ codes! {
     Error GroupsTooLarge = "N019", "groups have too many members";
     Error NodesTooLarge = "N020", "the nodes together hold too much";
     Error BadProgramName = "N021", "not the name of a program";
+    Error NotAFullNode = "N022", "only full nodes have files of their own";
+    Error BadNodePath = "N023", "not a path in a node";
+    Error OutsideFolder = "N024", "a path leaves the lab file's folder";
+    Error BadFileAttribute = "N025", "not the mode or owner of a file";
+    Error BadLayerName = "N026", "not the name of a package layer";
+    Error UnknownProgram = "N027", "no program of the node has this name";
+    Error CyclicPrograms = "N028", "programs wait for each other";
+    Error FileTwice = "N029", "two things have one place in a node";
 
     Error BadAddress = "A001", "not an address";
     Error BadPrefix = "A002", "not a prefix";
