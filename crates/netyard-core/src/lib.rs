@@ -18,6 +18,7 @@ pub mod feature;
 pub mod filter;
 pub mod generate;
 pub mod journey;
+pub mod kathara;
 pub mod lab;
 pub mod labfile;
 pub mod lesson;
