@@ -38,4 +38,5 @@ pub mod state;
 pub mod step;
 pub mod trace;
 pub mod tracking;
+pub mod unit;
 pub mod why;

@@ -66,6 +66,7 @@ mod request;
 pub mod running;
 pub mod sandbox;
 pub mod scout;
+pub mod service;
 pub mod show;
 pub mod store;
 pub mod trace;

@@ -7,6 +7,7 @@ mod launch;
 mod node;
 mod report;
 mod room;
+mod service;
 
 pub use end::{ExitStatus, dies_with_caller, kill, kill_all_in, kill_group, pid_of, reap, wait_gone};
 pub(crate) use fork::become_root_of_namespace;
@@ -17,3 +18,4 @@ pub use launch::{Doors, Launch, Mount, PATH_OF_SYSTEM, Running};
 pub use node::{NodePlan, NodeProcess};
 pub use report::LaunchError;
 pub use room::{Own, Room};
+pub use service::{Credentials, ServiceSettings, adopt_orphans, as_service, detached, send_signal};
