@@ -20,6 +20,7 @@ pub mod generate;
 pub mod journey;
 pub mod lab;
 pub mod labfile;
+pub mod layer;
 pub mod lesson;
 pub mod look;
 pub mod mac;

@@ -47,6 +47,7 @@ pub mod expect;
 pub mod fault;
 mod holder;
 pub mod internet;
+pub mod layer;
 pub mod lesson;
 #[doc(hidden)]
 pub mod live;
