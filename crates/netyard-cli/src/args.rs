@@ -1,5 +1,6 @@
 //! What can be typed.
 
+pub mod layer;
 mod quantity;
 
 use crate::completion;
@@ -87,6 +88,9 @@ pub enum Verb {
         #[arg(value_enum, default_value_t)]
         of: SchemaOf,
     },
+    /// Packages for nodes, without touching the machine's: `netyard layer build frr`
+    #[command(subcommand)]
+    Layer(layer::Layer),
     /// What this machine and kernel allow
     Doctor(Json),
     /// What an error code means

@@ -5,6 +5,7 @@ use crate::connection::{Connection, gone, unexpected};
 use crate::error::{Error, Result};
 use crate::expect;
 use crate::holder::unknown_node;
+use crate::layer;
 use crate::look::Scope;
 use crate::node::{Link, Node};
 use crate::own_folders::{self, OwnFolder};
@@ -238,6 +239,7 @@ impl RunningLab {
     pub fn apply(&mut self, spec: Spec, on_step: OnStep<'_>) -> Result<Changes> {
         let needs = needs(&spec.lab);
         preflight::check(&needs)?;
+        layer::check(&spec.lab)?;
         let answer = self.locked().ask_with(&Request::Apply(Box::new(spec)), &[], on_step);
         let answer = answer.map_err(|error| preflight::explained(error, &needs))?;
         *self.description.lock().unwrap_or_else(PoisonError::into_inner) = None;

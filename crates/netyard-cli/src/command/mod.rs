@@ -5,6 +5,7 @@ mod diagram;
 mod doctor;
 mod down;
 mod exec;
+mod layer;
 mod learn;
 mod link;
 mod list;
@@ -46,6 +47,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Shell(args) => exec::shell(&args, lab),
         Verb::Play(args) => play::run(&args, lab),
         Verb::Learn(args) => learn::run(args, lab),
+        Verb::Layer(verb) => layer::run(&verb),
         Verb::Coach => learn::coach(),
         Verb::Test(args) => test::run(&args, lab),
         Verb::Ping(args) => ping::run(&args, lab),

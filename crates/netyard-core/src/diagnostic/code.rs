@@ -215,6 +215,9 @@ codes! {
     Error CaptureNotUnderstood = "U031", "what is to be captured is not understood";
     Error NoWireshark = "U032", "Wireshark is not installed";
     Error PluginNotInstalled = "U033", "the plugin of Wireshark cannot be installed";
+    Error NoSuchLayer = "U040", "there is no such package layer";
+    Error LayerNotBuilt = "U041", "a package layer cannot be built or removed";
+    Error BadLayerWord = "U042", "not the name of a layer or package";
 }
 
 impl fmt::Display for Code {
