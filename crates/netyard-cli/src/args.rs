@@ -1,6 +1,7 @@
 //! What can be typed.
 
 pub mod layer;
+pub mod kathara;
 mod quantity;
 
 use crate::completion;
@@ -83,6 +84,12 @@ pub enum Verb {
     Logs(Logs),
     /// Print a lab file of a regular shape
     New(New),
+    /// Labs of Kathara as they are, with the words of its own commands
+    #[command(subcommand)]
+    Kathara(kathara::Kathara),
+    /// Print a lab file that is a lab of another program
+    #[command(subcommand)]
+    Import(kathara::Import),
     /// The JSON Schema of lab files, or of lessons
     Schema {
         #[arg(value_enum, default_value_t)]

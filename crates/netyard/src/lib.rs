@@ -48,6 +48,7 @@ pub mod fault;
 mod full_node;
 mod holder;
 pub mod internet;
+pub mod kathara;
 pub mod layer;
 pub mod lesson;
 #[doc(hidden)]

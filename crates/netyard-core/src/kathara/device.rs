@@ -186,7 +186,8 @@ fn bind_of(volume: &Volume) -> NodeBind {
 
 /// `shared/`, where it is there or asked for.
 fn shared(importer: &Importer<'_>) -> Vec<NodeBind> {
-    let has = importer.folder.folders.contains("shared") || importer.wishes.makes_shared;
+    let is_there = importer.folder.folders.contains("shared") && !importer.wishes.hides_shared;
+    let has = is_there || importer.wishes.makes_shared;
     let bind = NodeBind { source: "shared".to_owned(), path: "/shared".to_owned(), is_read_only: false };
     has.then_some(bind).into_iter().collect()
 }

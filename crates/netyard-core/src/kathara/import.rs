@@ -38,6 +38,8 @@ pub struct Wishes {
     pub except: BTreeSet<String>,
     /// Whether devices share `shared/` although it is not there yet.
     pub makes_shared: bool,
+    /// Whether devices do not see `shared/` although it is there.
+    pub hides_shared: bool,
 }
 
 /// A lab of Kathara as understood.

@@ -5,6 +5,7 @@
 
 pub mod bind;
 pub mod conf;
+pub mod connect;
 pub mod dep;
 mod device;
 pub mod image;
