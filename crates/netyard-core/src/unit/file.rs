@@ -56,15 +56,14 @@ pub fn environment_file(text: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut rest = text.chars().peekable();
     while rest.peek().is_some() {
-        let name: String = take_while(&mut rest, |c| c != '=' && c != '\n');
-        if rest.next() != Some('=') || name.trim_start().starts_with(['#', ';']) {
-            // A comment may have an equals sign in it.
-            if name.trim_start().starts_with(['#', ';']) {
-                take_while(&mut rest, |c| c != '\n');
-            }
-            rest.next_if_eq(&'\n');
+        let name = take_while(&mut rest, |c| c != '=' && c != '\n');
+        let is_comment = name.trim_start().starts_with(['#', ';']);
+        if is_comment || rest.peek() != Some(&'=') {
+            take_while(&mut rest, |c| c != '\n');
+            rest.next();
             continue;
         }
+        rest.next();
         let value = value(&mut rest);
         let name = name.trim();
         let name = name.strip_prefix("export ").unwrap_or(name).trim_start();
@@ -142,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_file_of_variables() {
-        let text = "# OPTIONS=no\n\nOPTIONS=\"-u bind  \"\nexport A='x y'z  \nB=one two \n;C=1\nD=a\\\nb\nbad name=1\nE=\"q\\\"q\"\nF=";
+        let text = "#\n# what?\n# OPTIONS=no\n\nOPTIONS=\"-u bind  \"\nexport A='x y'z  \nB=one two \n;C=1\nD=a\\\nb\nbad name=1\nE=\"q\\\"q\"\nF=";
         let found: Vec<String> =
             environment_file(text).into_iter().map(|(name, value)| format!("{name}=<{value}>")).collect();
         assert_eq!(found, ["OPTIONS=<-u bind  >", "A=<x yz>", "B=<one two>", "D=<ab>", "E=<q\"q>", "F=<>"]);

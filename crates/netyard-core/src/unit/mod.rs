@@ -24,7 +24,7 @@ pub use name::UnitName;
 pub use service::{Directory, DirectoryKind, EnvironmentFile, KillMode, Restart, Type, Unit};
 pub use span::time_span;
 pub use state::{Activity, Outcome, UnitState};
-pub use text::{Process, Shown, ago, list, properties, status, utc};
+pub use text::{Process, Shown, ago, list, properties, status, syslog_text, utc};
 pub use words::words;
 
 /// The numbers of signals by name, with or without `SIG`, or as a number (signal(7), x86 and ARM).

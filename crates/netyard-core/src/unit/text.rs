@@ -137,6 +137,23 @@ pub fn properties(shown: &Shown<'_>) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// What a message to `/dev/log` says, without its priority and time, as a line (syslog(3), RFC 3164 section 4.1).
+///
+/// ```
+/// use netyard_core::unit::syslog_text;
+/// assert_eq!(syslog_text("<30>Nov 26 00:39:53 named[39]: running\0"), "named[39]: running\n");
+/// ```
+#[must_use]
+pub fn syslog_text(message: &str) -> String {
+    let message = message.trim_end_matches(['\0', '\n']);
+    let priority = message.strip_prefix('<').and_then(|rest| rest.split_once('>'));
+    let text = priority.map_or(message, |(_, rest)| rest);
+    // `Mmm dd hh:mm:ss `
+    let is_time = text.get(..16).is_some_and(|time| time.ends_with(' ') && time.as_bytes()[9] == b':');
+    let text = if is_time { &text[16..] } else { text };
+    format!("{text}\n")
+}
+
 /// A table with a head, columns as wide as they must be; without the head where none is wanted.
 #[must_use]
 pub fn list(head: &[&str], rows: &[Vec<String>], has_head: bool) -> String {

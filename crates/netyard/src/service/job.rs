@@ -19,6 +19,9 @@ const LINES: usize = 10;
 /// How long a process that was not started by us gets to end after `SIGTERM`.
 const NATIVE_LIMIT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long a keeper that has stopped its service, or does not answer, may need to be gone.
+const KEEPER_LIMIT: Duration = Duration::from_secs(5);
+const KEEPER_PAUSE: Duration = Duration::from_millis(2);
 
 /// What a job did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,7 +207,7 @@ fn start_one(found: &Found, waits: bool) -> Result<Job, Refused> {
     }
     if record.has_keeper() {
         // It waits to start its service again, and may wait for long.
-        ask(&record, STOP)?;
+        end_keeper(&record)?;
     } else {
         processes::signal_all(&record.processes(), 9)?;
     }
@@ -242,6 +245,19 @@ fn ask(record: &Record, request: u8) -> io::Result<String> {
     Ok(answer)
 }
 
+/// Makes a keeper stop its service and end, and waits for that. One that is about to end by itself does not answer.
+fn end_keeper(record: &Record) -> io::Result<()> {
+    let answer = ask(record, STOP);
+    let begun = Instant::now();
+    while record.has_keeper() {
+        if begun.elapsed() > KEEPER_LIMIT {
+            return answer.and(Err(io::ErrorKind::TimedOut.into()));
+        }
+        std::thread::sleep(KEEPER_PAUSE);
+    }
+    Ok(())
+}
+
 /// Stops a service, with all of its processes.
 ///
 /// # Errors
@@ -252,12 +268,7 @@ pub fn stop(units: &Units, name: &UnitName) -> Result<Job, Failure> {
     let record = Record::of(name);
     let system = |error| Failure::System(name.clone(), error);
     if record.has_keeper() {
-        return match ask(&record, STOP) {
-            Ok(_) => Ok(Job::Done),
-            // It ended just now.
-            Err(_) if !record.has_keeper() => Ok(Job::Done),
-            Err(error) => Err(system(error)),
-        };
+        return end_keeper(&record).map(|()| Job::Done).map_err(system);
     }
     let left = record.processes();
     if !left.is_empty() {

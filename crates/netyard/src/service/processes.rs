@@ -1,7 +1,7 @@
 //! Processes as `/proc` shows them (proc(5)).
 
 use super::keeper::ARGV0;
-use netyard_core::unit::Process;
+use netyard_core::unit::{Process, UnitName};
 use netyard_kernel::process::send_signal;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::BTreeMap;
@@ -64,7 +64,21 @@ pub fn all_of(keeper: u32) -> Vec<u32> {
 }
 
 fn is_keeper(pid: u32) -> bool {
-    words(pid).is_some_and(|words| words.split(|byte| *byte == 0).next() == Some(ARGV0.as_bytes()))
+    kept_by(pid).is_some()
+}
+
+/// The unit whose keeper a process is.
+fn kept_by(pid: u32) -> Option<UnitName> {
+    let words = words(pid)?;
+    let mut words = words.split(|byte| *byte == 0);
+    words.next().filter(|word| *word == ARGV0.as_bytes())?;
+    UnitName::new(std::str::from_utf8(words.next()?).ok()?)
+}
+
+/// The unit that a process belongs to: that of the keeper above it.
+pub(super) fn service_of(pid: u32) -> Option<UnitName> {
+    let ancestors = std::iter::successors(Some(pid), |pid| parent(*pid).filter(|parent| *parent > 1));
+    ancestors.into_iter().find_map(kept_by)
 }
 
 fn words(pid: u32) -> Option<Vec<u8>> {

@@ -1,6 +1,7 @@
 //! What a keeper waits for.
 
 use super::super::record::Record;
+use super::syslog::Syslog;
 use netyard_kernel::process::ExitStatus;
 use netyard_kernel::signal::{ChildChange, SIGCHLD, SIGTERM, SignalFd, next_child_change};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -46,6 +47,7 @@ pub(super) struct Events {
     signals: SignalFd,
     control: Option<UnixListener>,
     notify: Option<UnixDatagram>,
+    syslog: Option<Syslog>,
     output: (PipeReader, PipeWriter),
     pub(super) notice: Notice,
     /// Those who wait for the service to be stopped.
@@ -74,8 +76,17 @@ impl Events {
         };
         let output = io::pipe()?;
         rustix::io::ioctl_fionbio(&output.0, true)?;
-        let (notice, stoppers, reloader) = (Notice::default(), Vec::new(), None);
-        Ok(Self { record, signals, control: Some(control), notify, output, notice, stoppers, reloader })
+        Ok(Self {
+            record,
+            signals,
+            control: Some(control),
+            notify,
+            syslog: Syslog::take(),
+            output,
+            notice: Notice::default(),
+            stoppers: Vec::new(),
+            reloader: None,
+        })
     }
 
     /// Where the service's output goes.
@@ -123,6 +134,7 @@ impl Events {
         let mut fds = vec![of(self.signals.as_fd()), of(self.output.0.as_fd())];
         fds.extend(self.control.iter().map(|socket| of(socket.as_fd())));
         fds.extend(self.notify.iter().map(|socket| of(socket.as_fd())));
+        fds.extend(self.syslog.iter().map(|socket| of(socket.as_fd())));
         let limit = limit.map(|limit| Timespec {
             tv_sec: limit.as_secs().cast_signed(),
             // Rounded up, so as not to turn around until it is time.
@@ -138,6 +150,16 @@ impl Events {
         while let Ok(length @ 1..) = self.output.0.read(&mut bytes) {
             // A full `/run` is no reason to stop reading, at which the service would hang.
             let _ = self.record.add_to_log(&bytes[..length]);
+        }
+        if let Some(syslog) = &self.syslog {
+            syslog.receive();
+        }
+    }
+
+    /// Takes `/dev/log` where it has become free.
+    pub(super) fn look_for_syslog(&mut self) {
+        if self.syslog.is_none() {
+            self.syslog = Syslog::take();
         }
     }
 
@@ -191,6 +213,7 @@ impl Events {
     pub(super) fn end(&mut self) {
         self.take_output();
         self.control = None;
+        self.syslog = None;
         let _ = fs::remove_file(self.record.control());
         let _ = fs::remove_file(self.record.notify());
         self.stoppers.clear();

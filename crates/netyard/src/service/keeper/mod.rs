@@ -7,6 +7,7 @@ mod events;
 mod folders;
 mod start;
 mod stop;
+mod syslog;
 
 use super::find::Units;
 use super::record::{Record, now};
@@ -141,6 +142,7 @@ impl Keeper {
     /// One life: start, run, end.
     fn live(&mut self) -> Leave {
         self.starts.push(Instant::now());
+        self.events.look_for_syslog();
         self.state.outcome = Outcome::Success;
         self.state.failure = None;
         self.state.main_end = None;
@@ -342,6 +344,14 @@ fn credentials(unit: &Unit, account: Option<&Account>, accounts: &Accounts<'_>) 
     let is_own = account.is_none() && group.is_none() && unit.groups.is_empty();
     (!is_own && is_mapped("/proc/self/uid_map", uid) && is_mapped("/proc/self/gid_map", gid))
         .then_some(Credentials { uid, gid, groups })
+}
+
+/// User and group id of an account of this node, as far as they exist in its user namespace.
+pub(super) fn owner_of(user: &str) -> Option<(u32, u32)> {
+    let passwd = fs::read_to_string("/etc/passwd").ok()?;
+    let account = Accounts { passwd: &passwd, group: "" }.user(user)?;
+    let (uid, gid) = (account.uid, account.gid);
+    (is_mapped("/proc/self/uid_map", uid) && is_mapped("/proc/self/gid_map", gid)).then_some((uid, gid))
 }
 
 /// Whether an id exists in this user namespace (user_namespaces(7): first id inside, first one outside, how many).
