@@ -85,8 +85,8 @@ pub enum Verb {
     /// Print a lab file of a regular shape
     New(New),
     /// Labs of Kathara as they are, with the words of its own commands
-    #[command(subcommand)]
-    Kathara(kathara::Kathara),
+    #[command(disable_help_flag = true)]
+    Kathara(kathara::Words),
     /// Print a lab file that is a lab of another program
     #[command(subcommand)]
     Import(kathara::Import),

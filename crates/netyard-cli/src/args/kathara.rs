@@ -1,8 +1,31 @@
 //! What can be typed after `netyard kathara` and `netyard import`.
 
-use clap::{Args as ClapArgs, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+/// Words for labs of Kathara, which are read by themselves: `-l` means something else in them.
+#[derive(Debug, ClapArgs)]
+pub struct Words {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub words: Vec<OsString>,
+}
+
+impl Words {
+    /// What was typed.
+    pub fn verb(self) -> Kathara {
+        let name = OsString::from("netyard kathara");
+        KatharaArgs::parse_from(std::iter::once(name).chain(self.words)).verb
+    }
+}
+
+/// Labs of Kathara as they are, with the words of its own commands
+#[derive(Debug, Parser)]
+#[command(name = "netyard kathara", bin_name = "netyard kathara", disable_help_subcommand = true)]
+struct KatharaArgs {
+    #[command(subcommand)]
+    verb: Kathara,
+}
 
 /// The commands of Kathara, with its flags.
 #[derive(Debug, Subcommand)]

@@ -61,7 +61,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Watch(args) => watch::run(&args, lab),
         Verb::Capture(args) => capture::run(&args, lab),
         Verb::Wireshark(args) => wireshark::run(&args, lab),
-        Verb::Kathara(args) => kathara::run(args),
+        Verb::Kathara(args) => kathara::run(args.verb()),
         Verb::Import(args) => kathara::import(&args),
         Verb::New(args) => new::run(&args),
         Verb::Schema { of } => reference::schema(of),

@@ -71,7 +71,9 @@ fn of_conf(args: &Linfo) -> Result<ExitCode> {
         json::print("kathara-conf", &found);
         return Ok(ExitCode::SUCCESS);
     }
-    found.metadata.iter().for_each(|(word, value)| drop(output::print(&format!("{word}: {value}\n"))));
+    for (word, value) in &found.metadata {
+        output::print(&format!("{word}: {value}\n"));
+    }
     let (devices, domains) = (output::count(found.devices, "device"), output::count(found.links, "collision domain"));
     output::print(&format!("{devices}, {domains}\n"));
     Ok(ExitCode::SUCCESS)

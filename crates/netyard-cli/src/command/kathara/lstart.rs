@@ -100,7 +100,9 @@ fn printed(args: &Lstart, lab: &str, remarks: &[Remark]) -> Result<ExitCode> {
     if args.json {
         json::print("kathara-lstart", &Started { lab, devices: Vec::new(), milliseconds: 0, report: remarks });
     } else {
-        remarks.iter().for_each(|remark| drop(output::print(&format!("{remark}\n"))));
+        for remark in remarks {
+            output::print(&format!("{remark}\n"));
+        }
         output::say(&format!("lab {lab} can be started"));
     }
     Ok(ExitCode::SUCCESS)

@@ -22,9 +22,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub struct Device {
     /// Its name.
     pub device: String,
-    /// Its node.
-    #[serde(skip)]
-    pub node: NodeName,
     /// What its script does, or has come to.
     pub state: State,
     /// The first line that failed, and its exit code.
@@ -67,7 +64,7 @@ pub fn states(lab: &RunningLab, nodes: &[NodeName]) -> Result<Vec<Device>> {
             Some(ProgramState::Exited(code)) => (State::Failed, Some(failure(lab, &node.name, code)?)),
             Some(_) => (State::Running, None),
         };
-        devices.push(Device { device: node.hostname().to_owned(), node: node.name.clone(), state, failure });
+        devices.push(Device { device: node.hostname().to_owned(), state, failure });
     }
     Ok(devices)
 }
