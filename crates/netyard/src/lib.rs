@@ -35,6 +35,7 @@
 #[doc(hidden)]
 pub mod apply;
 pub mod builder;
+mod bundle;
 pub mod capture;
 pub mod command;
 mod connection;

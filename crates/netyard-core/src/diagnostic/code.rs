@@ -176,6 +176,7 @@ codes! {
     Error CannotEnterNode = "K013", "this process may not enter a node";
     Error UplinkDown = "K014", "an uplink does not come up";
     Error HolderSilent = "K015", "the lab's holder does not answer";
+    Error ProgramNotReady = "K020", "a program was not ready in time";
 
     Error LabBusy = "U001", "another command works on the lab";
     Error OtherLab = "U002", "another lab of this name is up";
@@ -197,6 +198,7 @@ codes! {
     Error NoSuchLesson = "U021", "there is no such lesson";
     Error ExamUnreadable = "U022", "the result of an exam cannot be read";
     Error OutputNotWritten = "U023", "the result cannot be written";
+    Error FilesNotTaken = "U040", "the files of a node cannot be taken";
     Error CaptureNotWritten = "U030", "a capture file cannot be made";
     Error CaptureNotUnderstood = "U031", "what is to be captured is not understood";
     Error NoWireshark = "U032", "Wireshark is not installed";
