@@ -9,6 +9,7 @@ use crate::up::{self, OnStep, Upped};
 use netyard_core::diagnostic::{Source, Style};
 use netyard_core::labfile;
 use netyard_kernel::account;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -196,6 +197,8 @@ impl Lab {
             allows_host: self.allows_host,
             is_sandbox: self.is_sandbox,
             fail_at: self.fail_at,
+            layers: BTreeMap::new(),
+            owned: Vec::new(),
         }
     }
 }

@@ -46,6 +46,7 @@ pub mod error;
 pub mod expect;
 #[doc(hidden)]
 pub mod fault;
+mod full_node;
 mod holder;
 pub mod internet;
 pub mod lesson;

@@ -3,11 +3,12 @@
 use crate::error::Error;
 use crate::own_folders::OwnFolder;
 use crate::probe::SocketKind;
-use netyard_core::lab::Lab;
+use netyard_core::lab::{Lab, NodeKind};
 use netyard_core::name::{IfName, LabName, NodeName};
 use netyard_core::state::{Ns, State};
 use netyard_core::step::Step;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -124,9 +125,34 @@ pub struct Spec {
     pub is_sandbox: bool,
     /// The change to the kernel that shall fail, for tests.
     pub fail_at: Option<usize>,
+    /// Where the package layers are that full nodes name: a folder with `usr`, `etc`, `var` and so on, by name.
+    #[serde(default)]
+    pub layers: BTreeMap<String, PathBuf>,
+    /// What of the machine's `/etc` and `/var` belongs to others than root, for the copies of full nodes.
+    #[serde(default)]
+    pub owned: Vec<Owned>,
+}
+
+/// A file or folder of the machine, and whose it is. The lab itself sees only that it is somebody else's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owned {
+    /// Where it is, absolute.
+    pub path: PathBuf,
+    /// Its user's id.
+    pub uid: u32,
+    /// Its group's id.
+    pub gid: u32,
+    /// Its permission bits.
+    pub mode: u32,
 }
 
 impl Spec {
+    /// Whether a node has files and processes of its own.
+    #[must_use]
+    pub fn has_full_nodes(&self) -> bool {
+        self.lab.nodes.iter().any(|node| node.kind == NodeKind::Full)
+    }
+
     /// The folder of the lab file as its programs see it: not at all where that would show a home folder.
     #[must_use]
     pub fn shown_folder(&self) -> Option<&Path> {
@@ -183,6 +209,11 @@ pub enum ServiceChange {
         /// Its name.
         program: String,
     },
+    /// A full node that is made of something else than before: its processes end, and its files are new.
+    RemakeNode {
+        /// The node.
+        node: NodeName,
+    },
     /// Programs that are started from now on see this host name.
     SetHostname {
         /// The node.
@@ -198,6 +229,7 @@ impl fmt::Display for ServiceChange {
             Self::StartProgram { node, program } => write!(f, "start program {program} in {node}"),
             Self::RestartProgram { node, program } => write!(f, "restart program {program} in {node}"),
             Self::StopProgram { node, program } => write!(f, "stop program {program} in {node}"),
+            Self::RemakeNode { node } => write!(f, "make {node} anew"),
             Self::SetHostname { node, hostname } => write!(f, "host name of {node} becomes {hostname}"),
         }
     }
@@ -227,6 +259,9 @@ pub struct Entrance {
     pub env: Vec<(String, String)>,
     /// Whether an inner user namespace comes before the network namespace.
     pub has_user_namespace: bool,
+    /// Whether the node has files and processes of its own: pid, ipc and cgroup namespace come after the uts namespace.
+    #[serde(default)]
+    pub is_full: bool,
     /// The folder of programs in place of those that the machine lacks, where there is one.
     pub stand_ins: Option<PathBuf>,
     /// Whether setgroups(2) is to succeed although the user namespace has given it up.

@@ -20,7 +20,7 @@ use netyard_core::name::{IfName, LabName, NodeName};
 use netyard_core::report::{self, ExpectationResult, TestReport, Writing};
 use netyard_core::state::State;
 use netyard_core::why::{About, Versions};
-use netyard_kernel::process::Room;
+use netyard_kernel::process::{Own, Room};
 use netyard_kernel::{process, userns};
 use std::ffi::CString;
 use std::io;
@@ -422,7 +422,13 @@ fn open_doors(entrance: Entrance, fds: Vec<OwnedFd>, folders: Vec<(OwnedFd, Path
     let user = if entrance.has_user_namespace { fds.next() } else { None };
     let net = fds.next().ok_or_else(missing)?;
     let (mounts, uts) = fds.next().zip(fds.next()).ok_or_else(missing)?;
-    let (room, folders) = (Room { mounts, uts }, own_folders::places(folders));
+    let own = if entrance.is_full {
+        let mut next = || fds.next().ok_or_else(missing);
+        Some(Own { pid: next()?, ipc: next()?, cgroup: next()? })
+    } else {
+        None
+    };
+    let (room, folders) = (Room { mounts, uts, own }, own_folders::places(folders));
     Ok(OpenDoors { entrance, user, net, room, folders })
 }
 

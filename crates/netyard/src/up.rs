@@ -2,6 +2,7 @@
 
 use crate::connection::{Connection, gone, unexpected};
 use crate::error::{Error, ErrorKind, Result};
+use crate::full_node;
 use crate::preflight;
 use crate::protocol::{Changes, Reply, Request, Spec};
 use crate::running::RunningLab;
@@ -112,7 +113,13 @@ pub fn up_private(spec: Spec, on_step: OnStep<'_>) -> Result<RunningLab> {
     start(spec, None, false, on_step)
 }
 
-fn start(spec: Spec, claim: Option<Claim>, outlives_caller: bool, on_step: OnStep<'_>) -> Result<RunningLab> {
+fn start(
+    mut spec: Spec,
+    claim: Option<Claim>,
+    outlives_caller: bool,
+    on_step: OnStep<'_>,
+) -> Result<RunningLab> {
+    full_node::complete(&mut spec);
     let host = host_node(&spec)?;
     let needs = needs(&spec.lab);
     preflight::check(&needs)?;
@@ -125,6 +132,8 @@ fn start(spec: Spec, claim: Option<Claim>, outlives_caller: bool, on_step: OnSte
     } else if is_root_of_machine() {
         // Root of the machine is not root of its labs: they get ids that own nothing.
         Some(IdMap::unprivileged())
+    } else if spec.has_full_nodes() {
+        Some(IdMap::own_and_subordinate())
     } else {
         Some(IdMap::own())
     };
@@ -198,6 +207,15 @@ fn host_node(spec: &Spec) -> Result<Option<&Node>> {
         .note("links of the lab will appear among the machine's own; they vanish with the lab")
         .note("such a lab has no user namespace: its programs run as root of this machine")
         .help("`--allow-host` allows that"));
+    }
+    if let Some(full) = spec.lab.nodes.iter().find(|node| node.kind == NodeKind::Full) {
+        let title = format!(
+            "node `{}` is this machine itself, and node `{}` has files of its own",
+            host.name, full.name
+        );
+        return Err(Error::input("U013", title)
+            .note("without a user namespace, root in such a node would be root of this machine")
+            .help("use nodes of kind `net` beside one of kind `host`"));
     }
     Ok(Some(host))
 }

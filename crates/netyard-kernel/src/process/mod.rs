@@ -4,6 +4,7 @@ mod end;
 mod fork;
 mod holder;
 mod launch;
+mod node;
 mod report;
 mod room;
 
@@ -14,6 +15,7 @@ pub(crate) use fork::become_root_of_namespace;
 pub use holder::{
     HOLDER_ARGV0, HOLDER_LISTENER_FD, HOLDER_OWNER_FD, HolderOptions, HolderProcess, spawn_holder,
 };
-pub use launch::{Doors, Launch, Mount, Running};
+pub use launch::{Doors, Launch, Mount, PATH_OF_SYSTEM, Running};
+pub use node::{NodePlan, NodeProcess};
 pub use report::LaunchError;
-pub use room::Room;
+pub use room::{Own, Room};

@@ -1,6 +1,7 @@
 //! The lab inside its holder: its definition, its namespaces, its programs, and every change to them.
 
 use super::files;
+use super::full::FullNodes;
 use super::host;
 use super::internet::InternetServers;
 use super::programs::Programs;
@@ -18,7 +19,7 @@ use crate::protocol::{Changes, Description, Entrance, NamespaceNames, ServiceCha
 use netyard_core::desired;
 use netyard_core::desired::sysctls::interface_of_sysctl;
 use netyard_core::diff::{diff, diff_from};
-use netyard_core::lab::Lab;
+use netyard_core::lab::{Lab, NodeKind};
 use netyard_core::labfile::nearest;
 use netyard_core::name::{IfName, NodeName};
 use netyard_core::state::{Namespace, Ns, Route, State};
@@ -64,6 +65,7 @@ pub(super) struct HeldLab {
     users: Option<Users>,
     internet: InternetServers,
     rooms: Rooms,
+    full: FullNodes,
     up_since: u64,
     /// Whether it lives on without the process that started it.
     pub(super) outlives_caller: bool,
@@ -84,6 +86,7 @@ impl HeldLab {
             users,
             internet: InternetServers::default(),
             rooms: Rooms::default(),
+            full: FullNodes::default(),
             up_since: 0,
             outlives_caller: false,
             spec,
@@ -167,7 +170,7 @@ impl HeldLab {
     /// Starts what the lab file has for the lab's end.
     pub(super) fn start_for_down(&mut self) -> Result<()> {
         let user = self.users.as_ref().map(|users| &users.programs);
-        self.programs.start_for_down(&self.spec, &self.namespaces, user)
+        self.programs.start_for_down(&self.spec, &self.namespaces, &self.full, user)
     }
 
     /// The state that `spec` asks for. A value below `/proc/sys` that the lab of now asks for and that one does not is
@@ -201,10 +204,12 @@ impl HeldLab {
     }
 
     fn service_changes(&self, spec: &Spec) -> Vec<ServiceChange> {
-        let mut changes = self.programs.changes_to(spec);
+        let mut changes = self.full.changes_to(spec);
+        changes.extend(self.programs.changes_to(spec, &self.full));
         for node in &spec.lab.nodes {
             let before = self.spec.lab.node(node.name.as_str());
-            if before.is_some_and(|before| before.hostname() != node.hostname()) {
+            let is_made_anew = node.kind == NodeKind::Full;
+            if before.is_some_and(|before| before.hostname() != node.hostname()) && !is_made_anew {
                 let (node, hostname) = (node.name.clone(), node.hostname().to_owned());
                 changes.push(ServiceChange::SetHostname { node, hostname });
             }
@@ -287,10 +292,13 @@ impl HeldLab {
             }
         };
         let net = self.namespace_of(&ns)?;
+        if let Some((room, _)) = node.and_then(|node| self.full.room(node)) {
+            return self.entrance_of_full(env, net, room).map(Some);
+        }
         // Without a user namespace everybody owns what they own outside.
         let folders = if self.users.is_some() { folders } else { Vec::new() };
         let is_kept = !folders.is_empty() && folders.iter().all(OwnFolder::is_here);
-        let Room { mounts, uts } = if is_kept {
+        let Room { mounts, uts, .. } = if is_kept {
             match self.furnished_room(node, &net, &folders, trees)? {
                 Some(room) => room,
                 None => return Ok(None),
@@ -309,11 +317,38 @@ impl HeldLab {
             lab,
             env,
             has_user_namespace: self.users.is_some(),
+            is_full: false,
             stand_ins: (is_sandbox && node.is_some()).then(|| sandbox::SHOWN.into()),
             grants_setgroups: is_sandbox && sandbox::has_one_id(),
             lacks_folders: !folders.is_empty() && !is_kept,
         };
         Ok(Some((entrance, fds)))
+    }
+
+    /// The doors of a full node: who starts something there has the node's files and the ids of its programs.
+    fn entrance_of_full(
+        &self,
+        env: Vec<(String, String)>,
+        net: OwnedFd,
+        room: &Room,
+    ) -> Result<(Entrance, Vec<OwnedFd>)> {
+        let mut fds = Vec::new();
+        if let Some(users) = &self.users {
+            fds.push(copied(&users.programs)?);
+        }
+        let Room { mounts, uts, own } = copied_room(room)?;
+        fds.extend([net, mounts, uts]);
+        fds.extend(own.into_iter().flat_map(|own| [own.pid, own.ipc, own.cgroup]));
+        let entrance = Entrance {
+            lab: self.spec.lab.name.clone(),
+            env,
+            has_user_namespace: self.users.is_some(),
+            is_full: true,
+            stand_ins: None,
+            grants_setgroups: sandbox::has_one_id(),
+            lacks_folders: false,
+        };
+        Ok((entrance, fds))
     }
 
     /// The room of a node with these folders; none where it is to be made, and their trees are missing.
@@ -492,7 +527,8 @@ impl HeldLab {
         files::refresh(lab).map_err(|e| Error::io("cannot write the files of the nodes", &e))?;
         self.internet.change_to(&self.spec.lab, &self.namespaces)?;
         let user = self.users.as_ref().map(|users| &users.programs);
-        self.programs.change_to(&self.spec, &self.namespaces, user)
+        self.full.change_to(&self.spec, &self.namespaces, user)?;
+        self.programs.change_to(&self.spec, &self.namespaces, &self.full, user)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod client;
 mod files;
+mod full;
 mod held;
 mod host;
 mod internet;
@@ -100,7 +101,7 @@ fn prepare_mounts(spec: &Spec, folder: Option<&OwnedFd>) -> Result<()> {
     let nameservers = files::nameservers_of_machine();
     mount::mount_tmpfs(Path::new("/run"), c"mode=0755,size=64m").map_err(|e| refused("mount /run", &e))?;
     files::make_folders(&nameservers).map_err(|e| refused("make folders in /run", &e))?;
-    if spec.is_sandbox {
+    if spec.is_sandbox || spec.has_full_nodes() {
         sandbox::make_stand_ins().map_err(|e| refused("make the folder of programs", &e))?;
     }
     match folder {

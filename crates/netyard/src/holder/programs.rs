@@ -5,13 +5,15 @@ mod readiness;
 use self::readiness::{Readiness, Verdict};
 use super::client::LogFilter;
 use super::files;
+use super::full::FullNodes;
+use super::sandbox;
 use crate::error::{Error, Result};
 use crate::namespaces::Namespaces;
 use crate::protocol::{LogChunk, ProgramState, ProgramStatus, ReadyState, ServiceChange, Spec};
-use netyard_core::lab::{Node, Program, Ready, ReadyWhen, Restart};
+use netyard_core::lab::{Node, NodeKind, Program, Ready, ReadyWhen, Restart};
 use netyard_core::name::NodeName;
 use netyard_core::state::Ns;
-use netyard_kernel::process::{self, ExitStatus, Launch};
+use netyard_kernel::process::{self, ExitStatus, Launch, PATH_OF_SYSTEM, Room};
 use netyard_kernel::signal::{ChildChange, next_child_change};
 use std::collections::{HashMap, VecDeque};
 use std::ffi::CString;
@@ -53,6 +55,8 @@ struct Supervised {
     launch: Launch,
     net: Option<OwnedFd>,
     user: Option<OwnedFd>,
+    /// Of a program in a full node: where it runs, and the node's number.
+    room: Option<(Room, u64)>,
 }
 
 /// What somebody waits for.
@@ -105,14 +109,16 @@ impl Programs {
         &mut self,
         spec: &Spec,
         namespaces: &Namespaces,
+        full: &FullNodes,
         user: Option<&OwnedFd>,
     ) -> Result<()> {
         // What a program holds (a port, a file) is free for the one that takes its place.
-        self.supervised.retain(|running| running.is_wanted(spec));
+        self.supervised.retain(|running| running.is_wanted(spec, full));
         let mut fresh = Vec::new();
         for (node, program) in programs_of(spec) {
-            if !self.supervised.iter().any(|running| running.is(spec, node, program)) {
-                fresh.push(Supervised::new(Origin::LabFile, spec, node, program, namespaces, user)?);
+            if !self.supervised.iter().any(|running| running.is(spec, full, node, program)) {
+                let origin = Origin::LabFile;
+                fresh.push(Supervised::new(origin, spec, node, program, namespaces, full, user)?);
             }
         }
         self.start_all(fresh)
@@ -168,6 +174,7 @@ impl Programs {
         &mut self,
         spec: &Spec,
         namespaces: &Namespaces,
+        full: &FullNodes,
         user: Option<&OwnedFd>,
     ) -> Result<()> {
         let is_for_down = |s: &Supervised| s.origin == Origin::Down;
@@ -185,7 +192,8 @@ impl Programs {
                     after: before.iter().map(|before| before.name.clone()).collect(),
                     ..program.clone()
                 };
-                fresh.push(Supervised::new(Origin::Down, spec, node, &program_then, namespaces, user)?);
+                let origin = Origin::Down;
+                fresh.push(Supervised::new(origin, spec, node, &program_then, namespaces, full, user)?);
                 before = Some(program);
             }
         }
@@ -217,21 +225,21 @@ impl Programs {
     }
 
     /// What [`Programs::change_to`] would do.
-    pub(super) fn changes_to(&self, spec: &Spec) -> Vec<ServiceChange> {
+    pub(super) fn changes_to(&self, spec: &Spec, full: &FullNodes) -> Vec<ServiceChange> {
         let named = |running: &Supervised, node: &Node, program: &Program| {
             running.origin == Origin::LabFile
                 && running.node == node.name
                 && running.program.name == program.name
         };
         let mut changes = Vec::new();
-        for running in self.supervised.iter().filter(|running| !running.is_wanted(spec)) {
+        for running in self.supervised.iter().filter(|running| !running.is_wanted(spec, full)) {
             if !programs_of(spec).any(|(node, program)| named(running, node, program)) {
                 let (node, program) = (running.node.clone(), running.program.name.clone());
                 changes.push(ServiceChange::StopProgram { node, program });
             }
         }
         for (node, program) in programs_of(spec) {
-            if self.supervised.iter().any(|running| running.is(spec, node, program)) {
+            if self.supervised.iter().any(|running| running.is(spec, full, node, program)) {
                 continue;
             }
             let is_there = self.supervised.iter().any(|running| named(running, node, program));
@@ -368,6 +376,7 @@ impl Supervised {
         node: &Node,
         program: &Program,
         namespaces: &Namespaces,
+        full: &FullNodes,
         user: Option<&OwnedFd>,
     ) -> Result<Self> {
         let duplicated = |fd: BorrowedFd<'_>| {
@@ -376,22 +385,29 @@ impl Supervised {
         let ns = Ns::Node(node.name.clone());
         let net =
             namespaces.fd(&ns).ok_or_else(|| Error::kernel("K010", format!("`{ns}` has no namespace")))?;
-        let mounts = files::mounts_of_program(spec, node)
-            .map_err(|e| Error::io(format!("cannot make the files of node `{}`", node.name), &e))?;
+        let room = full.room(&node.name);
+        let room = room.map(|(room, number)| Ok((copied_room(room)?, number))).transpose()?;
+        let mounts = match room {
+            Some(_) => Vec::new(),
+            None => files::mounts_of_program(spec, node)
+                .map_err(|e| Error::io(format!("cannot make the files of node `{}`", node.name), &e))?,
+        };
+        let folder = spec.shown_folder().filter(|_| room.is_none());
         let launch = Launch {
             argv: texts(node, program, program.argv.iter().cloned())?,
             env: texts(node, program, environment(spec, node, program))?,
-            cwd: spec.shown_folder().and_then(|folder| CString::new(folder.as_os_str().as_bytes()).ok()),
+            cwd: folder.and_then(|folder| CString::new(folder.as_os_str().as_bytes()).ok()),
             mounts,
             hostname: Some(node.hostname().to_owned()),
             no_new_privs: true,
             new_session: true,
+            grants_setgroups: room.is_some() && sandbox::has_one_id(),
             ..Launch::default()
         };
         let net = Some(duplicated(net)?);
         let user = user.map(|fd| duplicated(fd.as_fd())).transpose()?;
         let mut supervised = Self::of(origin, node, program, launch);
-        (supervised.net, supervised.user) = (net, user);
+        (supervised.net, supervised.user, supervised.room) = (net, user, room);
         Ok(supervised)
     }
 
@@ -411,23 +427,25 @@ impl Supervised {
             launch,
             net: None,
             user: None,
+            room: None,
         }
     }
 
     /// Whether it is this program of the lab file, started as it would be now.
-    fn is(&self, spec: &Spec, node: &Node, program: &Program) -> bool {
+    fn is(&self, spec: &Spec, full: &FullNodes, node: &Node, program: &Program) -> bool {
         let env = || environment(spec, node, program).into_iter();
         self.origin == Origin::LabFile
             && self.node == node.name
             && self.program == *program
             && self.launch.hostname.as_deref() == Some(node.hostname())
+            && self.room.as_ref().map(|(_, number)| *number) == full.number_in(node)
             && self.launch.env.iter().map(|entry| entry.as_bytes()).eq(env().map(String::into_bytes))
     }
 
     /// Whether it runs on in a lab that has changed to this.
-    fn is_wanted(&self, spec: &Spec) -> bool {
+    fn is_wanted(&self, spec: &Spec, full: &FullNodes) -> bool {
         self.origin != Origin::LabFile
-            || programs_of(spec).any(|(node, program)| self.is(spec, node, program))
+            || programs_of(spec).any(|(node, program)| self.is(spec, full, node, program))
     }
 
     fn start(&mut self) -> std::result::Result<(), process::LaunchError> {
@@ -594,10 +612,11 @@ fn texts_of(
     words.into_iter().map(CString::new).collect()
 }
 
-/// The environment of a lab's program: the node's, the program's, and nothing of the caller's but `PATH`.
+/// The environment of a lab's program: the node's, the program's, and nothing of the caller's but `PATH`, which is of
+/// no use in a full node.
 fn environment(spec: &Spec, node: &Node, program: &Program) -> Vec<String> {
-    let path = std::env::var("PATH").ok().filter(|path| !path.is_empty());
-    let path = path.unwrap_or_else(|| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
+    let path = std::env::var("PATH").ok().filter(|path| !path.is_empty() && node.kind != NodeKind::Full);
+    let path = path.unwrap_or_else(|| PATH_OF_SYSTEM.into());
     let mut all = node.env.clone();
     all.extend(program.env.clone());
     for (name, value) in [
@@ -609,6 +628,10 @@ fn environment(spec: &Spec, node: &Node, program: &Program) -> Vec<String> {
         all.entry(name.to_owned()).or_insert(value);
     }
     all.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+fn copied_room(room: &Room) -> Result<Room> {
+    room.try_clone().map_err(|e| Error::io("cannot copy a descriptor", &e))
 }
 
 fn not_started(node: &NodeName, program: &Program, error: &process::LaunchError) -> Error {

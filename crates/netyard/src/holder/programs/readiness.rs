@@ -220,7 +220,8 @@ impl Supervised {
     /// Starts what [`Supervised::launch`] says, in the namespaces of the program.
     pub(super) fn launch_behind_doors(&self) -> Result<process::Running, process::LaunchError> {
         let [user, net] = [&self.user, &self.net].map(|fd| fd.as_ref().map(AsFd::as_fd));
-        self.launch.start(&Doors { holder: None, user, net, room: None })
+        let room = self.room.as_ref().map(|(room, _)| room);
+        self.launch.start(&Doors { holder: None, user, net, room })
     }
 
     /// What it is waited for, in words.
