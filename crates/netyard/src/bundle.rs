@@ -100,11 +100,7 @@ impl Bundle {
                 let target = beneath::read_link(self.base.fd.as_fd(), source).map_err(|e| told(&e))?;
                 return self.add_link(copied, place, OsStr::from_bytes(target.as_bytes()));
             }
-            FileType::Directory | FileType::RegularFile => {
-                let title =
-                    format!("the folders below {} lie too deep in each other", self.base.shown(source));
-                return Err(unreadable(title).help("does a symbolic link lead to a folder above itself?"));
-            }
+            FileType::Directory | FileType::RegularFile => return Err(self.base.too_deep(source)),
             other => {
                 let title = format!("{} is {}", self.base.shown(source), name_of(other));
                 return Err(unreadable(title)
@@ -195,6 +191,11 @@ impl Base {
         self.path.join(path).display().to_string()
     }
 
+    fn too_deep(&self, source: &Path) -> Error {
+        let title = format!("the folders of {} lie too deep in each other", self.shown(source));
+        unreadable(title).help("does a symbolic link lead to a folder above itself?")
+    }
+
     /// Why something is not copied.
     fn told(&self, copied: &Copied<'_>, source: &Path, error: &io::Error) -> Error {
         let result = match rustix::io::Errno::from_io_error(error) {
@@ -206,6 +207,7 @@ impl Base {
                 let title = format!("there is no {}", self.shown(source));
                 unreadable(title).help(format!("paths behind `from` begin in {}", self.path.display()))
             }
+            Some(rustix::io::Errno::LOOP) => self.too_deep(source),
             _ => unreadable(format!("cannot read {}: {error}", self.shown(source))),
         };
         result.note(wanted_for(copied))
@@ -281,4 +283,142 @@ fn unreadable(title: impl Into<String>) -> Error {
 
 fn not_packed(node: &Node, error: &io::Error) -> Error {
     unreadable(format!("cannot pack the files of node `{}`: {error}", node.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netyard_core::labfile::{Source, parse};
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    /// A folder of a test's own.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("netyard-bundle-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn packed(&self, text: &str) -> Result<Vec<String>> {
+            let lab = parse(&Source::new("t.yaml", text)).unwrap().lab;
+            packed(&lab, &self.0)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// What is in the archive: kind, mode, owner, path, content.
+    fn packed(lab: &Lab, folder: &Path) -> Result<Vec<String>> {
+        let Some(memory) = of(lab, folder)? else { return Ok(Vec::new()) };
+        let mut archive = tar::Archive::new(File::from(memory));
+        let told = |mut entry: tar::Entry<'_, File>| {
+            let header = entry.header().clone();
+            let name = |name: Option<&str>| name.unwrap_or_default().to_owned();
+            let (user, group) = (name(header.username().unwrap()), name(header.groupname().unwrap()));
+            let path = entry.path().unwrap().display().to_string();
+            let link =
+                entry.link_name().unwrap().map(|link| format!(" -> {}", link.display())).unwrap_or_default();
+            let mut content = String::new();
+            entry.read_to_string(&mut content).unwrap();
+            let kind = match header.entry_type() {
+                EntryType::Regular => '-',
+                EntryType::Directory => 'd',
+                EntryType::Symlink => 'l',
+                _ => '?',
+            };
+            format!("{kind}{:04o} {user}:{group} {path}{link} {content}", header.mode().unwrap())
+                .trim_end()
+                .to_owned()
+        };
+        Ok(archive.entries().unwrap().map(|entry| told(entry.unwrap())).collect())
+    }
+
+    #[test]
+    fn files_and_trees_are_packed_for_each_node() {
+        let folder = Folder::new("all");
+        fs::create_dir_all(folder.0.join("tree/etc/x")).unwrap();
+        fs::write(folder.0.join("tree/etc/x/run"), "#!/bin/sh").unwrap();
+        fs::set_permissions(folder.0.join("tree/etc/x/run"), fs::Permissions::from_mode(0o750)).unwrap();
+        fs::set_permissions(folder.0.join("tree/etc/x"), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::set_permissions(folder.0.join("tree/etc"), fs::Permissions::from_mode(0o755)).unwrap();
+        symlink("/etc/passwd", folder.0.join("tree/etc/link")).unwrap();
+        fs::write(folder.0.join("zone"), "@ SOA").unwrap();
+        let packed = folder.packed(
+            "nodes: { 'h[1-2]': { files: [tree, { /etc/motd: hi, /z: { from: zone, mode: 0640, owner: 'bind:7' } }] } }",
+        );
+        let of_node = |node: &str| {
+            [
+                format!("d0755 root: {node}/etc"),
+                format!("l0777 root: {node}/etc/link -> /etc/passwd"),
+                format!("d0700 root: {node}/etc/x"),
+                format!("-0750 root: {node}/etc/x/run #!/bin/sh"),
+                format!("-0644 root: {node}/etc/motd hi"),
+                format!("-0640 bind: {node}/z @ SOA"),
+            ]
+        };
+        assert_eq!(packed.unwrap(), [of_node("h1"), of_node("h2")].concat());
+        assert_eq!(folder.packed("nodes: { a: ~ }").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn nothing_outside_of_the_folder_is_packed() {
+        let outer = Folder::new("outer");
+        let folder = Folder(outer.0.join("lab"));
+        fs::create_dir_all(folder.0.join("tree")).unwrap();
+        fs::write(outer.0.join("secret"), "x").unwrap();
+        symlink("../secret", folder.0.join("out")).unwrap();
+        symlink("/etc/passwd", folder.0.join("tree/absolute")).unwrap();
+        symlink(".", folder.0.join("tree/round")).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            folder.0.join("pipe"),
+            FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        let refused = |from: &str, words: &str| {
+            let error = folder
+                .packed(&format!("nodes: {{ a: {{ files: {{ /x: {{ from: {from} }} }} }} }}"))
+                .unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
+            assert!(error.to_string().contains("wanted for /x of node `a`"), "{error}");
+        };
+        refused("out", "leads out of the lab file's folder");
+        refused("pipe", "is a named pipe");
+        refused("missing", "there is no ");
+    }
+
+    #[test]
+    fn where_links_are_followed_they_stay_below_and_texts_are_put_right() {
+        let folder = Folder::new("fixed");
+        fs::create_dir_all(folder.0.join("dev")).unwrap();
+        fs::write(folder.0.join("text"), "\u{feff}a\r\nb\r\n").unwrap();
+        fs::write(folder.0.join("dev/binary"), b"\0\r\n").unwrap();
+        symlink("../text", folder.0.join("dev/link")).unwrap();
+        let mut lab = parse(&Source::new("t.yaml", "nodes: { a: { files: dev } }")).unwrap().lab;
+        let fix = |lab: &mut Lab| {
+            let FileContent::From { fixes_text, .. } = &mut lab.nodes[0].root.files[0].content else {
+                panic!()
+            };
+            *fixes_text = true;
+        };
+        fix(&mut lab);
+        let texts = packed(&lab, &folder.0).unwrap();
+        assert_eq!(texts, ["-0644 root: a/binary \0", "-0644 root: a/link a\nb"]);
+        symlink("/etc/passwd", folder.0.join("dev/out")).unwrap();
+        let error = packed(&lab, &folder.0).unwrap_err();
+        assert!(error.to_string().contains("leads out"), "{error}");
+        fs::remove_file(folder.0.join("dev/out")).unwrap();
+        symlink(".", folder.0.join("dev/round")).unwrap();
+        let error = packed(&lab, &folder.0).unwrap_err();
+        assert!(error.to_string().contains("too deep"), "{error}");
+    }
 }

@@ -112,6 +112,9 @@ fn program_cells(node: &NodeView) -> Vec<[Cell; 2]> {
             (ProgramState::Held, _) if program.ready == Some(ReadyState::Failed) => {
                 (Label::Bad, "not started".to_owned())
             }
+            (ProgramState::Running, _) if program.ready == Some(ReadyState::Ready) => {
+                (Label::Good, "running, ready".to_owned())
+            }
             (ProgramState::Held, _) => (Label::Doubtful, "waits for other programs".to_owned()),
             (ProgramState::Running, _) => (Label::Good, "running".to_owned()),
             (ProgramState::Waiting, _) => (Label::Doubtful, "waiting for its next start".to_owned()),
