@@ -11,6 +11,7 @@ pub mod entry;
 pub mod fds;
 pub mod feature;
 pub mod holder;
+pub mod inside;
 pub mod limit;
 pub mod lock;
 pub mod mount;

@@ -166,6 +166,10 @@ pub(crate) unsafe fn arrange(mounts: &[Mount]) -> Result<(), ()> {
                 Mount::Terminals { target, options } => {
                     mount_new(c"devpts", target, libc::MS_NOEXEC, Some(options))
                 }
+                Mount::Folder { path } => {
+                    make_folders(path);
+                    0
+                }
                 Mount::Overlay { target, options } => {
                     mount_new(c"overlay", target, libc::MS_NODEV, Some(options))
                 }

@@ -198,6 +198,7 @@ impl Lab {
             is_sandbox: self.is_sandbox,
             fail_at: self.fail_at,
             layers: BTreeMap::new(),
+            enclosed: Vec::new(),
             owned: Vec::new(),
         }
     }

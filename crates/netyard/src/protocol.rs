@@ -128,9 +128,30 @@ pub struct Spec {
     /// Where the package layers are that full nodes name: a folder with `usr`, `etc`, `var` and so on, by name.
     #[serde(default)]
     pub layers: BTreeMap<String, PathBuf>,
+    /// What travels with the lab: one for each descriptor, in their order.
+    #[serde(default)]
+    pub enclosed: Vec<Enclosed>,
     /// What of the machine's `/etc` and `/var` belongs to others than root, for the copies of full nodes.
     #[serde(default)]
     pub owned: Vec<Owned>,
+}
+
+/// A descriptor that travels with a lab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Enclosed {
+    /// The lab file's folder, a tree of mounts in which the lab's ids own what the same ids own outside.
+    Folder,
+    /// The files of full nodes: an archive (tar) in memory. The first part of each path in it is the node's name, the
+    /// rest is the place in the node; owners are names of the node's accounts where there are names, else numbers.
+    Bundle,
+    /// A folder that full nodes are made of or share, as a tree of mounts like that of the lab file's folder.
+    Tree {
+        /// As the lab has it, absolute.
+        source: PathBuf,
+        /// Whether nobody in the lab may write there.
+        is_read_only: bool,
+    },
 }
 
 /// A file or folder of the machine, and whose it is. The lab itself sees only that it is somebody else's.
@@ -214,6 +235,13 @@ pub enum ServiceChange {
         /// The node.
         node: NodeName,
     },
+    /// Files that the lab file has for a full node, and that it says something else of than before.
+    WriteFiles {
+        /// The node.
+        node: NodeName,
+        /// Where they are in it.
+        files: Vec<PathBuf>,
+    },
     /// Programs that are started from now on see this host name.
     SetHostname {
         /// The node.
@@ -229,6 +257,15 @@ impl fmt::Display for ServiceChange {
             Self::StartProgram { node, program } => write!(f, "start program {program} in {node}"),
             Self::RestartProgram { node, program } => write!(f, "restart program {program} in {node}"),
             Self::StopProgram { node, program } => write!(f, "stop program {program} in {node}"),
+            Self::WriteFiles { node, files } => {
+                let shown: Vec<String> =
+                    files.iter().take(3).map(|file| file.display().to_string()).collect();
+                write!(f, "write {} in {node}", shown.join(", "))?;
+                match files.len() - shown.len() {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more"),
+                }
+            }
             Self::RemakeNode { node } => write!(f, "make {node} anew"),
             Self::SetHostname { node, hostname } => write!(f, "host name of {node} becomes {hostname}"),
         }

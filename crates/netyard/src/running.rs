@@ -4,6 +4,7 @@ use crate::command::NodeCommand;
 use crate::connection::{Connection, gone, unexpected};
 use crate::error::{Error, Result};
 use crate::expect;
+use crate::full_node;
 use crate::holder::unknown_node;
 use crate::look::Scope;
 use crate::node::{Link, Node};
@@ -225,7 +226,10 @@ impl RunningLab {
     /// What could not be read.
     pub fn plan(&self, spec: Spec) -> Result<Changes> {
         self.refuse_other_file(&spec)?;
-        match self.ask(&Request::Plan(Box::new(spec)))? {
+        let mut spec = spec;
+        let enclosed = full_node::enclose(&mut spec, None)?;
+        let fds: Vec<BorrowedFd<'_>> = enclosed.iter().map(AsFd::as_fd).collect();
+        match self.locked().ask_with(&Request::Plan(Box::new(spec)), &fds, &mut |_, _| {})? {
             (Reply::Changes(changes), _) => Ok(changes),
             (other, _) => Err(unexpected(&other)),
         }
@@ -238,7 +242,10 @@ impl RunningLab {
     pub fn apply(&mut self, spec: Spec, on_step: OnStep<'_>) -> Result<Changes> {
         let needs = needs(&spec.lab);
         preflight::check(&needs)?;
-        let answer = self.locked().ask_with(&Request::Apply(Box::new(spec)), &[], on_step);
+        let mut spec = spec;
+        let enclosed = full_node::enclose(&mut spec, Some(process::pid_of(self.pidfd.as_fd()).unwrap_or(0)))?;
+        let fds: Vec<BorrowedFd<'_>> = enclosed.iter().map(AsFd::as_fd).collect();
+        let answer = self.locked().ask_with(&Request::Apply(Box::new(spec)), &fds, on_step);
         let answer = answer.map_err(|error| preflight::explained(error, &needs))?;
         *self.description.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.await_ready().map_err(|error| error.note("the lab was changed all the same"))?;

@@ -12,11 +12,11 @@ use netyard_core::lab::{Node, NodeKind};
 use netyard_core::name::LabName;
 use netyard_core::state::Route;
 use netyard_kernel::feature;
+use netyard_kernel::netns;
 use netyard_kernel::process::{self, HolderOptions, HolderProcess};
 use netyard_kernel::userns::{self, IdMap};
-use netyard_kernel::{mount, netns};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// How long a holder may take to end once it was killed.
@@ -119,7 +119,6 @@ fn start(
     outlives_caller: bool,
     on_step: OnStep<'_>,
 ) -> Result<RunningLab> {
-    full_node::complete(&mut spec);
     let host = host_node(&spec)?;
     let needs = needs(&spec.lab);
     preflight::check(&needs)?;
@@ -143,10 +142,10 @@ fn start(
     let HolderProcess { pid, pidfd, owner } = started;
     let mut connection = Connection::new(owner);
     let lab_name = spec.lab.name.clone();
-    let folder = folder_of_lab(&spec, pid);
-    let folder: Vec<BorrowedFd<'_>> = folder.iter().map(AsFd::as_fd).collect();
-    let request = Request::Build(Box::new(spec));
-    let built = connection.ask_with(&request, &folder, on_step).and_then(|answer| {
+    let enclosed = full_node::enclose(&mut spec, Some(pid));
+    let built = enclosed.and_then(|fds| {
+        let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+        let answer = connection.ask_with(&Request::Build(Box::new(spec)), &fds, on_step)?;
         connection.ask(&Request::AwaitReady)?;
         if let Some(claim) = claim {
             claim.publish()?;
@@ -169,16 +168,6 @@ fn start(
 /// Whether the caller is root, and not only of a user namespace.
 pub(crate) fn is_root_of_machine() -> bool {
     rustix::process::geteuid().is_root() && IdMap::of_self().is_none()
-}
-
-/// The folder of the lab file, for the programs of a lab that root starts: read-only, with its owners. Where that cannot
-/// be had, they see it as strangers do.
-fn folder_of_lab(spec: &Spec, holder: u32) -> Option<OwnedFd> {
-    if !is_root_of_machine() || spec.lab.nodes.iter().all(|node| node.programs.is_empty()) {
-        return None;
-    }
-    let userns = userns::of_process(holder).ok()??;
-    mount::id_mapped(&spec.folder, userns.as_fd(), true).ok()
 }
 
 /// The node that is the machine itself, if the lab has one and the caller may and wants to use it.

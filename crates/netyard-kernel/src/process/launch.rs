@@ -52,6 +52,11 @@ pub enum Mount {
         /// Options such as `ptmxmode=0666`.
         options: CString,
     },
+    /// A folder, made where it is missing. Same as `mkdir -p PATH`.
+    Folder {
+        /// Where it is to be.
+        path: CString,
+    },
     /// Folders laid one over the other. Same as `mount -t overlay -o OPTIONS overlay TARGET`.
     Overlay {
         /// Existing folder.

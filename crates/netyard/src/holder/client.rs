@@ -1,5 +1,6 @@
 //! One connection to the holder, and what it is answered.
 
+use super::given::Given;
 use super::held::HeldLab;
 use super::programs::{Awaited, Programs};
 use crate::error::Error;
@@ -154,8 +155,11 @@ impl Client {
                 Reply::Namespaces(names)
             }),
             Request::Live => lab.live().map(|state| Reply::State(Box::new(state))),
-            Request::Plan(spec) => lab.plan(&spec).map(Reply::Changes),
-            Request::Apply(spec) => lab.apply(*spec, &mut on_step).map(Reply::Changes),
+            Request::Plan(spec) => lab.plan(&spec, Given::new(&spec, given)).map(Reply::Changes),
+            Request::Apply(spec) => {
+                let given = Given::new(&spec, given);
+                lab.apply(*spec, given, &mut on_step).map(Reply::Changes)
+            }
             Request::SetLink { node, interface, is_up } => {
                 lab.set_link(&node, &interface, is_up).map(|()| Reply::Done)
             }

@@ -1,7 +1,8 @@
 //! The lab inside its holder: its definition, its namespaces, its programs, and every change to them.
 
 use super::files;
-use super::full::FullNodes;
+use super::full::{FullNodes, Supply};
+use super::given::Given;
 use super::host;
 use super::internet::InternetServers;
 use super::programs::Programs;
@@ -31,6 +32,7 @@ use netyard_kernel::userns::{self, IdMap};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The longest wait for links: a spanning tree with the standard's timers takes 31 s.
@@ -76,7 +78,12 @@ impl HeldLab {
     ///
     /// # Errors
     /// The step that failed. The caller then ends the process, and the kernel takes back what was built.
-    pub(super) fn build(spec: Spec, on_step: &mut (dyn FnMut(usize, usize) + Send)) -> Result<Self> {
+    pub(super) fn build(
+        spec: Spec,
+        given: Given,
+        on_step: &mut (dyn FnMut(usize, usize) + Send),
+    ) -> Result<Self> {
+        let supply = Supply::new(given)?;
         let pasta = Pasta::find(&spec.lab)?;
         let users = Users::make()?;
         let copy = users.as_ref().map(|users| copied(&users.programs)).transpose()?;
@@ -101,7 +108,7 @@ impl HeldLab {
             let user = lab.users.as_ref().map(|users| &users.programs);
             pasta.connect(&lab.spec, &lab.namespaces, user, &mut lab.programs)?;
         }
-        lab.start_services()?;
+        lab.start_services(Rc::new(supply))?;
         lab.up_since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Ok(lab)
     }
@@ -125,18 +132,21 @@ impl HeldLab {
     }
 
     /// What would have to be done to make `spec` of this lab.
-    pub(super) fn plan(&mut self, spec: &Spec) -> Result<Changes> {
+    pub(super) fn plan(&mut self, spec: &Spec, given: Given) -> Result<Changes> {
+        let supply = Supply::new(given)?;
         let desired = self.desired(spec)?;
         let steps = diff_from(&desired::state(&self.spec.lab), &self.read(&desired)?, &desired);
-        Ok(Changes { steps, services: self.service_changes(spec) })
+        Ok(Changes { steps, services: self.service_changes(spec, &supply) })
     }
 
     /// Makes `spec` of this lab, changing only what differs. When a step fails, all that was done is undone.
     pub(super) fn apply(
         &mut self,
         spec: Spec,
+        given: Given,
         on_step: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<Changes> {
+        let supply = Supply::new(given)?;
         host::refuse_change(&self.spec.lab, &spec.lab)?;
         uplink::refuse_change(&self.spec.lab, &spec.lab)?;
         let desired = self.desired(&spec)?;
@@ -144,22 +154,23 @@ impl HeldLab {
         let previous = desired::state(&self.spec.lab);
         let before = self.read_with(&desired, &previous)?;
         let steps = diff_from(&previous, &before, &desired);
-        let services = self.service_changes(&spec);
+        let services = self.service_changes(&spec, &supply);
         let gone = self.namespaces.iter().filter(|(ns, _)| !desired.namespaces.contains_key(*ns));
         let gone: Vec<OwnedFd> = gone.filter_map(|(_, fd)| fd.try_clone_to_owned().ok()).collect();
         let mut faults = Faults { fail_at: spec.fail_at, count: 0 };
         let previous = std::mem::replace(&mut self.spec, spec);
+        let previous_supply = self.full.supply();
         let done = self
             .execute(&steps, &mut faults, on_step)
             .and_then(|()| self.wait_until_ready(&desired))
-            .and_then(|()| self.start_services());
+            .and_then(|()| self.start_services(Rc::new(supply)));
         let Err(error) = done else {
             // What was started in a node ends with it.
             gone.iter().for_each(|net| drop(process::kill_all_in(net.as_fd())));
             return Ok(Changes { steps, services });
         };
         self.spec = previous;
-        match self.go_back(&before) {
+        match self.go_back(&before, previous_supply) {
             Ok(()) => Err(error.note("all changes were undone; the lab runs as before")),
             Err(second) => Err(error
                 .note(format!("undoing the changes failed as well: {}", second.title))
@@ -203,9 +214,9 @@ impl HeldLab {
         Ok(desired)
     }
 
-    fn service_changes(&self, spec: &Spec) -> Vec<ServiceChange> {
-        let mut changes = self.full.changes_to(spec);
-        changes.extend(self.programs.changes_to(spec, &self.full));
+    fn service_changes(&self, spec: &Spec, supply: &Supply) -> Vec<ServiceChange> {
+        let mut changes = self.full.changes_to(spec, supply);
+        changes.extend(self.programs.changes_to(spec, &self.full.kept(spec, supply)));
         for node in &spec.lab.nodes {
             let before = self.spec.lab.node(node.name.as_str());
             let is_made_anew = node.kind == NodeKind::Full;
@@ -217,11 +228,11 @@ impl HeldLab {
         changes
     }
 
-    fn go_back(&mut self, before: &State) -> Result<()> {
+    fn go_back(&mut self, before: &State, supply: Rc<Supply>) -> Result<()> {
         let steps = diff(&self.read(before)?, before);
         self.execute(&steps, &mut Faults::none(), &mut |_, _| {})?;
         self.wait_until_ready(before)?;
-        self.start_services()
+        self.start_services(supply)
     }
 
     /// What the kernel holds for this lab.
@@ -518,7 +529,7 @@ impl HeldLab {
     }
 
     /// Names, servers and programs of the present lab; those that are there already stay.
-    fn start_services(&mut self) -> Result<()> {
+    fn start_services(&mut self, supply: Rc<Supply>) -> Result<()> {
         let lab = &self.spec.lab;
         // A host name is part of the room: with another one, what is started from now on gets another room.
         self.rooms.retain_plain(|node, hostname| {
@@ -527,7 +538,7 @@ impl HeldLab {
         files::refresh(lab).map_err(|e| Error::io("cannot write the files of the nodes", &e))?;
         self.internet.change_to(&self.spec.lab, &self.namespaces)?;
         let user = self.users.as_ref().map(|users| &users.programs);
-        self.full.change_to(&self.spec, &self.namespaces, user)?;
+        self.full.change_to(&self.spec, supply, &self.namespaces, user)?;
         self.programs.change_to(&self.spec, &self.namespaces, &self.full, user)
     }
 }

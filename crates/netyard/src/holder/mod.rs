@@ -7,6 +7,7 @@
 mod client;
 mod files;
 mod full;
+mod given;
 mod held;
 mod host;
 mod internet;
@@ -19,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::protocol::{Reply, Request, Spec};
 use crate::wire::{self, Inbox};
 use client::Client;
+use given::Given;
 use held::HeldLab;
 pub(crate) use held::unknown_node;
 use netyard_kernel::process::{HOLDER_LISTENER_FD, HOLDER_OWNER_FD};
@@ -55,7 +57,9 @@ fn run() -> io::Result<()> {
     let (request, fds) = wire::receive::<Request>(&owner, &mut inbox)?;
     let Request::Build(spec) = request else { return Err(io::ErrorKind::InvalidData.into()) };
     let mut on_step = |done, all| drop(wire::send(owner.as_fd(), &Reply::Progress(done, all), &[]));
-    match prepare_mounts(&spec, fds.first()).and_then(|()| HeldLab::build(*spec, &mut on_step)) {
+    let given = Given::new(&spec, fds);
+    let prepared = prepare_mounts(&spec, given.folder.as_ref());
+    match prepared.and_then(|()| HeldLab::build(*spec, given, &mut on_step)) {
         Ok(lab) => {
             if let Some(listener) = &listener {
                 rustix::net::listen(listener, 64)?;

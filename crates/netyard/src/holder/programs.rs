@@ -5,7 +5,7 @@ mod readiness;
 use self::readiness::{Readiness, Verdict};
 use super::client::LogFilter;
 use super::files;
-use super::full::FullNodes;
+use super::full::{FullNodes, Numbers};
 use super::sandbox;
 use crate::error::{Error, Result};
 use crate::namespaces::Namespaces;
@@ -113,10 +113,11 @@ impl Programs {
         user: Option<&OwnedFd>,
     ) -> Result<()> {
         // What a program holds (a port, a file) is free for the one that takes its place.
-        self.supervised.retain(|running| running.is_wanted(spec, full));
+        let kept = full.numbers();
+        self.supervised.retain(|running| running.is_wanted(spec, &kept));
         let mut fresh = Vec::new();
         for (node, program) in programs_of(spec) {
-            if !self.supervised.iter().any(|running| running.is(spec, full, node, program)) {
+            if !self.supervised.iter().any(|running| running.is(spec, &kept, node, program)) {
                 let origin = Origin::LabFile;
                 fresh.push(Supervised::new(origin, spec, node, program, namespaces, full, user)?);
             }
@@ -225,21 +226,21 @@ impl Programs {
     }
 
     /// What [`Programs::change_to`] would do.
-    pub(super) fn changes_to(&self, spec: &Spec, full: &FullNodes) -> Vec<ServiceChange> {
+    pub(super) fn changes_to(&self, spec: &Spec, kept: &Numbers) -> Vec<ServiceChange> {
         let named = |running: &Supervised, node: &Node, program: &Program| {
             running.origin == Origin::LabFile
                 && running.node == node.name
                 && running.program.name == program.name
         };
         let mut changes = Vec::new();
-        for running in self.supervised.iter().filter(|running| !running.is_wanted(spec, full)) {
+        for running in self.supervised.iter().filter(|running| !running.is_wanted(spec, kept)) {
             if !programs_of(spec).any(|(node, program)| named(running, node, program)) {
                 let (node, program) = (running.node.clone(), running.program.name.clone());
                 changes.push(ServiceChange::StopProgram { node, program });
             }
         }
         for (node, program) in programs_of(spec) {
-            if self.supervised.iter().any(|running| running.is(spec, full, node, program)) {
+            if self.supervised.iter().any(|running| running.is(spec, kept, node, program)) {
                 continue;
             }
             let is_there = self.supervised.iter().any(|running| named(running, node, program));
@@ -432,20 +433,20 @@ impl Supervised {
     }
 
     /// Whether it is this program of the lab file, started as it would be now.
-    fn is(&self, spec: &Spec, full: &FullNodes, node: &Node, program: &Program) -> bool {
+    fn is(&self, spec: &Spec, kept: &Numbers, node: &Node, program: &Program) -> bool {
         let env = || environment(spec, node, program).into_iter();
         self.origin == Origin::LabFile
             && self.node == node.name
             && self.program == *program
             && self.launch.hostname.as_deref() == Some(node.hostname())
-            && self.room.as_ref().map(|(_, number)| *number) == full.number_in(node)
+            && self.room.as_ref().map(|(_, number)| *number) == kept.get(&node.name).copied()
             && self.launch.env.iter().map(|entry| entry.as_bytes()).eq(env().map(String::into_bytes))
     }
 
     /// Whether it runs on in a lab that has changed to this.
-    fn is_wanted(&self, spec: &Spec, full: &FullNodes) -> bool {
+    fn is_wanted(&self, spec: &Spec, kept: &Numbers) -> bool {
         self.origin != Origin::LabFile
-            || programs_of(spec).any(|(node, program)| self.is(spec, full, node, program))
+            || programs_of(spec).any(|(node, program)| self.is(spec, kept, node, program))
     }
 
     fn start(&mut self) -> std::result::Result<(), process::LaunchError> {

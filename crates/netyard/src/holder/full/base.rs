@@ -1,11 +1,11 @@
 //! What full nodes have in common: a root file system without what is each node's own.
 
+use super::accounts::Accounts;
 use super::copy::{self, Rules};
 use super::tmpfiles;
 use crate::holder::sandbox;
 use crate::protocol::{Owned, Spec};
 use netyard_core::lab::{NodeRoot, RootBase};
-use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, symlink};
@@ -29,6 +29,8 @@ const ETC_LEFT_OUT: [&str; 10] = [
     "passwd-",
     "group-",
 ];
+/// Folders of `/var` whose files are left out.
+const VAR_EMPTIED: [&str; 4] = ["log", "tmp", "mail", "spool"];
 /// What is large and of no use without the machine's package manager or container engines.
 const VAR_LEFT_OUT: [&str; 18] = [
     "backups",
@@ -56,6 +58,8 @@ pub(super) struct Base {
     of: (RootBase, Vec<String>),
     /// The tree below all nodes' own files.
     pub(super) tree: PathBuf,
+    /// A root file system below that, in place of the machine's.
+    pub(super) below: Option<PathBuf>,
     /// Top folders that lie over others: the name, and the lower folders, the uppermost first.
     pub(super) tops: Vec<(String, Vec<PathBuf>)>,
     /// Top folders with mounts of the machine below, which are shown read-only.
@@ -68,46 +72,61 @@ impl Base {
         self.of == (root.base.clone(), root.layers.clone())
     }
 
-    /// Makes it of the machine's files and of layers.
+    /// Makes it of layers, and of the machine's files or those of another root file system.
     ///
     /// # Errors
     /// Those of writing.
-    pub(super) fn make(spec: &Spec, root: &NodeRoot, folder: &Path) -> io::Result<Self> {
-        let tree = folder.join("tree");
+    pub(super) fn make(
+        spec: &Spec,
+        root: &NodeRoot,
+        below: Option<&Path>,
+        folder: &Path,
+    ) -> io::Result<Self> {
         let layers: Vec<&Path> =
             root.layers.iter().filter_map(|name| spec.layers.get(name)).map(PathBuf::as_path).collect();
+        let tree = folder.join("tree");
         fs::create_dir_all(&tree)?;
         make_folders(&tree)?;
         make_devices(&tree.join("dev"))?;
-        let etc = Rules { left_out: &ETC_LEFT_OUT, emptied: &[], file_len_max: 4 << 20 };
-        let var = Rules {
-            left_out: &VAR_LEFT_OUT,
-            emptied: &["log", "tmp", "mail", "spool"],
-            file_len_max: 256 << 10,
-        };
-        let of_layer = Rules { left_out: &[], emptied: &[], file_len_max: u64::MAX };
-        copy::tree(Path::new("/etc"), &tree.join("etc"), &etc)?;
-        copy::tree(Path::new("/var"), &tree.join("var"), &var)?;
-        for layer in &layers {
-            copy::tree(&layer.join("etc"), &tree.join("etc"), &of_layer)?;
-            copy::tree(&layer.join("var"), &tree.join("var"), &of_layer)?;
+        if below.is_none() {
+            copy_machine(&spec.owned, &tree)?;
         }
-        give_to_owners(&spec.owned, &tree)?;
-        let accounts = make_accounts(&tree.join("etc"))?;
-        tmpfiles::make(Path::new("/usr/lib/tmpfiles.d"), &tree, &accounts)?;
-        for layer in &layers {
-            tmpfiles::make(&layer.join("usr/lib/tmpfiles.d"), &tree, &accounts)?;
+        copy_layers(&layers, &tree)?;
+        let accounts = make_accounts(&tree.join("etc"), below)?;
+        for root in [below.unwrap_or(Path::new("/"))].iter().chain(&layers) {
+            tmpfiles::make(&root.join("usr/lib/tmpfiles.d"), &tree, &accounts)?;
         }
-        let mut base = Self {
-            of: (root.base.clone(), root.layers.clone()),
-            tree,
-            tops: Vec::new(),
-            read_only: Vec::new(),
-        };
+        let of = (root.base.clone(), root.layers.clone());
+        let below_tree = below.map(Path::to_owned);
+        let mut base = Self { of, tree, below: below_tree, tops: Vec::new(), read_only: Vec::new() };
+        if below.is_some() {
+            link_services(&base.tree.join("usr"))?;
+            return Ok(base);
+        }
         for name in SHOWN {
             base.show(name, &layers, &folder.join("tops"))?;
         }
         Ok(base)
+    }
+
+    /// Makes the folders on the way to these files of a node the node's own, where they are the machine's: before the
+    /// node is there, whose root could not.
+    ///
+    /// # Errors
+    /// Those of making folders.
+    pub(super) fn open_folders<'a>(
+        &self,
+        node: &Path,
+        files: impl Iterator<Item = &'a PathBuf>,
+    ) -> io::Result<()> {
+        for file in files {
+            for (top, lower) in &self.tops {
+                if let Some(below) = file.strip_prefix(top).ok().and_then(Path::parent) {
+                    open_way(lower, below, &node.join(top).join("upper"))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Shows a top folder of the machine: as the link that it is, or below each node's own.
@@ -136,6 +155,26 @@ impl Base {
         self.tops.push((name.to_owned(), [skeleton].into_iter().chain(lower).collect()));
         Ok(())
     }
+}
+
+/// Copies the machine's `/etc`, and of its `/var` the folders and what is small.
+fn copy_machine(owned: &[Owned], tree: &Path) -> io::Result<()> {
+    let etc = Rules { left_out: &ETC_LEFT_OUT, emptied: &[], file_len_max: 4 << 20 };
+    let var = Rules { left_out: &VAR_LEFT_OUT, emptied: &VAR_EMPTIED, file_len_max: 256 << 10 };
+    copy::tree(Path::new("/etc"), &tree.join("etc"), &etc)?;
+    copy::tree(Path::new("/var"), &tree.join("var"), &var)?;
+    give_to_owners(owned, tree)
+}
+
+/// Copies what layers have besides programs over that.
+fn copy_layers(layers: &[&Path], tree: &Path) -> io::Result<()> {
+    let all = Rules { left_out: &[], emptied: &[], file_len_max: u64::MAX };
+    for layer in layers {
+        for name in ["etc", "var"] {
+            copy::tree(&layer.join(name), &tree.join(name), &all)?;
+        }
+    }
+    Ok(())
 }
 
 fn make_folders(tree: &Path) -> io::Result<()> {
@@ -207,40 +246,14 @@ pub(super) fn own(path: &Path, uid: Option<u32>, gid: Option<u32>) {
     }
 }
 
-/// The accounts of a base.
-pub(super) struct Accounts {
-    users: BTreeMap<String, u32>,
-    groups: BTreeMap<String, u32>,
-}
-
-impl Accounts {
-    /// Those of the files below an `/etc`.
-    pub(super) fn of(etc: &Path) -> Self {
-        let read = |file: &str| {
-            let text = fs::read_to_string(etc.join(file)).unwrap_or_default();
-            let of_line = |line: &str| {
-                let mut fields = line.split(':');
-                Some((fields.next()?.to_owned(), fields.nth(1)?.parse().ok()?))
-            };
-            text.lines().filter_map(of_line).collect()
-        };
-        Self { users: read("passwd"), groups: read("group") }
-    }
-
-    /// The id of a user, by name or number.
-    pub(super) fn user(&self, name: &str) -> Option<u32> {
-        self.users.get(name).copied().or_else(|| name.parse().ok())
-    }
-
-    /// The id of a group, by name or number.
-    pub(super) fn group(&self, name: &str) -> Option<u32> {
-        self.groups.get(name).copied().or_else(|| name.parse().ok())
-    }
-}
-
 /// The accounts as the lab can have them, and passwords that nobody has.
-fn make_accounts(etc: &Path) -> io::Result<Accounts> {
+fn make_accounts(etc: &Path, below: Option<&Path>) -> io::Result<Accounts> {
     let passwd = etc.join("passwd");
+    if let Some(below) = below {
+        for (file, _) in sandbox::ACCOUNT_FILES {
+            let _ = fs::copy(below.join("etc").join(file), etc.join(file));
+        }
+    }
     if sandbox::has_one_id() {
         for (file, ids) in sandbox::ACCOUNT_FILES {
             let path = etc.join(file);
@@ -254,6 +267,21 @@ fn make_accounts(etc: &Path) -> io::Result<Accounts> {
     fs::write(etc.join("shadow"), shadow)?;
     fs::set_permissions(etc.join("shadow"), fs::Permissions::from_mode(0o600))?;
     Ok(Accounts::of(etc))
+}
+
+/// Makes the folders of a path in `upper`, as far as the lower folders have them and no symbolic link is on the way.
+fn open_way(lower: &[PathBuf], path: &Path, upper: &Path) -> io::Result<()> {
+    let mut way = PathBuf::new();
+    for part in path.components() {
+        way.push(part);
+        let found: Vec<fs::Metadata> =
+            lower.iter().filter_map(|lower| fs::symlink_metadata(lower.join(&way)).ok()).collect();
+        if found.is_empty() || !found.iter().all(fs::Metadata::is_dir) {
+            return Ok(());
+        }
+        make_folder(&upper.join(&way), 0o755)?;
+    }
+    Ok(())
 }
 
 /// Whether the machine has something mounted below this folder: the kernel lets no overlay hide it.

@@ -9,15 +9,16 @@ use netyard_kernel::mount::overlay;
 use netyard_kernel::process::{Mount, NodePlan};
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the node's first process arranges. The node's own folders are made in `folder`.
 ///
 /// # Errors
 /// Those of making folders.
-pub(super) fn plan(base: &Base, node: &Node, folder: &Path) -> io::Result<NodePlan> {
+pub(super) fn plan(base: &Base, node: &Node, folder: &Path, binds: &[PathBuf]) -> io::Result<NodePlan> {
     let root = home().join("root");
-    let upper = [(folder.to_owned(), vec![base.tree.clone()], root.clone())].into_iter();
+    let lower = [base.tree.clone()].into_iter().chain(base.below.clone()).collect();
+    let upper = [(folder.to_owned(), lower, root.clone())].into_iter();
     let tops = base.tops.iter().map(|(name, lower)| (folder.join(name), lower.clone(), root.join(name)));
     let mut mounts = Vec::new();
     for (own, lower, target) in upper.chain(tops) {
@@ -46,5 +47,13 @@ pub(super) fn plan(base: &Base, node: &Node, folder: &Path) -> io::Result<NodePl
     mounts.push(keep(&network, &network, false));
     mounts.push(bind(&settings, &settings));
     mounts.push(Mount::ReadOnly { target: path_text(&settings) });
+    for (seen, shared) in binds.iter().zip(&node.root.binds) {
+        let target = root.join(shared.path.trim_start_matches('/'));
+        mounts.push(Mount::Folder { path: path_text(&target) });
+        mounts.push(bind(seen, &target));
+        if shared.is_read_only {
+            mounts.push(Mount::ReadOnly { target: path_text(&target) });
+        }
+    }
     Ok(NodePlan { mounts, root: path_text(&root), hostname: node.hostname().to_owned() })
 }

@@ -1,6 +1,7 @@
 //! Folders that packages want below `/run` and `/var` (tmpfiles.d(5)): of that format the lines that make a folder.
 
-use super::base::{Accounts, own};
+use super::accounts::Accounts;
+use super::base::own;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
