@@ -158,6 +158,9 @@ pub struct Down {
     /// Wait until the kernel has given back every namespace
     #[arg(long)]
     pub wait: bool,
+    /// Do not run the programs that the lab file has for the end (`stop:`)
+    #[arg(long)]
+    pub now: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -4,6 +4,7 @@
 //! this crate does not know what a lab is.
 
 pub mod account;
+pub mod beneath;
 pub mod bpf;
 pub mod capture;
 pub mod entry;

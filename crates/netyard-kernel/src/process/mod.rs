@@ -11,7 +11,9 @@ mod room;
 mod service;
 
 pub use enclosure::{Enclosed, enclosed};
-pub use end::{ExitStatus, dies_with_caller, kill, kill_all_in, kill_group, pid_of, reap, wait_gone};
+pub use end::{
+    ExitStatus, dies_with_caller, is_stopped, kill, kill_all_in, kill_group, pid_of, reap, wait_gone,
+};
 pub(crate) use fork::become_root_of_namespace;
 pub use holder::{
     HOLDER_ARGV0, HOLDER_LISTENER_FD, HOLDER_OWNER_FD, HolderOptions, HolderProcess, spawn_holder,
