@@ -14,7 +14,6 @@ pub mod keeper;
 mod processes;
 mod quagga;
 mod record;
-mod run_folders;
 
 pub use find::{Found, Units};
 pub use init::{INIT_SCRIPTS, init_script, script_command, script_names};
