@@ -10,6 +10,9 @@ use std::io;
 /// Exit codes of `status` and `is-active` (systemctl(1), EXIT STATUS).
 const NOT_ACTIVE: u8 = 3;
 const NO_SUCH_UNIT: u8 = 4;
+/// What to do where a daemon wants to be somebody else than root, and there is nobody else.
+const ONE_ID: &str = "  = help: this node has one user id only, and some daemons refuse to run as root; with subordinate ids \
+                      (subuid(5), `newuidmap`) they have users of their own: see `netyard doctor`";
 
 pub fn run(typed: &[String]) -> u8 {
     match systemctl::order(typed) {
@@ -85,6 +88,9 @@ fn told(done: Result<Job, Failure>, verb: &str) -> u8 {
         Ok(_) => 0,
         Err(failure) => {
             output::say(&failure.text(verb));
+            if matches!(failure, Failure::NotStarted(..)) && service::has_one_id() {
+                output::say(ONE_ID);
+            }
             failure.code()
         }
     }

@@ -13,7 +13,6 @@ mod service;
 mod span;
 mod state;
 mod text;
-pub mod tmpfiles;
 mod words;
 
 pub use account::{Account, Accounts};

@@ -1,9 +1,10 @@
 //! Init scripts (init.d(7)), for services that have no unit.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Where they are.
 pub const INIT_SCRIPTS: &str = "/etc/init.d";
@@ -47,8 +48,14 @@ pub fn script_command(path: &Path, words: &[String]) -> Command {
 ///
 /// # Errors
 /// That it could not be started.
-pub(super) fn quietly(path: &Path, word: &str) -> std::io::Result<bool> {
-    use std::process::Stdio;
-    let mut command = script_command(path, &[word.to_owned()]);
+pub(super) fn quietly(path: &Path, word: &str) -> io::Result<bool> {
+    is_done(&mut script_command(path, &[word.to_owned()]))
+}
+
+/// Runs a command without input, its output thrown away; whether it ended with success.
+///
+/// # Errors
+/// That it could not be started.
+pub(super) fn is_done(command: &mut Command) -> io::Result<bool> {
     Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?.success())
 }

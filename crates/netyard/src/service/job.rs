@@ -3,7 +3,7 @@
 use super::find::{Found, Units};
 use super::keeper::{self, RELOAD, STARTED, STOP};
 use super::record::Record;
-use super::{init, processes, quagga, run_folders};
+use super::{init, made_anew, processes, quagga};
 use netyard_core::unit::{Activity, Outcome, UnitName, UnitState};
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -211,10 +211,10 @@ fn start_one(found: &Found, waits: bool) -> Result<Job, Refused> {
     } else {
         processes::signal_all(&record.processes(), 9)?;
     }
-    run_folders::make()?;
     if found.is_quagga {
         quagga::translate()?;
     }
+    made_anew::make(name)?;
     let before = record.log_len();
     let mut keeper = keeper::command(name).spawn()?;
     let mut answer = Vec::new();

@@ -11,10 +11,10 @@ mod find;
 mod init;
 mod job;
 pub mod keeper;
+mod made_anew;
 mod processes;
 mod quagga;
 mod record;
-mod run_folders;
 
 pub use find::{Found, Units};
 pub use init::{INIT_SCRIPTS, init_script, script_command, script_names};
@@ -46,3 +46,10 @@ pub const FULL_STAND_INS: [FullStandIn; 6] = [
     FullStandIn { path: "/etc/init.d/quagga", applet: "quagga", yields: true },
     FullStandIn { path: "/etc/init.d/zebra", applet: "zebra", yields: true },
 ];
+
+/// Whether a node has one user id only: daemons cannot change to users of their own there, and some refuse to be root.
+#[must_use]
+pub fn has_one_id() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.lines().count() == 1 && map.split_whitespace().nth(2) == Some("1")
+}

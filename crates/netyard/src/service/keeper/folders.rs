@@ -29,7 +29,7 @@ impl Keeper {
 }
 
 /// Makes a folder, with those above it, of that mode and owner.
-pub(in crate::service) fn make(path: &str, mode: u32, owner: Option<(u32, u32)>) -> io::Result<()> {
+fn make(path: &str, mode: u32, owner: Option<(u32, u32)>) -> io::Result<()> {
     fs::create_dir_all(path)?;
     if let Some((uid, gid)) = owner {
         chown(path, Some(uid), Some(gid))?;

@@ -14,7 +14,6 @@ use super::record::{Record, now};
 use super::{job, processes};
 use events::{Event, Events, Request};
 pub(super) use events::{RELOAD, STOP};
-pub(super) use folders::make as make_folder;
 use netyard_core::unit::{Account, Accounts, Activity, Outcome, Restart, Unit, UnitName, UnitState};
 use netyard_kernel::process::{Credentials, adopt_orphans};
 pub(super) use start::pid_in;
