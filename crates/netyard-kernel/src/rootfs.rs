@@ -11,17 +11,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::Path;
 
-/// Shows one folder over another at a third place, with what is written there in the upper one. `work` is an empty
-/// folder on the file system of `upper`.
+/// Shows folders over each other, the first on top, with what is written in an upper one. `work` is an empty folder on
+/// the file system of `upper`.
 ///
-/// Same as `mount -t overlay -o lowerdir=LOWER,upperdir=UPPER,workdir=WORK,userxattr overlay TARGET`.
+/// Same as `mount -t overlay -o lowerdir=LOWER:LOWER,upperdir=UPPER,workdir=WORK,userxattr overlay TARGET`.
 ///
 /// # Errors
 /// Those of mount(2): `EINVAL` where `upper` is on a file system that cannot be one, or something is mounted below
-/// `lower` and the user namespace may not see behind it.
-pub fn overlay(lower: &Path, upper: &Path, work: &Path, target: &Path) -> io::Result<()> {
+/// a lower one and the user namespace may not see behind it.
+pub fn overlay(lowers: &[&Path], upper: &Path, work: &Path, target: &Path) -> io::Result<()> {
+    let lowers =
+        lowers.iter().enumerate().map(|(at, lower)| (if at == 0 { "lowerdir=" } else { ":" }, *lower));
     let mut options = Vec::new();
-    for (key, path) in [("lowerdir=", lower), (",upperdir=", upper), (",workdir=", work)] {
+    for (key, path) in lowers.chain([(",upperdir=", upper), (",workdir=", work)]) {
         options.extend_from_slice(key.as_bytes());
         // Signs that mean something in this list (ovl_parse_param, fs/overlayfs).
         for byte in path.as_os_str().as_bytes() {

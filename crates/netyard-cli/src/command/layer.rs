@@ -124,8 +124,7 @@ fn show(args: &Show, layers: &Layers) -> Result<()> {
         [] => "none".to_owned(),
         some => some.iter().map(|account| account.name.as_str()).collect::<Vec<_>>().join(" "),
     };
-    let row =
-        |word: &str, text: String| [Cell::new(Label::Heading, word), Cell::plain(text), Cell::plain("")];
+    let row = |word: &str, text: String| [Cell::new(Label::Heading, word), Cell::plain(text)];
     let mut rows = vec![
         row("layer", name.to_string()),
         row("folder", layer.folder.display().to_string()),
@@ -137,8 +136,7 @@ fn show(args: &Show, layers: &Layers) -> Result<()> {
     ];
     for (index, package) in packages.iter().enumerate() {
         let word = if index == 0 { "packages" } else { "" };
-        let version = Cell::new(Label::Quiet, &package.version);
-        rows.push([Cell::new(Label::Heading, word), Cell::plain(&package.name), version]);
+        rows.push(row(word, format!("{} {}", package.name, package.version)));
     }
     output::print(&aligned(&rows, Theme::of_output()));
     Ok(())

@@ -76,7 +76,7 @@ pub const VAR: &[(&str, u32)] = &[
     ("cache/debconf", 0o755),
     ("cache/ldconfig", 0o700),
     ("lib", 0o755),
-    ("lib/apt/lists/partial", 0o755),
+    ("lib/apt", 0o755),
     ("lib/dpkg", 0o755),
     ("lib/misc", 0o755),
     ("local", 0o2775),

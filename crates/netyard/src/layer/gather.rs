@@ -2,7 +2,7 @@
 
 use super::build::{Order, Stage};
 use super::install::{OVER_MACHINE, OWN, Site};
-use super::tree::{self, is_same, is_whiteout};
+use super::tree::{self, is_copy, is_whiteout};
 use crate::error::{Error, Result};
 use netyard_core::layer::content::{is_left_out, is_of_var};
 use std::fs;
@@ -36,7 +36,7 @@ fn moved(folder: &Path, order: &Order, site: &Site) -> io::Result<u64> {
     Ok(bytes)
 }
 
-/// Removes from a tree what the machine has as well, and what belongs to no layer. Whether anything is left.
+/// Removes from a tree what was copied from the machine, and what belongs to no layer. Whether anything is left.
 fn prune(written: &Path, machine: &Path, order: &Order) -> io::Result<bool> {
     let mut has_any = false;
     for entry in fs::read_dir(written)?.flatten() {
@@ -48,7 +48,7 @@ fn prune(written: &Path, machine: &Path, order: &Order) -> io::Result<bool> {
             && match metadata.is_dir() {
                 true => prune(&own, &other, order)? || !was_there(&other, &name),
                 false if is_whiteout(&metadata) => other.symlink_metadata().is_ok(),
-                false => !is_same(&own, &other),
+                false => !is_copy(&metadata),
             };
         if stays {
             has_any = true;
@@ -63,9 +63,9 @@ fn prune(written: &Path, machine: &Path, order: &Order) -> io::Result<bool> {
 fn was_there(machine: &Path, name: &str) -> bool {
     match name.strip_prefix("/var/") {
         Some(path) => is_of_var(path),
-        // Folders that are closed to strangers were not copied.
-        None => {
-            machine.metadata().is_ok_and(|metadata| metadata.is_dir() && metadata.mode() & 0o005 == 0o005)
-        }
+        None => machine.metadata().is_ok_and(|metadata| {
+            // Folders of `/etc` that are closed to strangers were not copied.
+            metadata.is_dir() && (!name.starts_with("/etc/") || metadata.mode() & 0o005 == 0o005)
+        }),
     }
 }

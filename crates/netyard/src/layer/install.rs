@@ -2,7 +2,8 @@
 //!
 //! The root file system is one in memory, with the machine's `/usr` below an upper folder that takes what is written,
 //! and copies of what anybody may read of `/etc` and of the state of packages. In a user namespace nobody may write into
-//! folders of the machine's root, so that those of `/usr` are made anew in the upper folder first.
+//! folders of the machine's root: those of `/usr` are made anew, empty, in a layer between, which gives its owner to
+//! what is seen of both.
 
 use super::build::{Order, Stage};
 use super::tree::{copy_folders, copy_readable, make_folder};
@@ -49,6 +50,11 @@ impl Site {
 
     fn work(&self, top: &str) -> PathBuf {
         self.folder.join("work").join(top)
+    }
+
+    /// Folders that make the machine's writable.
+    fn folders(&self, top: &str) -> PathBuf {
+        self.folder.join("folders").join(top)
     }
 
     fn root(&self) -> PathBuf {
@@ -99,10 +105,11 @@ fn read(path: &str) -> io::Result<String> {
 /// Makes the root file system and enters it.
 fn prepare(site: &Site) -> io::Result<()> {
     mount::make_private()?;
-    for folder in [site.folder().to_owned(), site.written(""), site.work(""), site.root()] {
+    for folder in [site.folder().to_owned(), site.written(""), site.work(""), site.folders(""), site.root()] {
         make_folder(&folder, 0o755)?;
     }
     let root = site.root();
+    mount::mount_tmpfs(&site.folders(""), c"mode=0755,size=1g")?;
     mount::mount_tmpfs(&root, c"mode=0755,size=64m")?;
     for (name, mode) in [("dev", 0o755), ("proc", 0o555), ("sys", 0o555), ("run", 0o755), ("tmp", 0o1777)] {
         make_folder(&root.join(name), mode)?;
@@ -135,13 +142,13 @@ fn show_machine(site: &Site, top: &str) -> io::Result<()> {
     if metadata.is_symlink() {
         return symlink(fs::read_link(&machine)?, target);
     }
-    let (written, work) = (site.written(top), site.work(top));
-    for folder in [&written, &work, &target] {
+    let (written, work, folders) = (site.written(top), site.work(top), site.folders(top));
+    for folder in [&written, &work, &folders, &target] {
         make_folder(folder, 0o755)?;
     }
     let leaves_out = |path: &Path| NOT_UNPACKED.iter().any(|left_out| Path::new(left_out) == path);
-    copy_folders(&machine, &written, &leaves_out)?;
-    rootfs::overlay(&machine, &written, &work, &target)
+    copy_folders(&machine, &folders, &leaves_out)?;
+    rootfs::overlay(&[&folders, &machine], &written, &work, &target)
 }
 
 /// A file in place of whatever is there.
@@ -200,6 +207,11 @@ fn fill_var(var: &Path) -> io::Result<()> {
     }
     symlink("/run", var.join("run"))?;
     symlink("/run/lock", var.join("lock"))?;
+    // What no layer has needs no disk.
+    for path in ["lib/apt", "lib/dpkg"] {
+        mount::mount_tmpfs(&var.join(path), c"mode=0755,size=1g")?;
+    }
+    fs::create_dir_all(var.join("lib/apt/lists/partial"))?;
     for path in VAR_COPIED {
         let machine = Path::new("/var").join(path);
         if machine.is_dir() {
@@ -207,7 +219,6 @@ fn fill_var(var: &Path) -> io::Result<()> {
             copy_readable(&machine, &var.join(path))?;
         }
     }
-    // Then the manual's index is left alone (man-db).
     Ok(())
 }
 
@@ -235,7 +246,8 @@ fn forget(packages: &[String]) -> io::Result<String> {
 /// Removes the files of a list, but no folders. What cannot be removed is replaced, or told by dpkg.
 fn remove_files(list: &str) {
     for path in list.lines() {
-        if Path::new(path).symlink_metadata().is_ok_and(|metadata| !metadata.is_dir()) {
+        // The lists name folders too, some of which are links (`/lib`).
+        if !Path::new(path).is_dir() {
             let _ = fs::remove_file(path);
         }
     }

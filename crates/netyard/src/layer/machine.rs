@@ -1,9 +1,10 @@
 //! Before a lab is built: are its layers, programs and daemons' users there?
 
-use super::{Layer, Layers, ids, named};
+use super::{Layer, Layers, named};
 use crate::error::{Error, Result};
 use netyard_core::lab::{Lab, NodeKind};
 use netyard_core::layer::{Lack, Machine, lacking, remedy, user_of};
+use netyard_kernel::subid::SystemIds;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -42,9 +43,8 @@ pub fn advice(lab: &Lab) -> Option<String> {
         programs.filter_map(|program| user_of(program)).map(|user| (node.name.as_str(), user))
     });
     let (node, user) = daemons.next()?;
-    let error = ids().err()?;
-    let help = error.help.clone().unwrap_or_default();
-    let lack = error.title.trim_start_matches("layers hold files of many users, and ").to_owned();
+    let lack = SystemIds::of_caller().err()?;
+    let help = lack.remedy();
     Some(format!(
         "warning: {lack}: in the nodes of lab {} every user is root, `{user}` of node `{node}` among them\n  \
          = help: {help}",

@@ -1,6 +1,5 @@
 //! Trees of files: copied as far as anybody may read them, measured, removed.
 
-use rustix::fs::{FileType, Mode};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, symlink};
@@ -27,7 +26,10 @@ pub(super) fn copy_folders(from: &Path, to: &Path, leaves_out: &dyn Fn(&Path) ->
     Ok(())
 }
 
-/// Copies what anybody may read of a tree; owners are the caller's.
+/// When copies have last been changed, in seconds since 1970: a time that nothing else has.
+const COPIED: i64 = 12_345_678;
+
+/// Copies what anybody may read of a tree; owners are the caller's. [`is_copy`] tells copies from all else.
 ///
 /// # Errors
 /// Those of writing.
@@ -39,6 +41,7 @@ pub(super) fn copy_readable(from: &Path, to: &Path) -> io::Result<()> {
         if kind.is_symlink() {
             if let Ok(destination) = fs::read_link(&source) {
                 symlink(destination, &target)?;
+                mark(&target)?;
             }
         } else if kind.is_dir() && metadata.mode() & 0o005 == 0o005 {
             make_folder(&target, metadata.mode())?;
@@ -49,6 +52,7 @@ pub(super) fn copy_readable(from: &Path, to: &Path) -> io::Result<()> {
         {
             fs::write(&target, bytes)?;
             fs::set_permissions(&target, fs::Permissions::from_mode(metadata.mode() & 0o7777))?;
+            mark(&target)?;
         }
     }
     Ok(())
@@ -66,19 +70,16 @@ pub(super) fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o7777))
 }
 
-/// Whether two files are the same as far as a node can tell: kind, permission bits, content. What cannot be read differs.
-pub(super) fn is_same(path: &Path, other: &Path) -> bool {
-    let (Ok(a), Ok(b)) = (path.symlink_metadata(), other.symlink_metadata()) else { return false };
-    if FileType::from_raw_mode(a.mode()) != FileType::from_raw_mode(b.mode()) {
-        return false;
-    }
-    if a.is_symlink() {
-        return fs::read_link(path).ok() == fs::read_link(other).ok();
-    }
-    Mode::from_raw_mode(a.mode()) == Mode::from_raw_mode(b.mode())
-        && a.is_file()
-        && a.len() == b.len()
-        && matches!((fs::read(path), fs::read(other)), (Ok(a), Ok(b)) if a == b)
+fn mark(path: &Path) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
+    let time = Timespec { tv_sec: COPIED, tv_nsec: 0 };
+    let times = Timestamps { last_access: time, last_modification: time };
+    Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+/// Whether a file is a copy that nobody has changed.
+pub(super) fn is_copy(metadata: &fs::Metadata) -> bool {
+    metadata.mtime() == COPIED
 }
 
 /// Bytes of all files.
@@ -139,8 +140,10 @@ mod tests {
         assert!(
             is_same(&from.join("open"), &to.join("open")) && is_same(&from.join("link"), &to.join("link"))
         );
-        fs::set_permissions(to.join("open"), fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(!is_same(&from.join("open"), &to.join("open")));
+        let is_copy = |path: &Path| super::is_copy(&path.symlink_metadata().unwrap());
+        assert!(is_copy(&to.join("open")) && is_copy(&to.join("link")) && !is_copy(&from.join("open")));
+        fs::write(to.join("open"), "changed").unwrap();
+        assert!(!is_copy(&to.join("open")));
         fs::set_permissions(from.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
         remove(&folder).unwrap();
     }
