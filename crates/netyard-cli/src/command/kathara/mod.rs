@@ -101,7 +101,7 @@ fn lclean(args: &Lclean) -> Result<ExitCode> {
 
 /// Removes a lab, as `netyard down` does.
 fn remove(name: &LabName) -> Result<ExitCode> {
-    down::run(&Down { name: Some(name.to_string()), all: false, wait: false }, None)
+    down::run(&Down { name: Some(name.to_string()), all: false, wait: false, now: false }, None)
 }
 
 fn connect(args: &Connect) -> Result<ExitCode> {
