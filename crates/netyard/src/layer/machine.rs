@@ -6,7 +6,6 @@ use netyard_core::lab::{Lab, NodeKind};
 use netyard_core::layer::{Lack, Machine, lacking, remedy, user_of};
 use netyard_kernel::subid::SystemIds;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -107,7 +106,7 @@ impl Machine for Found<'_> {
 }
 
 fn places(program: &str) -> Vec<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_else(OsString::new);
+    let path = std::env::var_os("PATH").unwrap_or_default();
     let own = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
     own.chain(FOLDERS.map(PathBuf::from)).map(|folder| folder.join(program)).collect()
 }
