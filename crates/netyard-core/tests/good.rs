@@ -503,3 +503,31 @@ fn own_links_and_tables_in_every_form() {
         assert!(commands.iter().any(|command| command.contains(words)), "{words}: {commands:#?}");
     }
 }
+
+#[test]
+fn full_nodes_in_every_form() {
+    use netyard_core::lab::{FileContent, NodeKind, ReadyWhen, RootBase};
+    let lab = lab(forms::FULL_NODES_IN_EVERY_FORM);
+    assert!(lab.nodes.iter().all(|node| node.kind == NodeKind::Full));
+    let dns = lab.node("dns").unwrap();
+    let files: Vec<(&str, Option<u32>)> =
+        dns.root.files.iter().map(|file| (file.path.as_str(), file.mode)).collect();
+    let own = [("/etc/motd", None), ("/etc/bind/named.conf", Some(0o640)), ("/etc/bind/zones", None)];
+    assert_eq!(files, [&[("/etc/issue", None)][..], &own].concat());
+    assert_eq!(dns.root.files[1].content, FileContent::Text("of the node".to_owned()));
+    let zones = FileContent::From { path: "zones".to_owned(), fixes_text: false };
+    assert_eq!(dns.root.files[3].content, zones);
+    assert_eq!(dns.root.layers, ["kathara/base", "bind"]);
+    let ready: Vec<_> = dns.programs.iter().map(|p| p.ready.as_ref().map(|ready| ready.within_ms)).collect();
+    assert_eq!(ready, [Some(5000), Some(30_000), Some(30_000), Some(30_000), Some(200)]);
+    assert_eq!(dns.programs[1].ready.as_ref().unwrap().when, ReadyWhen::Ended);
+    assert_eq!(dns.programs[2].after, ["named", "check"]);
+    let stops: Vec<&str> = dns.on_down.iter().map(|program| program.name.as_str()).collect();
+    assert_eq!(stops, ["rndc", "last"]);
+    let web = lab.node("web").unwrap();
+    let binds: Vec<_> = web.root.binds.iter().map(|b| (&*b.source, &*b.path, b.is_read_only)).collect();
+    assert_eq!(binds, [("data", "/srv/data", true), ("/opt", "/opt", false), ("data", "/srv/more", false)]);
+    assert_eq!(web.root.files.iter().filter(|file| file.path == "/").count(), 1);
+    assert_eq!(lab.node("old").unwrap().root.base, RootBase::Archive("images/old.tar.gz".to_owned()));
+    assert_eq!(lab.node("other").unwrap().root.base, RootBase::Folder("/srv/roots/debian".to_owned()));
+}

@@ -4,12 +4,14 @@
 //! this crate does not know what a lab is.
 
 pub mod account;
+pub mod beneath;
 pub mod bpf;
 pub mod capture;
 pub mod entry;
 pub mod fds;
 pub mod feature;
 pub mod holder;
+pub mod inside;
 pub mod limit;
 pub mod lock;
 pub mod mount;

@@ -154,19 +154,24 @@ pub(crate) unsafe fn arrange(mounts: &[Mount]) -> Result<(), ()> {
                     libc::MS_BIND | libc::MS_REC,
                     std::ptr::null(),
                 ),
-                Mount::Tmpfs { target, options } => libc::mount(
-                    c"tmpfs".as_ptr(),
-                    target.as_ptr(),
-                    c"tmpfs".as_ptr(),
-                    libc::MS_NOSUID | libc::MS_NODEV,
-                    options.as_ptr().cast(),
-                ),
+                Mount::Tmpfs { target, options } => {
+                    mount_new(c"tmpfs", target, libc::MS_NODEV, Some(options))
+                }
                 Mount::ReadOnly { target } => set_read_only(libc::AT_FDCWD, target, 0),
-                Mount::Sysfs => {
-                    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-                    let (kind, target) = (c"sysfs".as_ptr(), c"/sys".as_ptr());
-                    libc::mount(kind, target, kind, flags, std::ptr::null());
+                Mount::Sysfs { target } => {
+                    mount_new(c"sysfs", target, libc::MS_NODEV | libc::MS_NOEXEC, None);
                     0
+                }
+                Mount::Proc { target } => mount_new(c"proc", target, libc::MS_NODEV | libc::MS_NOEXEC, None),
+                Mount::Terminals { target, options } => {
+                    mount_new(c"devpts", target, libc::MS_NOEXEC, Some(options))
+                }
+                Mount::Folder { path } => {
+                    make_folders(path);
+                    0
+                }
+                Mount::Overlay { target, options } => {
+                    mount_new(c"overlay", target, libc::MS_NODEV, Some(options))
                 }
                 Mount::Keep { source, target, is_read_only } => {
                     let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_RECURSIVE as u32;
@@ -199,6 +204,50 @@ pub(crate) unsafe fn arrange(mounts: &[Mount]) -> Result<(), ()> {
         }
     }
     Ok(())
+}
+
+/// Mounts a file system of this kind, without set-user-ID programs.
+///
+/// # Safety
+/// System calls only, no allocation.
+unsafe fn mount_new(kind: &CStr, target: &CStr, flags: libc::c_ulong, options: Option<&CString>) -> i32 {
+    let options = options.map_or(std::ptr::null(), |options| options.as_ptr());
+    // SAFETY: the pointers name zero-terminated texts that outlive the call.
+    unsafe {
+        libc::mount(kind.as_ptr(), target.as_ptr(), kind.as_ptr(), flags | libc::MS_NOSUID, options.cast())
+    }
+}
+
+/// The options of an overlay ([`Mount::Overlay`]): the uppermost of the lower folders first; `work` is an empty folder on
+/// the file system of `upper`. Marks of what is deleted are kept in attributes that an ordinary user may write
+/// (`userxattr`).
+#[must_use]
+pub fn overlay(lower: &[&Path], upper: &Path, work: &Path) -> CString {
+    let mut text = b"userxattr,lowerdir=".to_vec();
+    for (at, folder) in lower.iter().enumerate() {
+        if at > 0 {
+            text.push(b':');
+        }
+        text.extend(escaped(folder, b"\\:,"));
+    }
+    text.extend_from_slice(b",upperdir=");
+    text.extend(escaped(upper, b"\\,"));
+    text.extend_from_slice(b",workdir=");
+    text.extend(escaped(work, b"\\,"));
+    // A path from the kernel has no zero byte.
+    CString::new(text).unwrap_or_default()
+}
+
+/// A path with a backslash before the bytes that mean something among options.
+fn escaped(path: &Path, special: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for byte in path.as_os_str().as_bytes() {
+        if special.contains(byte) {
+            text.push(b'\\');
+        }
+        text.push(*byte);
+    }
+    text
 }
 
 /// Makes a tree of mounts read-only.

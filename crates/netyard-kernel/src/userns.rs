@@ -14,6 +14,64 @@ pub struct IdMap {
     pub gid: u32,
     /// How many consecutive ids are mapped; 1 needs no privilege.
     pub count: u32,
+    /// More ids, which stand for those from `count` on.
+    pub more: Option<Subordinate>,
+}
+
+/// Ids that the machine's root lets an ordinary user have in user namespaces (subuid(5), subgid(5)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subordinate {
+    /// First user id outside.
+    pub uid: u32,
+    /// First group id outside.
+    pub gid: u32,
+    /// How many there are of each.
+    pub count: u32,
+}
+
+impl Subordinate {
+    /// Those of the caller; none where it has none, or no newuidmap(1) that maps them.
+    #[must_use]
+    pub fn own() -> Option<Self> {
+        let uid = rustix::process::geteuid().as_raw();
+        let name = account_name(uid);
+        let of = |file: &str| {
+            let text = fs::read_to_string(file).unwrap_or_default();
+            range_of(&text, name.as_deref(), uid)
+        };
+        let ((uid, uids), (gid, gids)) = (of("/etc/subuid")?, of("/etc/subgid")?);
+        let has_helpers = HELPERS.iter().all(|helper| helper_path(helper).is_some());
+        has_helpers.then_some(Self { uid, gid, count: uids.min(gids) })
+    }
+}
+
+/// The programs that map ids for others: set-user-ID root, or with the capability for it.
+const HELPERS: [&str; 2] = ["newuidmap", "newgidmap"];
+
+fn helper_path(name: &str) -> Option<std::path::PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/bin".into(), "/bin".into()]);
+    folders.map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+fn account_name(uid: u32) -> Option<String> {
+    let text = fs::read_to_string("/etc/passwd").ok()?;
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
+}
+
+/// The first range of a subuid(5) for an account, by its name or number: the first id and how many.
+fn range_of(text: &str, name: Option<&str>, uid: u32) -> Option<(u32, u32)> {
+    text.lines().find_map(|line| {
+        let mut parts = line.trim().split(':');
+        let owner = parts.next()?;
+        let range = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let is_own = Some(owner) == name || owner.parse() == Ok(uid);
+        (is_own && range.1 > 0).then_some(range)
+    })
 }
 
 impl IdMap {
@@ -21,18 +79,38 @@ impl IdMap {
     #[must_use]
     pub fn own() -> Self {
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        Self { uid, gid, count: 1 }
+        Self { uid, gid, count: 1, more: None }
+    }
+
+    /// The caller's own user and group as 0 inside, and its subordinate ids from 1 on, where it has some.
+    #[must_use]
+    pub fn own_and_subordinate() -> Self {
+        Self { more: Subordinate::own(), ..Self::own() }
+    }
+
+    /// Whether only one user and one group are mapped.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        self.count == 1 && self.more.is_none()
     }
 
     /// The map of the caller's own user namespace; none in the first one, which maps all ids.
     #[must_use]
     pub fn of_self() -> Option<Self> {
-        let uid = fs::read_to_string("/proc/self/uid_map").ok()?;
-        let gid = fs::read_to_string("/proc/self/gid_map").ok()?;
+        let uid_text = fs::read_to_string("/proc/self/uid_map").ok()?;
+        let gid_text = fs::read_to_string("/proc/self/gid_map").ok()?;
         let words = |text: &str| text.split_whitespace().filter_map(|w| w.parse().ok()).collect::<Vec<u32>>();
-        match (words(&uid).as_slice(), words(&gid).as_slice()) {
+        match (words(&uid_text).as_slice(), words(&gid_text).as_slice()) {
             ([.., count], _) if *count == u32::MAX => None,
-            ([0, uid, count, ..], [0, gid, ..]) => Some(Self { uid: *uid, gid: *gid, count: *count }),
+            ([0, uid, count, uids @ ..], [0, gid, _, gids @ ..]) => {
+                let more = match (uids, gids) {
+                    ([_, uid, count, ..], [_, gid, ..]) => {
+                        Some(Subordinate { uid: *uid, gid: *gid, count: *count })
+                    }
+                    _ => None,
+                };
+                Some(Self { uid: *uid, gid: *gid, count: *count, more })
+            }
             _ => None,
         }
     }
@@ -53,20 +131,28 @@ impl IdMap {
             };
             text.lines().find_map(of_root).unwrap_or(FREE)
         };
-        Self { uid: first("/etc/subuid"), gid: first("/etc/subgid"), count: COUNT }
+        Self { uid: first("/etc/subuid"), gid: first("/etc/subgid"), count: COUNT, more: None }
     }
 
     /// The same ids once more, for a user namespace inside one that has this map.
     #[must_use]
     pub fn nested(&self) -> Self {
-        Self { uid: 0, gid: 0, count: self.count }
+        // In the same pieces: the kernel wants each to be within one of the outer map.
+        let more = self.more.map(|more| Subordinate { uid: self.count, gid: self.count, count: more.count });
+        Self { uid: 0, gid: 0, count: self.count, more }
     }
 
     /// Writes the map for a process that has just entered its own user namespace.
     ///
     /// # Errors
-    /// Those of open(2) and write(2) of `/proc/PID/uid_map`: `EPERM` where the caller may not map these ids.
+    /// Those of open(2) and write(2) of `/proc/PID/uid_map`: `EPERM` where the caller may not map these ids. With
+    /// subordinate ids, which only newuidmap(1) can map, what that says.
     pub fn write(&self, pid: u32) -> io::Result<()> {
+        if let Some(more) = self.more {
+            let map = |first, next| [0, first, self.count, self.count, next, more.count];
+            write_two_ranges("uid_map", pid, map(self.uid, more.uid))?;
+            return write_two_ranges("gid_map", pid, map(self.gid, more.gid));
+        }
         let to = |file: &str, text: &str| fs::write(format!("/proc/{pid}/{file}"), text);
         if self.count == 1 {
             // Without privilege a group map is accepted only when the namespace gives up setgroups(2).
@@ -78,6 +164,32 @@ impl IdMap {
         to("uid_map", &format!("0 {} {}", self.uid, self.count))?;
         to("gid_map", &format!("0 {} {}", self.gid, self.count))
     }
+}
+
+/// Writes a map, or has it written where the caller may not.
+fn write_two_ranges(file: &str, pid: u32, map: [u32; 6]) -> io::Result<()> {
+    let [a, b, c, d, e, f] = map;
+    let written = fs::write(format!("/proc/{pid}/{file}"), format!("{a} {b} {c}\n{d} {e} {f}\n"));
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            map_by_helper(if file == "uid_map" { HELPERS[0] } else { HELPERS[1] }, pid, map)
+        }
+        written => written,
+    }
+}
+
+/// Starts one of the [`HELPERS`] and waits for it.
+fn map_by_helper(name: &str, pid: u32, map: [u32; 6]) -> io::Result<()> {
+    let path = helper_path(name).ok_or(io::ErrorKind::NotFound)?;
+    let words = [pid].into_iter().chain(map).map(|number| number.to_string());
+    let mut helper = std::process::Command::new(path);
+    helper.args(words).stdin(std::process::Stdio::null());
+    crate::process::dies_with_caller(&mut helper);
+    let output = helper.output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
 }
 
 /// The user namespace of a process; none when it is the caller's own.

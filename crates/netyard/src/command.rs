@@ -1,6 +1,7 @@
 //! Programs that a person or a test starts inside a node.
 
 use crate::error::{Error, Result};
+use crate::full_node;
 use crate::own_folders;
 use crate::running::{OpenDoors, RunningLab};
 use crate::sandbox;
@@ -180,6 +181,9 @@ impl<'a> NodeCommand<'a> {
 
     fn environment(&self, entrance: &crate::protocol::Entrance) -> Result<Vec<CString>> {
         let mut all: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+        if entrance.is_full {
+            full_node::adapt_environment(&mut all);
+        }
         all.extend(entrance.env.iter().map(|(name, value)| (name.into(), value.into())));
         all.insert("NETYARD_LAB".into(), entrance.lab.as_str().into());
         match &self.node {

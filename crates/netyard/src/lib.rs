@@ -35,6 +35,7 @@
 #[doc(hidden)]
 pub mod apply;
 pub mod builder;
+mod bundle;
 pub mod capture;
 pub mod command;
 mod connection;
@@ -45,8 +46,10 @@ pub mod error;
 pub mod expect;
 #[doc(hidden)]
 pub mod fault;
+mod full_node;
 mod holder;
 pub mod internet;
+pub mod kathara;
 pub mod layer;
 pub mod lesson;
 #[doc(hidden)]
@@ -66,6 +69,7 @@ mod request;
 pub mod running;
 pub mod sandbox;
 pub mod scout;
+pub mod service;
 pub mod show;
 pub mod store;
 pub mod trace;

@@ -3,11 +3,12 @@
 use crate::error::Error;
 use crate::own_folders::OwnFolder;
 use crate::probe::SocketKind;
-use netyard_core::lab::Lab;
+use netyard_core::lab::{Lab, NodeKind};
 use netyard_core::name::{IfName, LabName, NodeName};
 use netyard_core::state::{Ns, State};
 use netyard_core::step::Step;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -61,6 +62,10 @@ pub enum Request {
         /// Plugged or pulled.
         is_up: bool,
     },
+    /// Answered when all programs that say when they are ready are so, or one has failed.
+    AwaitReady,
+    /// Runs what the lab file has for the lab's end (`stop:`); answered when all of that has ended, or its time is over.
+    Stop,
     /// The programs of the lab.
     Programs,
     /// What programs printed.
@@ -120,9 +125,55 @@ pub struct Spec {
     pub is_sandbox: bool,
     /// The change to the kernel that shall fail, for tests.
     pub fail_at: Option<usize>,
+    /// Where the package layers are that full nodes name: a folder with `usr`, `etc`, `var` and so on, by name.
+    #[serde(default)]
+    pub layers: BTreeMap<String, PathBuf>,
+    /// What travels with the lab: one for each descriptor, in their order.
+    #[serde(default)]
+    pub enclosed: Vec<Enclosed>,
+    /// What of the machine's `/etc` and `/var` belongs to others than root, for the copies of full nodes.
+    #[serde(default)]
+    pub owned: Vec<Owned>,
+}
+
+/// A descriptor that travels with a lab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Enclosed {
+    /// The lab file's folder, a tree of mounts in which the lab's ids own what the same ids own outside.
+    Folder,
+    /// The files of full nodes: an archive (tar) in memory. The first part of each path in it is the node's name, the
+    /// rest is the place in the node; owners are names of the node's accounts where there are names, else numbers.
+    Bundle,
+    /// A folder that full nodes are made of or share, as a tree of mounts like that of the lab file's folder.
+    Tree {
+        /// As the lab has it, absolute.
+        source: PathBuf,
+        /// Whether nobody in the lab may write there.
+        is_read_only: bool,
+    },
+}
+
+/// A file or folder of the machine, and whose it is. The lab itself sees only that it is somebody else's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owned {
+    /// Where it is, absolute.
+    pub path: PathBuf,
+    /// Its user's id.
+    pub uid: u32,
+    /// Its group's id.
+    pub gid: u32,
+    /// Its permission bits.
+    pub mode: u32,
 }
 
 impl Spec {
+    /// Whether a node has files and processes of its own.
+    #[must_use]
+    pub fn has_full_nodes(&self) -> bool {
+        self.lab.nodes.iter().any(|node| node.kind == NodeKind::Full)
+    }
+
     /// The folder of the lab file as its programs see it: not at all where that would show a home folder.
     #[must_use]
     pub fn shown_folder(&self) -> Option<&Path> {
@@ -179,6 +230,18 @@ pub enum ServiceChange {
         /// Its name.
         program: String,
     },
+    /// A full node that is made of something else than before: its processes end, and its files are new.
+    RemakeNode {
+        /// The node.
+        node: NodeName,
+    },
+    /// Files that the lab file has for a full node, and that it says something else of than before.
+    WriteFiles {
+        /// The node.
+        node: NodeName,
+        /// Where they are in it.
+        files: Vec<PathBuf>,
+    },
     /// Programs that are started from now on see this host name.
     SetHostname {
         /// The node.
@@ -194,6 +257,16 @@ impl fmt::Display for ServiceChange {
             Self::StartProgram { node, program } => write!(f, "start program {program} in {node}"),
             Self::RestartProgram { node, program } => write!(f, "restart program {program} in {node}"),
             Self::StopProgram { node, program } => write!(f, "stop program {program} in {node}"),
+            Self::WriteFiles { node, files } => {
+                let shown: Vec<String> =
+                    files.iter().take(3).map(|file| file.display().to_string()).collect();
+                write!(f, "write {} in {node}", shown.join(", "))?;
+                match files.len() - shown.len() {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more"),
+                }
+            }
+            Self::RemakeNode { node } => write!(f, "make {node} anew"),
             Self::SetHostname { node, hostname } => write!(f, "host name of {node} becomes {hostname}"),
         }
     }
@@ -223,6 +296,9 @@ pub struct Entrance {
     pub env: Vec<(String, String)>,
     /// Whether an inner user namespace comes before the network namespace.
     pub has_user_namespace: bool,
+    /// Whether the node has files and processes of its own: pid, ipc and cgroup namespace come after the uts namespace.
+    #[serde(default)]
+    pub is_full: bool,
     /// The folder of programs in place of those that the machine lacks, where there is one.
     pub stand_ins: Option<PathBuf>,
     /// Whether setgroups(2) is to succeed although the user namespace has given it up.
@@ -253,6 +329,9 @@ pub struct ProgramStatus {
     pub argv: Vec<String>,
     /// `running`, `waiting` (for its next start), `exited`.
     pub state: ProgramState,
+    /// Whether it is ready; none where it says nothing of that.
+    #[serde(default)]
+    pub ready: Option<ReadyState>,
     /// How often it was started again.
     pub restarts: u32,
 }
@@ -261,12 +340,26 @@ pub struct ProgramStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProgramState {
+    /// It has not been started: others must be ready first.
+    Held,
     /// It runs.
     Running,
     /// It has ended and will be started again.
     Waiting,
     /// It has ended, with this code (128 and the number of a signal).
     Exited(i32),
+}
+
+/// Whether a program is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReadyState {
+    /// Not yet.
+    Pending,
+    /// It is, or was once.
+    Ready,
+    /// It was not in time, has ended before, or waits for one that has.
+    Failed,
 }
 
 /// Something that a program printed.

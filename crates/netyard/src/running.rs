@@ -4,6 +4,7 @@ use crate::command::NodeCommand;
 use crate::connection::{Connection, gone, unexpected};
 use crate::error::{Error, Result};
 use crate::expect;
+use crate::full_node;
 use crate::holder::unknown_node;
 use crate::layer;
 use crate::look::Scope;
@@ -21,7 +22,7 @@ use netyard_core::name::{IfName, LabName, NodeName};
 use netyard_core::report::{self, ExpectationResult, TestReport, Writing};
 use netyard_core::state::State;
 use netyard_core::why::{About, Versions};
-use netyard_kernel::process::Room;
+use netyard_kernel::process::{Own, Room};
 use netyard_kernel::{process, userns};
 use std::ffi::CString;
 use std::io;
@@ -226,7 +227,10 @@ impl RunningLab {
     /// What could not be read.
     pub fn plan(&self, spec: Spec) -> Result<Changes> {
         self.refuse_other_file(&spec)?;
-        match self.ask(&Request::Plan(Box::new(spec)))? {
+        let mut spec = spec;
+        let enclosed = full_node::enclose(&mut spec, None)?;
+        let fds: Vec<BorrowedFd<'_>> = enclosed.iter().map(AsFd::as_fd).collect();
+        match self.locked().ask_with(&Request::Plan(Box::new(spec)), &fds, &mut |_, _| {})? {
             (Reply::Changes(changes), _) => Ok(changes),
             (other, _) => Err(unexpected(&other)),
         }
@@ -240,9 +244,13 @@ impl RunningLab {
         let needs = needs(&spec.lab);
         preflight::check(&needs)?;
         layer::check(&spec.lab)?;
-        let answer = self.locked().ask_with(&Request::Apply(Box::new(spec)), &[], on_step);
+        let mut spec = spec;
+        let enclosed = full_node::enclose(&mut spec, Some(process::pid_of(self.pidfd.as_fd()).unwrap_or(0)))?;
+        let fds: Vec<BorrowedFd<'_>> = enclosed.iter().map(AsFd::as_fd).collect();
+        let answer = self.locked().ask_with(&Request::Apply(Box::new(spec)), &fds, on_step);
         let answer = answer.map_err(|error| preflight::explained(error, &needs))?;
         *self.description.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.await_ready().map_err(|error| error.note("the lab was changed all the same"))?;
         match answer {
             (Reply::Changes(changes), _) => Ok(changes),
             (other, _) => Err(unexpected(&other)),
@@ -281,6 +289,15 @@ impl RunningLab {
             (Reply::Programs(programs), _) => Ok(programs),
             (other, _) => Err(unexpected(&other)),
         }
+    }
+
+    /// Waits until all programs that say when they are ready are so.
+    ///
+    /// # Errors
+    /// The first that was not in time, or has ended before.
+    pub fn await_ready(&self) -> Result<()> {
+        // A connection of its own: others may ask the lab meanwhile.
+        self.connect()?.ask(&Request::AwaitReady).map(drop)
     }
 
     /// What programs printed; with `follow`, `each` is called until it returns false or the lab ends.
@@ -371,11 +388,15 @@ impl RunningLab {
             )))
     }
 
-    /// Ends the lab and waits until its processes are gone.
+    /// Runs what the lab file has for the lab's end (`stop:`), ends the lab and waits until its processes are gone.
     ///
     /// # Errors
     /// Those of sending a signal.
     pub fn down(self) -> Result<()> {
+        if self.definition().is_ok_and(|lab| lab.nodes.iter().any(|node| !node.on_down.is_empty())) {
+            // The lab is to end, whatever they say.
+            let _ = self.ask(&Request::Stop);
+        }
         self.end().map_err(|e| Error::io(format!("cannot end lab `{}`", self.name), &e))
     }
 
@@ -410,7 +431,13 @@ fn open_doors(entrance: Entrance, fds: Vec<OwnedFd>, folders: Vec<(OwnedFd, Path
     let user = if entrance.has_user_namespace { fds.next() } else { None };
     let net = fds.next().ok_or_else(missing)?;
     let (mounts, uts) = fds.next().zip(fds.next()).ok_or_else(missing)?;
-    let (room, folders) = (Room { mounts, uts }, own_folders::places(folders));
+    let own = if entrance.is_full {
+        let mut next = || fds.next().ok_or_else(missing);
+        Some(Own { pid: next()?, ipc: next()?, cgroup: next()? })
+    } else {
+        None
+    };
+    let (room, folders) = (Room { mounts, uts, own }, own_folders::places(folders));
     Ok(OpenDoors { entrance, user, net, room, folders })
 }
 

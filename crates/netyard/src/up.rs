@@ -2,6 +2,7 @@
 
 use crate::connection::{Connection, gone, unexpected};
 use crate::error::{Error, ErrorKind, Result};
+use crate::full_node;
 use crate::layer;
 use crate::preflight;
 use crate::protocol::{Changes, Reply, Request, Spec};
@@ -12,15 +13,17 @@ use netyard_core::lab::{Node, NodeKind};
 use netyard_core::name::LabName;
 use netyard_core::state::Route;
 use netyard_kernel::feature;
+use netyard_kernel::netns;
 use netyard_kernel::process::{self, HolderOptions, HolderProcess};
 use netyard_kernel::userns::{self, IdMap};
-use netyard_kernel::{mount, netns};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// How long a holder may take to end once it was killed.
 pub(crate) const DYING_TIME: Duration = Duration::from_secs(10);
+/// How long a holder may take to run what the lab file has for the lab's end; it gives up itself a little earlier.
+const STOPPING_TIME: Duration = Duration::from_secs(12);
 /// How long the programs of a killed lab may wait to be reaped by those who started them.
 const REAPING_TIME: Duration = Duration::from_secs(1);
 /// How long the kernel may take to remove the namespaces of a lab that has ended.
@@ -111,7 +114,12 @@ pub fn up_private(spec: Spec, on_step: OnStep<'_>) -> Result<RunningLab> {
     start(spec, None, false, on_step)
 }
 
-fn start(spec: Spec, claim: Option<Claim>, outlives_caller: bool, on_step: OnStep<'_>) -> Result<RunningLab> {
+fn start(
+    mut spec: Spec,
+    claim: Option<Claim>,
+    outlives_caller: bool,
+    on_step: OnStep<'_>,
+) -> Result<RunningLab> {
     let host = host_node(&spec)?;
     let needs = needs(&spec.lab);
     preflight::check(&needs)?;
@@ -125,6 +133,8 @@ fn start(spec: Spec, claim: Option<Claim>, outlives_caller: bool, on_step: OnSte
     } else if is_root_of_machine() {
         // Root of the machine is not root of its labs: they get ids that own nothing.
         Some(IdMap::unprivileged())
+    } else if spec.has_full_nodes() {
+        Some(IdMap::own_and_subordinate())
     } else {
         Some(IdMap::own())
     };
@@ -134,10 +144,11 @@ fn start(spec: Spec, claim: Option<Claim>, outlives_caller: bool, on_step: OnSte
     let HolderProcess { pid, pidfd, owner } = started;
     let mut connection = Connection::new(owner);
     let lab_name = spec.lab.name.clone();
-    let folder = folder_of_lab(&spec, pid);
-    let folder: Vec<BorrowedFd<'_>> = folder.iter().map(AsFd::as_fd).collect();
-    let request = Request::Build(Box::new(spec));
-    let built = connection.ask_with(&request, &folder, on_step).and_then(|answer| {
+    let enclosed = full_node::enclose(&mut spec, Some(pid));
+    let built = enclosed.and_then(|fds| {
+        let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+        let answer = connection.ask_with(&Request::Build(Box::new(spec)), &fds, on_step)?;
+        connection.ask(&Request::AwaitReady)?;
         if let Some(claim) = claim {
             claim.publish()?;
         }
@@ -159,16 +170,6 @@ fn start(spec: Spec, claim: Option<Claim>, outlives_caller: bool, on_step: OnSte
 /// Whether the caller is root, and not only of a user namespace.
 pub(crate) fn is_root_of_machine() -> bool {
     rustix::process::geteuid().is_root() && IdMap::of_self().is_none()
-}
-
-/// The folder of the lab file, for the programs of a lab that root starts: read-only, with its owners. Where that cannot
-/// be had, they see it as strangers do.
-fn folder_of_lab(spec: &Spec, holder: u32) -> Option<OwnedFd> {
-    if !is_root_of_machine() || spec.lab.nodes.iter().all(|node| node.programs.is_empty()) {
-        return None;
-    }
-    let userns = userns::of_process(holder).ok()??;
-    mount::id_mapped(&spec.folder, userns.as_fd(), true).ok()
 }
 
 /// The node that is the machine itself, if the lab has one and the caller may and wants to use it.
@@ -197,6 +198,15 @@ fn host_node(spec: &Spec) -> Result<Option<&Node>> {
         .note("links of the lab will appear among the machine's own; they vanish with the lab")
         .note("such a lab has no user namespace: its programs run as root of this machine")
         .help("`--allow-host` allows that"));
+    }
+    if let Some(full) = spec.lab.nodes.iter().find(|node| node.kind == NodeKind::Full) {
+        let title = format!(
+            "node `{}` is this machine itself, and node `{}` has files of its own",
+            host.name, full.name
+        );
+        return Err(Error::input("U013", title)
+            .note("without a user namespace, root in such a node would be root of this machine")
+            .help("use nodes of kind `net` beside one of kind `host`"));
     }
     Ok(Some(host))
 }
@@ -231,6 +241,26 @@ fn no_user_namespace(error: &io::Error) -> Error {
         }
     }
     result
+}
+
+/// Runs what the lab file has for the lab's end (`stop:`), and waits for it. A lab that does not run, or whose holder is
+/// stopped, has nothing to say.
+///
+/// # Errors
+/// The first program that failed, or took too long. All of them had their turn.
+pub fn run_stop_programs(lab: &LabName, store: &Store) -> Result<()> {
+    let Some(mut connection) = store.find(lab)? else { return Ok(()) };
+    match connection.holder() {
+        Ok((pid, _)) if !process::is_stopped(pid) => {}
+        _ => return Ok(()),
+    }
+    match connection.ask_within(&Request::Stop, STOPPING_TIME) {
+        Ok((Reply::Done, _)) => Ok(()),
+        Ok((other, _)) => Err(unexpected(&other)),
+        // It ends, or hangs: the one way or the other there is nobody to run them.
+        Err(error) if error.code == "K009" => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// What [`down`] did.

@@ -6,6 +6,7 @@ mod doctor;
 mod down;
 mod exec;
 mod layer;
+mod kathara;
 mod learn;
 mod link;
 mod list;
@@ -60,6 +61,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Watch(args) => watch::run(&args, lab),
         Verb::Capture(args) => capture::run(&args, lab),
         Verb::Wireshark(args) => wireshark::run(&args, lab),
+        Verb::Kathara(args) => kathara::run(args.verb()),
+        Verb::Import(args) => kathara::import(&args),
         Verb::New(args) => new::run(&args),
         Verb::Schema { of } => reference::schema(of),
         Verb::Explain { code } => reference::explain(&code),

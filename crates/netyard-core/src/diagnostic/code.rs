@@ -8,7 +8,7 @@ use std::str::FromStr;
 macro_rules! codes {
     ($($severity:ident $name:ident = $text:literal, $title:literal;)*) => {
         /// The kind of a problem. Letters: Y text and keys, N names, A addresses, L links and networks, R routes,
-        /// F translation and filter, E expectations, K refusals of the kernel, U use of the program. A code never changes its meaning.
+        /// F translation and filter, E expectations, I labs of other programs, K refusals of the kernel, U use of the program. A code never changes its meaning.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
             $(#[doc = $title] $name,)*
@@ -80,6 +80,14 @@ codes! {
     Error GroupsTooLarge = "N019", "groups have too many members";
     Error NodesTooLarge = "N020", "the nodes together hold too much";
     Error BadProgramName = "N021", "not the name of a program";
+    Error NotAFullNode = "N022", "only full nodes have files of their own";
+    Error BadNodePath = "N023", "not a path in a node";
+    Error OutsideFolder = "N024", "a path leaves the lab file's folder";
+    Error BadFileAttribute = "N025", "not the mode or owner of a file";
+    Error BadLayerName = "N026", "not the name of a package layer";
+    Error UnknownProgram = "N027", "no program of the node has this name";
+    Error CyclicPrograms = "N028", "programs wait for each other";
+    Error FileTwice = "N029", "two things have one place in a node";
 
     Error BadAddress = "A001", "not an address";
     Error BadPrefix = "A002", "not a prefix";
@@ -153,6 +161,20 @@ codes! {
     Error ContradictoryExpectation = "E010", "an expectation contradicts itself";
     Warning NobodyAnswersDns = "E011", "nobody answers a DNS query";
 
+    Error LabConfSyntax = "I001", "the line is not understood";
+    Error BadDeviceName = "I002", "not a device name of Kathara";
+    Error BadCollisionDomain = "I003", "not a collision domain";
+    Error BadDeviceInterfaces = "I004", "the interfaces of a device contradict each other";
+    Error BadDeviceOption = "I005", "not a value of this option";
+    Error DevicesWaitForEachOther = "I006", "devices wait for each other";
+    Error ExternalDomain = "I007", "a collision domain is to reach the machine's network";
+    Error ImageNotHere = "I008", "an image holds programs that are not here";
+    Warning OptionTwice = "I009", "an option is given twice";
+    Warning UnknownDeviceOption = "I010", "Kathara has no such option";
+    Warning ImageReplaced = "I011", "an image is replaced by the machine's own programs";
+    Warning NeededByScript = "I012", "a startup script needs what may not be here";
+    Error BadCheck = "I013", "not a check of kathara-lab-checker";
+
     Error KernelRefused = "K001", "the kernel refused";
     Error KernelLacksFeature = "K002", "the kernel lacks a feature";
     Error NoUserNamespaces = "K003", "user namespaces cannot be made here";
@@ -168,6 +190,7 @@ codes! {
     Error CannotEnterNode = "K013", "this process may not enter a node";
     Error UplinkDown = "K014", "an uplink does not come up";
     Error HolderSilent = "K015", "the lab's holder does not answer";
+    Error ProgramNotReady = "K020", "a program was not ready in time";
 
     Error LabBusy = "U001", "another command works on the lab";
     Error OtherLab = "U002", "another lab of this name is up";
@@ -196,6 +219,7 @@ codes! {
     Error NoSuchLayer = "U040", "there is no such package layer";
     Error LayerNotBuilt = "U041", "a package layer cannot be built or removed";
     Error BadLayerWord = "U042", "not the name of a layer or package";
+    Error FilesNotTaken = "U043", "the files of a node cannot be taken";
 }
 
 impl fmt::Display for Code {

@@ -3,13 +3,15 @@
 use super::decode::{mtu, stp};
 use super::decode_nat;
 use super::decode_own;
+use super::decode_program;
+use super::decode_root;
 use super::decode_route;
 use super::read::{Fields, Problems, as_switch, bad_address, one_or_many};
 use super::shape::ShapingDecl;
-use super::syntax::{AddressDecl, At, BridgeDecl, LinkDecl, NodeDecl, ProgramDecl, Word};
+use super::syntax::{AddressDecl, At, BridgeDecl, LinkDecl, NodeDecl, Word};
 use super::tree::{Entry, Tree, Value};
 use crate::diagnostic::{Code, Diagnostic, Span};
-use crate::lab::{NodeKind, Restart, Role, Uplink};
+use crate::lab::{NodeKind, Role, Uplink};
 use crate::name::IfName;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -37,7 +39,7 @@ impl NodeDecl {
             ("bridge", Role::Bridge),
             ("internet", Role::Internet),
         ];
-        let kinds = [("net", NodeKind::Net), ("host", NodeKind::Host)];
+        let kinds = [("net", NodeKind::Net), ("full", NodeKind::Full), ("host", NodeKind::Host)];
         let groups = fields.either("groups", "group", problems);
         let errors_before = problems.errors();
         let decl = Self {
@@ -60,13 +62,19 @@ impl NodeDecl {
             firewall: fields.get("firewall").and_then(|tree| decode_nat::firewall(tree, problems)),
             sysctls: fields.get("sysctls").map(|tree| sysctls(tree, problems)).unwrap_or_default(),
             neighbours: fields.get("neighbours").map(|tree| decode_route::neighbours(tree, problems)),
-            run: fields.get("run").map(|tree| programs(tree, problems)),
+            run: fields.get("run").map(|tree| decode_program::run(tree, problems)),
+            stop: fields.get("stop").map(|tree| decode_program::stop(tree, problems)),
+            files: fields.get("files").map(|tree| decode_root::files(tree, problems)),
+            rootfs: fields.get("rootfs").and_then(|tree| decode_root::rootfs(tree, problems)),
+            layers: fields.get("layers").map(|tree| decode_root::layers(tree, problems)),
+            binds: fields.get("binds").map(|tree| decode_root::binds(tree, problems)),
             env: fields.get("env").map(|tree| environment(tree, problems)).unwrap_or_default(),
             hostname: fields.get("hostname").and_then(|tree| hostname(tree, problems)),
             uplink: fields.get("uplink").and_then(|tree| uplink(tree, problems)),
             labels: fields.get("labels").map(|tree| labels(tree, problems)).unwrap_or_default(),
         };
-        Self { is_partial: problems.errors() > errors_before, ..decl }
+        let weight = decl.weight + decl.weight_of_texts();
+        Self { is_partial: problems.errors() > errors_before, weight, ..decl }
     }
 }
 
@@ -312,7 +320,7 @@ fn sysctls(tree: &Tree, problems: &mut Problems) -> BTreeMap<String, String> {
     sysctls
 }
 
-fn environment(tree: &Tree, problems: &mut Problems) -> BTreeMap<String, String> {
+pub(crate) fn environment(tree: &Tree, problems: &mut Problems) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
     for entry in problems.entries(tree, "a map such as `LANG: C`") {
         let starts_well = entry.key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
@@ -372,80 +380,4 @@ fn uplink(tree: &Tree, problems: &mut Problems) -> Option<Option<Uplink>> {
         Value::Scalar { text, .. } if as_switch(text) == Some(false) => Some(None),
         _ => problems.choice(tree, &words),
     }
-}
-
-fn programs(tree: &Tree, problems: &mut Problems) -> Vec<ProgramDecl> {
-    match &tree.value {
-        Value::Null => Vec::new(),
-        Value::Scalar { .. } => program(None, tree, problems).into_iter().collect(),
-        Value::List(items) => items.iter().filter_map(|item| program(None, item, problems)).collect(),
-        // A map with `command` is one program in its long form; any other has names as keys.
-        Value::Map(entries) if entries.iter().any(|entry| entry.key == "command") => {
-            program(None, tree, problems).into_iter().collect()
-        }
-        Value::Map(entries) => {
-            let named = |entry: &Entry| At::new(entry.key.clone(), entry.key_span);
-            entries.iter().filter_map(|entry| program(Some(named(entry)), &entry.value, problems)).collect()
-        }
-    }
-}
-
-fn program(name: Option<Word>, tree: &Tree, problems: &mut Problems) -> Option<ProgramDecl> {
-    let plain =
-        |argv| ProgramDecl { name: name.clone(), argv, restart: Restart::Never, env: BTreeMap::new() };
-    match &tree.value {
-        Value::Map(_) => {}
-        _ => return argv(tree, problems).map(plain),
-    }
-    let mut fields = problems.fields(tree, "a command")?;
-    let command = fields.get("command");
-    if command.is_none() {
-        fields.missing("command", tree.span, "for example `command: nginx -g 'daemon off;'`");
-    }
-    let mut decl = plain(command.and_then(|tree| argv(tree, problems)).unwrap_or_default());
-    if let Some(tree) = fields.get("name") {
-        decl.name = problems.word(tree, "a name").or(decl.name);
-    }
-    decl.restart = fields.get("restart").and_then(|tree| restart(tree, problems)).unwrap_or_default();
-    decl.env = fields.get("env").map(|tree| environment(tree, problems)).unwrap_or_default();
-    fields.finish(problems);
-    (!decl.argv.is_empty()).then_some(decl)
-}
-
-fn restart(tree: &Tree, problems: &mut Problems) -> Option<Restart> {
-    if let Value::Scalar { text, .. } = &tree.value {
-        match as_switch(text) {
-            Some(false) => return Some(Restart::Never),
-            Some(true) => return Some(Restart::Always),
-            None => {}
-        }
-    }
-    let words = [
-        ("no", Restart::Never),
-        ("never", Restart::Never),
-        ("on-failure", Restart::OnFailure),
-        ("always", Restart::Always),
-    ];
-    problems.choice(tree, &words)
-}
-
-/// A list is program and arguments; a text is run by the shell.
-fn argv(tree: &Tree, problems: &mut Problems) -> Option<Vec<String>> {
-    let wanted = "a command: a text for the shell, or a list of program and arguments";
-    let argv = match &tree.value {
-        Value::List(_) => {
-            let words = problems.words(tree, "a text");
-            words.into_iter().map(|word| word.value).collect()
-        }
-        _ => {
-            let text = problems.text(tree, wanted)?;
-            if text.trim().is_empty() { Vec::new() } else { vec!["sh".into(), "-c".into(), text.to_owned()] }
-        }
-    };
-    if argv.first().is_none_or(String::is_empty) || argv.iter().any(|arg| arg.contains('\0')) {
-        let problem = Diagnostic::new(Code::WrongType, tree.span).label("an empty command");
-        problems.push(problem.help("write a text for the shell, or a list of program and arguments"));
-        return None;
-    }
-    Some(argv)
 }

@@ -2,7 +2,7 @@
 
 use super::expand::names;
 use super::read::Problems;
-use super::syntax::{GroupDecl, LinkDecl, NodeDecl, Word};
+use super::syntax::{GroupDecl, LinkDecl, NodeDecl, NodeFileDecl, Word};
 use crate::diagnostic::{Code, Diagnostic};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -296,10 +296,17 @@ impl NodeDecl {
         absent(&mut self.firewall, &base.firewall);
         absent(&mut self.neighbours, &base.neighbours);
         absent(&mut self.run, &base.run);
+        absent(&mut self.stop, &base.stop);
+        absent(&mut self.rootfs, &base.rootfs);
+        absent(&mut self.layers, &base.layers);
+        absent(&mut self.binds, &base.binds);
         absent(&mut self.hostname, &base.hostname);
         fill(&mut self.sysctls, &base.sysctls);
         fill(&mut self.env, &base.env);
         fill(&mut self.labels, &base.labels);
+        if let Some(files) = &base.files {
+            lay_below(self.files.get_or_insert_default(), files);
+        }
         if let Some(links) = &base.links {
             let own = self.links.get_or_insert_default();
             let has = |link: &&LinkDecl, own: &[LinkDecl]| {
@@ -315,6 +322,13 @@ fn absent<T: Clone>(own: &mut Option<T>, base: &Option<T>) {
     if own.is_none() {
         own.clone_from(base);
     }
+}
+
+/// Files of a group lie below the node's own; one that the node has itself is left out.
+fn lay_below(own: &mut Vec<NodeFileDecl>, base: &[NodeFileDecl]) {
+    let is_absent = |file: &&NodeFileDecl| !own.iter().any(|o| o.path.value == file.path.value);
+    let below: Vec<NodeFileDecl> = base.iter().filter(is_absent).cloned().collect();
+    own.splice(..0, below);
 }
 
 fn fill(own: &mut BTreeMap<String, String>, base: &BTreeMap<String, String>) {

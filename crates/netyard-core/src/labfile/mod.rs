@@ -9,6 +9,7 @@
 //!   by the only node that forwards there. One that forwards gets it by the only `internet` node on any of its networks.
 //! - A node forwards IPv4 when its role is `router`, when it translates, or when a sysctl says so; IPv6 as a router in
 //!   a lab that uses IPv6, or when it translates IPv6.
+//! - A node is full as soon as it has files, layers, a root file system or binds of its own.
 //! - A masquerade without `out` leaves by the default route, or by the only interface that `from` is not on.
 
 mod decode;
@@ -16,6 +17,8 @@ mod decode_expect;
 mod decode_nat;
 mod decode_node;
 mod decode_own;
+mod decode_program;
+mod decode_root;
 mod decode_route;
 mod encoding;
 mod expand;
@@ -35,6 +38,7 @@ mod resolve_nat;
 mod resolve_own;
 mod resolve_port;
 mod resolve_program;
+mod resolve_root;
 mod resolve_route;
 mod resolve_view;
 mod shape;

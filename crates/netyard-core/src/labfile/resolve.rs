@@ -11,9 +11,9 @@ use super::syntax::{FileDecl, NodeDecl, SegmentKind, Word};
 use super::{
     resolve_address, resolve_bridge, resolve_expect, resolve_firewall, resolve_forward, resolve_link,
 };
-use super::{resolve_nat, resolve_own, resolve_port, resolve_program, resolve_route};
+use super::{resolve_nat, resolve_own, resolve_port, resolve_program, resolve_root, resolve_route};
 use crate::diagnostic::{Code, Diagnostic, Source, Span};
-use crate::lab::{Lab, Network, NetworkKind, Node, NodeKind, NodeRoot, Role};
+use crate::lab::{Lab, Network, NetworkKind, Node, NodeRoot, Role};
 use crate::mac::Mac;
 use crate::name::{IfName, LabName, NameError, NetworkName, NodeName};
 use ipnet::IpNet;
@@ -123,6 +123,7 @@ pub(crate) fn resolve(file: &FileDecl, source: &Source, problems: &mut Problems)
     resolve_nat::add_translations(&mut draft, problems);
     resolve_firewall::add_filters(&mut draft, problems);
     resolve_program::add_programs(&mut draft, problems);
+    resolve_root::add_roots(&mut draft, problems);
     let expectations = resolve_expect::expand(&draft, file, source, problems);
     Lab {
         name: draft.name,
@@ -424,7 +425,7 @@ const MTU: u32 = 1500;
 fn plain_node(name: NodeName, decl: &NodeDecl) -> Node {
     Node {
         name,
-        kind: decl.kind.unwrap_or(NodeKind::Net),
+        kind: resolve_root::kind(decl),
         role: decl.role.unwrap_or(Role::Host),
         interfaces: Vec::new(),
         bridges: Vec::new(),

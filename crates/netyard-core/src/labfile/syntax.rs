@@ -4,7 +4,7 @@ use super::shape::ShapingDecl;
 use crate::diagnostic::Span;
 use crate::expect::Outcome;
 use crate::fault::Cause;
-use crate::lab::{Arp, NodeKind, Profile, Restart, Role, Uplink};
+use crate::lab::{Arp, FileContent, NodeKind, Profile, Ready, Restart, Role, RootBase, Uplink};
 use crate::mac::Mac;
 use crate::name::{IfName, LabName};
 use crate::nft::{Policy, Ports, Protocol, Table};
@@ -104,6 +104,11 @@ pub(crate) struct NodeDecl {
     pub sysctls: BTreeMap<String, String>,
     pub neighbours: Option<Vec<NeighbourDecl>>,
     pub run: Option<Vec<ProgramDecl>>,
+    pub stop: Option<Vec<ProgramDecl>>,
+    pub files: Option<Vec<NodeFileDecl>>,
+    pub rootfs: Option<At<RootBase>>,
+    pub layers: Option<Vec<Word>>,
+    pub binds: Option<Vec<BindDecl>>,
     pub env: BTreeMap<String, String>,
     pub hostname: Option<String>,
     pub uplink: Option<Option<Uplink>>,
@@ -304,6 +309,27 @@ pub(crate) struct ProgramDecl {
     pub argv: Vec<String>,
     pub restart: Restart,
     pub env: BTreeMap<String, String>,
+    pub ready: Option<Ready>,
+    /// Programs of the same node.
+    pub after: Vec<Word>,
+}
+
+/// A file or tree in a node.
+#[derive(Debug, Clone)]
+pub(crate) struct NodeFileDecl {
+    /// Where it is in the node, without `.` and empty parts.
+    pub path: Word,
+    pub content: FileContent,
+    pub mode: Option<u32>,
+    pub owner: Option<String>,
+}
+
+/// A folder of the machine that a node sees.
+#[derive(Debug, Clone)]
+pub(crate) struct BindDecl {
+    pub source: String,
+    pub path: Word,
+    pub is_read_only: bool,
 }
 
 #[derive(Debug)]

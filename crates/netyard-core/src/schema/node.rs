@@ -23,6 +23,7 @@ pub(super) fn definitions() -> Map<String, Value> {
     all.extend(translations());
     all.extend(firewall());
     all.extend(programs());
+    all.extend(root());
     all
 }
 
@@ -30,7 +31,7 @@ fn node() -> Value {
     with(
         json!({
             "role": words("What it is for: `router` forwards, `bridge` joins its links, `internet` answers for every outside address.", &["host", "router", "bridge", "internet"]),
-            "kind": words("`net` is a namespace of the lab, `host` that in which netyard was started (root only).", &["net", "host"]),
+            "kind": words("`net` is a network of its own, `full` has files and processes of its own too, `host` is where netyard was started (root only).", &["net", "full", "host"]),
             "group": refers("words", "Groups that it is in."),
             "groups": refers("words", "Groups that it is in."),
             "links": refers("links", "The networks that it is on; interfaces are `eth0`, `eth1` ... in this order."),
@@ -51,6 +52,11 @@ fn node() -> Value {
             "sysctls": { "type": ["object", "null"], "additionalProperties": { "$ref": "#/$defs/text" }, "description": "Sysctls below `net.`." },
             "neighbours": refers("neighbours", "Permanent neighbour entries."),
             "run": refers("run", "Programs that run as long as the lab does."),
+            "stop": refers("stop", "Programs that `down` runs before the lab ends, in this order."),
+            "files": refers("files", "Files of its own: a folder laid over `/`, or texts and copies by path."),
+            "rootfs": refers("text", "Its root file system: a folder, `.tar` or `.tar.gz`; the machine's programs where none is given."),
+            "layers": refers("words", "Package layers by name, as `netyard layer` makes them."),
+            "binds": { "anyOf": [{ "type": "null" }, { "$ref": "#/$defs/bind" }, { "type": "array", "items": { "$ref": "#/$defs/bind" } }], "description": "Folders of the machine that it sees." },
             "env": refers("environment", "Environment of its programs."),
             "hostname": refers("text", "Host name where it is not the node's name."),
             "uplink": { "enum": ["pasta", "none", true, false, "on", "off", "yes", "no"], "description": "Connection to the real network, by pasta(1)." },
@@ -267,11 +273,15 @@ fn firewall() -> Map<String, Value> {
 }
 
 fn programs() -> Map<String, Value> {
-    let long = json!({
+    let job = json!({
         "name": refers("text", "Its name; that of its file where none is given."),
         "command": refers("command", "A text for the shell, or a list of program and arguments."),
-        "restart": { "enum": ["no", "never", "on-failure", "always", true, false, "on", "off", "yes"], "description": "When it is started again." },
         "env": refers("environment", "Environment on top of the node's."),
+    });
+    let server = json!({
+        "restart": { "enum": ["no", "never", "on-failure", "always", true, false, "on", "off", "yes"], "description": "When it is started again." },
+        "ready": refers("ready", "When it counts as ready; as soon as it is started where nothing is said."),
+        "after": refers("words", "Programs of the node that must be ready before it starts."),
     });
     entries(json!({
         "environment": { "type": ["object", "null"], "additionalProperties": { "$ref": "#/$defs/textOrNull" } },
@@ -279,15 +289,30 @@ fn programs() -> Map<String, Value> {
             { "$ref": "#/$defs/text" },
             { "type": "array", "items": { "$ref": "#/$defs/text" }, "minItems": 1 },
         ] },
-        "program": { "anyOf": [{ "$ref": "#/$defs/command" }, object(long, &["command"])] },
-        "run": { "anyOf": [
-            { "type": "null" },
-            { "$ref": "#/$defs/text" },
-            { "type": "array", "items": { "$ref": "#/$defs/program" } },
-            object(entries_of_long(), &["command"]),
-            { "type": "object", "additionalProperties": { "$ref": "#/$defs/program" } },
-        ] },
+        "ready": { "anyOf": [{ "enum": ["ended"] }, object(json!({
+            "port": number(1, 65_535, "Somebody in the node listens on this TCP port."),
+            "command": refers("command", "This ends with code 0 in the node."),
+            "log": refers("text", "It has printed a line with this text."),
+            "ended": { "enum": [true, "yes", "on"], "description": "It has ended with code 0: it is a job, not a server." },
+            "within": refers("text", "How long that may take; 30s where nothing is said."),
+        }), &[])] },
+        "program": { "anyOf": [{ "$ref": "#/$defs/command" }, object(with(job.clone(), server), &["command"])] },
+        "job": { "anyOf": [{ "$ref": "#/$defs/command" }, object(job.clone(), &["command"])] },
+        "run": programs_of("program", object(entries_of_long(), &["command"])),
+        "stop": programs_of("job", object(job, &["command"])),
     }))
+}
+
+/// One program, a list of them, or a map by name.
+fn programs_of(program: &str, long: Value) -> Value {
+    let program = json!({ "$ref": format!("#/$defs/{program}") });
+    json!({ "anyOf": [
+        { "type": "null" },
+        { "$ref": "#/$defs/text" },
+        { "type": "array", "items": program },
+        long,
+        { "type": "object", "additionalProperties": program },
+    ] })
 }
 
 fn entries_of_long() -> Value {
@@ -296,5 +321,33 @@ fn entries_of_long() -> Value {
         "command": { "$ref": "#/$defs/command" },
         "restart": { "$ref": "#/$defs/text" },
         "env": { "$ref": "#/$defs/environment" },
+        "ready": { "$ref": "#/$defs/ready" },
+        "after": { "$ref": "#/$defs/words" },
     })
+}
+
+fn root() -> Map<String, Value> {
+    let file = json!({
+        "text": refers("text", "What is in it."),
+        "from": refers("text", "A file or folder below the lab file's folder that is copied."),
+        "mode": { "anyOf": [
+            { "type": "integer", "minimum": 0, "maximum": 7777 },
+            { "type": "string", "pattern": "^(0o)?[0-7]{1,5}$" },
+        ], "description": "Permission bits, in octal digits." },
+        "owner": refers("text", "`USER` or `USER:GROUP` of the node; root where none is given."),
+    });
+    let by_path = json!({ "type": "object", "additionalProperties": { "anyOf": [
+        { "$ref": "#/$defs/text" },
+        object(file, &[]),
+    ] } });
+    let bind = json!({
+        "source": refers("text", "The folder on the machine, absolute or below the lab file's folder."),
+        "path": refers("text", "Where the node sees it, absolute."),
+        "read-only": refers("switch", "Whether the node may not write there."),
+    });
+    let one = json!({ "anyOf": [{ "type": "null" }, { "$ref": "#/$defs/text" }, by_path] });
+    entries(json!({
+        "files": { "anyOf": [one, { "type": "array", "items": one }] },
+        "bind": { "anyOf": [{ "$ref": "#/$defs/text" }, object(bind, &["source", "path"])] },
+    }))
 }

@@ -248,6 +248,36 @@ nodes:
     down: far
 ";
 
+/// Full nodes in every form, and programs in their order.
+pub const FULL_NODES_IN_EVERY_FORM: &str = "\
+networks: { lan: 10.0.0.0/24 }
+groups:
+  servers: { members: [dns, web], files: { /etc/motd: of the group, /etc/issue: of the group } }
+nodes:
+  plain: { links: [lan], kind: full }
+  dns:
+    links: [lan]
+    files:
+      /etc/motd: of the node
+      /etc/bind/named.conf: { text: 'options {};', mode: 0640, owner: root:bind }
+      /etc/bind/zones/: { from: ./zones/ }
+    layers: [kathara/base, bind]
+    run:
+      named: { command: [named, -g], ready: { port: 53, within: 5s } }
+      check: { command: rndc status, ready: ended, after: named }
+      watch: { command: tail -f /var/log/x, ready: { log: started }, after: [named, check] }
+      probe: { command: sleep 9, ready: { command: [test, -e, /run/x] }, restart: on-failure }
+      one: { command: sleep 9, ready: { ended: true, within: 200ms } }
+    stop: [rndc stop, { name: last, command: [sync], env: { A: b } }]
+  web:
+    links: [lan]
+    files: [trees/web, { /srv/x: '' }]
+    binds: ['./data:/srv/data:ro', /opt:/opt, { source: data, path: /srv/more, read-only: no }]
+    stop: apachectl stop
+  old: { links: [lan], rootfs: images/old.tar.gz, binds: /tmp/x:/mnt, stop: { bye: { command: halt } } }
+  other: { links: [lan], rootfs: /srv/roots/debian, files: tree }
+";
+
 /// All of them.
 #[allow(dead_code)]
 pub const ALL: &[&str] = &[
@@ -266,4 +296,5 @@ pub const ALL: &[&str] = &[
     WARNINGS_COME_WITH_THE_LAB,
     TRANSLATIONS_IN_EVERY_FORM,
     OWN_LINKS_AND_TABLES_IN_EVERY_FORM,
+    FULL_NODES_IN_EVERY_FORM,
 ];

@@ -9,6 +9,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+/// Where programs are searched when nothing is said.
+pub const PATH_OF_SYSTEM: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// One change to the mounts of a program before it starts, in the order given.
 #[derive(Debug, Clone)]
 pub enum Mount {
@@ -31,9 +34,36 @@ pub enum Mount {
         /// Existing folder.
         target: CString,
     },
-    /// Shows the links of the program's own network namespace below `/sys/class/net`. Same as
-    /// `mount -t sysfs sysfs /sys`. Where that is refused, `/sys` stays as it is.
-    Sysfs,
+    /// Shows the links of the program's own network namespace below `class/net` of this folder. Same as
+    /// `mount -t sysfs sysfs TARGET`. Where that is refused, the folder stays as it is.
+    Sysfs {
+        /// Existing folder.
+        target: CString,
+    },
+    /// Shows the processes of the program's own pid namespace. Same as `mount -t proc proc TARGET`.
+    Proc {
+        /// Existing folder.
+        target: CString,
+    },
+    /// Terminals of its own. Same as `mount -t devpts -o newinstance,OPTIONS`.
+    Terminals {
+        /// Existing folder.
+        target: CString,
+        /// Options such as `ptmxmode=0666`.
+        options: CString,
+    },
+    /// A folder, made where it is missing. Same as `mkdir -p PATH`.
+    Folder {
+        /// Where it is to be.
+        path: CString,
+    },
+    /// Folders laid one over the other. Same as `mount -t overlay -o OPTIONS overlay TARGET`.
+    Overlay {
+        /// Existing folder.
+        target: CString,
+        /// `lowerdir=...,upperdir=...,workdir=...` ([`crate::mount::overlay`]).
+        options: CString,
+    },
     /// Keeps a copy of the mounts at `source` aside, and shows it at `target` once all else is done. For a folder
     /// inside one that gets covered.
     Keep {
@@ -110,6 +140,7 @@ impl Launch {
         let (mut reports, report) = io::pipe()?;
         let pipe = ReportPipe { reader: reports.as_raw_fd(), writer: report.as_raw_fd() };
         let holder = doors.holder.map(|fd| fd.as_raw_fd());
+        let goes_between = holder.is_some() || doors.room.is_some_and(|room| room.own.is_some());
         // SAFETY: the child makes system calls only, on memory prepared above, until it executes or ends.
         let child = unsafe { libc::fork() };
         if child < 0 {
@@ -122,7 +153,7 @@ impl Launch {
         drop(report);
         let outcome = read_reports(&mut reports);
         let pid = outcome.as_ref().map_or(child.unsigned_abs(), |pid| pid.unwrap_or(child.unsigned_abs()));
-        if holder.is_some() || outcome.is_err() {
+        if goes_between || outcome.is_err() {
             // The go-between, or a child that failed: it has ended, or is about to.
             // SAFETY: waits for our own child without asking for its status.
             unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
@@ -135,7 +166,8 @@ impl Launch {
         Ok(Running { pid, pidfd: pidfd.map_err(|e| LaunchError::from(io::Error::from(e)))? })
     }
 
-    /// The child: with a holder to enter it is a go-between that starts the program as its own sibling.
+    /// The child: with a holder or a pid namespace to enter it is a go-between that starts the program as its own
+    /// sibling.
     ///
     /// # Safety
     /// Runs in a freshly forked child: system calls only, no allocation.
@@ -166,6 +198,14 @@ impl Launch {
                 if doors.user.is_some() {
                     become_root_of_namespace();
                 }
+            }
+            let own = doors.room.and_then(|room| room.own.as_ref());
+            if let Some(own) = own
+                && libc::setns(own.pid.as_raw_fd(), libc::CLONE_NEWPID) < 0
+            {
+                fail(report, 0);
+            }
+            if holder.is_some() || own.is_some() {
                 match clone3(libc::CLONE_PARENT, std::ptr::null_mut()) {
                     Err(_) => fail(report, 1),
                     Ok(0) => {}
@@ -310,7 +350,7 @@ impl Prepared {
             texts.iter().map(|t| t.as_ptr()).chain(std::iter::once(std::ptr::null())).collect::<Vec<_>>()
         };
         let path = launch.env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
-        let path = path.unwrap_or(b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        let path = path.unwrap_or(PATH_OF_SYSTEM.as_bytes());
         let program = launch.argv.first().map_or(&b""[..], |p| p.as_bytes());
         let programs = if program.contains(&b'/') {
             vec![CString::new(program).unwrap_or_default()]

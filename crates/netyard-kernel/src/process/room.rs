@@ -15,6 +15,29 @@ pub struct Room {
     pub mounts: OwnedFd,
     /// The uts namespace.
     pub uts: OwnedFd,
+    /// What a node with processes of its own has besides.
+    pub own: Option<Own>,
+}
+
+/// More namespaces of a room, for a node with processes of its own ([`super::NodePlan`]).
+#[derive(Debug)]
+pub struct Own {
+    /// The pid namespace.
+    pub pid: OwnedFd,
+    /// The ipc namespace.
+    pub ipc: OwnedFd,
+    /// The cgroup namespace.
+    pub cgroup: OwnedFd,
+}
+
+impl Own {
+    /// The same namespaces once more.
+    ///
+    /// # Errors
+    /// Those of fcntl(2).
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { pid: self.pid.try_clone()?, ipc: self.ipc.try_clone()?, cgroup: self.cgroup.try_clone()? })
+    }
 }
 
 impl Room {
@@ -23,7 +46,8 @@ impl Room {
     /// # Errors
     /// Those of fcntl(2).
     pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { mounts: self.mounts.try_clone()?, uts: self.uts.try_clone()? })
+        let own = self.own.as_ref().map(Own::try_clone).transpose()?;
+        Ok(Self { mounts: self.mounts.try_clone()?, uts: self.uts.try_clone()?, own })
     }
 
     /// A room that shows these trees of mounts ([`crate::mount::id_mapped`]) at these folders besides. What is mounted
@@ -74,7 +98,7 @@ impl Room {
         drop((report, wait));
         let arranged = read_reports(&mut reports).and_then(|_| {
             let open = |name: &str| fs::File::open(format!("/proc/{child}/ns/{name}")).map(OwnedFd::from);
-            Ok(Self { mounts: open("mnt")?, uts: open("uts")? })
+            Ok(Self { mounts: open("mnt")?, uts: open("uts")?, own: None })
         });
         drop(go);
         // SAFETY: waits for our own child without asking for its status.
@@ -92,6 +116,12 @@ pub(super) unsafe fn enter_room(room: &Room, user: Option<BorrowedFd<'_>>, repor
     unsafe {
         if libc::setns(room.uts.as_raw_fd(), libc::CLONE_NEWUTS) < 0 {
             fail(report, 5);
+        }
+        if let Some(own) = &room.own
+            && (libc::setns(own.ipc.as_raw_fd(), libc::CLONE_NEWIPC) < 0
+                || libc::setns(own.cgroup.as_raw_fd(), libc::CLONE_NEWCGROUP) < 0)
+        {
+            fail(report, 0);
         }
         if let Some(user) = user
             && libc::setns(user.as_raw_fd(), libc::CLONE_NEWUSER) < 0

@@ -1,6 +1,8 @@
 //! One connection to the holder, and what it is answered.
 
+use super::given::Given;
 use super::held::HeldLab;
+use super::programs::{Awaited, Programs};
 use crate::error::Error;
 use crate::protocol::{LogChunk, Reply, Request};
 use crate::wire::{self, Inbox};
@@ -14,6 +16,8 @@ pub(super) struct Client {
     inbox: Inbox,
     /// Set while it wants to see what programs print.
     follows: Option<Follower>,
+    /// What it waits for, while it does.
+    awaits: Option<Awaited>,
 }
 
 /// What is sent to somebody who follows programs: never waiting, because a reader that does not read must not hold up
@@ -47,7 +51,7 @@ impl Client {
         // A reader that does not read must not hold up the lab.
         let limit = Some(std::time::Duration::from_secs(5));
         let _ = rustix::net::sockopt::set_socket_timeout(&stream, rustix::net::sockopt::Timeout::Send, limit);
-        Self { stream, inbox: Inbox::default(), follows: None }
+        Self { stream, inbox: Inbox::default(), follows: None, awaits: None }
     }
 
     /// Receives what is there; false when the connection is closed.
@@ -101,6 +105,13 @@ impl Client {
         follower.flush(self.stream.as_fd())
     }
 
+    /// Answers the request to wait, as soon as there is an answer.
+    pub(super) fn tell_verdict(&mut self, programs: &mut Programs) -> io::Result<()> {
+        let Some(verdict) = self.awaits.and_then(|awaited| programs.verdict(awaited)) else { return Ok(()) };
+        self.awaits = None;
+        self.reply(&verdict.map_or_else(|error| Reply::Failed(Box::new(error)), |()| Reply::Done), &[])
+    }
+
     /// Whether something waits to be sent.
     pub(super) fn has_output(&self) -> bool {
         self.follows.as_ref().is_some_and(|follower| !follower.outbox.is_empty())
@@ -144,8 +155,11 @@ impl Client {
                 Reply::Namespaces(names)
             }),
             Request::Live => lab.live().map(|state| Reply::State(Box::new(state))),
-            Request::Plan(spec) => lab.plan(&spec).map(Reply::Changes),
-            Request::Apply(spec) => lab.apply(*spec, &mut on_step).map(Reply::Changes),
+            Request::Plan(spec) => lab.plan(&spec, Given::new(&spec, given)).map(Reply::Changes),
+            Request::Apply(spec) => {
+                let given = Given::new(&spec, given);
+                lab.apply(*spec, given, &mut on_step).map(Reply::Changes)
+            }
             Request::SetLink { node, interface, is_up } => {
                 lab.set_link(&node, &interface, is_up).map(|()| Reply::Done)
             }
@@ -158,6 +172,17 @@ impl Client {
                 }
                 Ok(Reply::Logs(logs))
             }
+            Request::AwaitReady => {
+                self.awaits = Some(Awaited::Ready);
+                return Ok(());
+            }
+            Request::Stop => match lab.start_for_down() {
+                Ok(()) => {
+                    self.awaits = Some(Awaited::Stopped);
+                    return Ok(());
+                }
+                Err(error) => Err(error),
+            },
             Request::Connect => Err(Error::input("K010", "connections are not the lab's business")),
         };
         let reply = reply.unwrap_or_else(|error| Reply::Failed(Box::new(error)));

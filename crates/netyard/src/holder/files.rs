@@ -102,6 +102,19 @@ fn resolver(lab: &Lab, node: &Node) -> String {
     text
 }
 
+/// The files below `/etc` that a full node has of its own, and what is in them.
+pub(super) fn texts_of_full(lab: &Lab, node: &Node) -> [(&'static str, String); 3] {
+    let own = format!("{}127.0.1.1 {}\n", hosts(lab), node.hostname());
+    [("hosts", own), ("resolv.conf", resolver(lab, node)), ("hostname", format!("{}\n", node.hostname()))]
+}
+
+/// The machine's memory in bytes (proc(5), `meminfo`).
+pub(super) fn memory_of_machine() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
 /// Where a node has its own `/run` and `/tmp`.
 fn folder_of_node(node: &str) -> PathBuf {
     Path::new(ROOT).join("nodes").join(node)
@@ -189,7 +202,7 @@ fn normalized(path: &Path) -> PathBuf {
 pub(super) fn mounts_of_person(lab: &Lab, node: &Node) -> io::Result<Vec<Mount>> {
     let binds = of_node(lab, node)?;
     let mounts = binds.iter().map(|(from, to)| bind(from, to));
-    Ok(mounts.chain([Mount::Sysfs]).collect())
+    Ok(mounts.chain([Mount::Sysfs { target: c"/sys".into() }]).collect())
 }
 
 /// What a program of the lab file sees: the node's own files, all else read-only, and home folders hidden but for the
@@ -198,7 +211,7 @@ pub(super) fn mounts_of_program(spec: &Spec, node: &Node) -> io::Result<Vec<Moun
     let mut binds = of_node(&spec.lab, node)?;
     let run = binds.pop().map(|(run, _)| run).unwrap_or_default();
     let mut mounts: Vec<Mount> = binds.iter().map(|(from, to)| bind(from, to)).collect();
-    mounts.push(Mount::Sysfs);
+    mounts.push(Mount::Sysfs { target: c"/sys".into() });
     let folder = spec.shown_folder().map(|folder| {
         let kept = Some(folder_path()).filter(|kept| kept.exists());
         keep(kept.as_deref().unwrap_or(folder), folder, true)
@@ -243,7 +256,7 @@ pub(super) fn keep(source: &Path, target: &Path, is_read_only: bool) -> Mount {
 }
 
 /// A path without zero bytes, which no path from the kernel has.
-fn path_text(path: &Path) -> CString {
+pub(super) fn path_text(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).unwrap_or_default()
 }
 

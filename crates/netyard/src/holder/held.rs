@@ -1,6 +1,8 @@
 //! The lab inside its holder: its definition, its namespaces, its programs, and every change to them.
 
 use super::files;
+use super::full::{FullNodes, Supply};
+use super::given::Given;
 use super::host;
 use super::internet::InternetServers;
 use super::programs::Programs;
@@ -18,7 +20,7 @@ use crate::protocol::{Changes, Description, Entrance, NamespaceNames, ServiceCha
 use netyard_core::desired;
 use netyard_core::desired::sysctls::interface_of_sysctl;
 use netyard_core::diff::{diff, diff_from};
-use netyard_core::lab::Lab;
+use netyard_core::lab::{Lab, NodeKind};
 use netyard_core::labfile::nearest;
 use netyard_core::name::{IfName, NodeName};
 use netyard_core::state::{Namespace, Ns, Route, State};
@@ -30,6 +32,7 @@ use netyard_kernel::userns::{self, IdMap};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The longest wait for links: a spanning tree with the standard's timers takes 31 s.
@@ -64,6 +67,7 @@ pub(super) struct HeldLab {
     users: Option<Users>,
     internet: InternetServers,
     rooms: Rooms,
+    full: FullNodes,
     up_since: u64,
     /// Whether it lives on without the process that started it.
     pub(super) outlives_caller: bool,
@@ -74,7 +78,12 @@ impl HeldLab {
     ///
     /// # Errors
     /// The step that failed. The caller then ends the process, and the kernel takes back what was built.
-    pub(super) fn build(spec: Spec, on_step: &mut (dyn FnMut(usize, usize) + Send)) -> Result<Self> {
+    pub(super) fn build(
+        spec: Spec,
+        given: Given,
+        on_step: &mut (dyn FnMut(usize, usize) + Send),
+    ) -> Result<Self> {
+        let supply = Supply::new(given)?;
         let pasta = Pasta::find(&spec.lab)?;
         let users = Users::make()?;
         let copy = users.as_ref().map(|users| copied(&users.programs)).transpose()?;
@@ -84,6 +93,7 @@ impl HeldLab {
             users,
             internet: InternetServers::default(),
             rooms: Rooms::default(),
+            full: FullNodes::default(),
             up_since: 0,
             outlives_caller: false,
             spec,
@@ -98,7 +108,7 @@ impl HeldLab {
             let user = lab.users.as_ref().map(|users| &users.programs);
             pasta.connect(&lab.spec, &lab.namespaces, user, &mut lab.programs)?;
         }
-        lab.start_services()?;
+        lab.start_services(Rc::new(supply))?;
         lab.up_since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Ok(lab)
     }
@@ -122,18 +132,21 @@ impl HeldLab {
     }
 
     /// What would have to be done to make `spec` of this lab.
-    pub(super) fn plan(&mut self, spec: &Spec) -> Result<Changes> {
+    pub(super) fn plan(&mut self, spec: &Spec, given: Given) -> Result<Changes> {
+        let supply = Supply::new(given)?;
         let desired = self.desired(spec)?;
         let steps = diff_from(&desired::state(&self.spec.lab), &self.read(&desired)?, &desired);
-        Ok(Changes { steps, services: self.service_changes(spec) })
+        Ok(Changes { steps, services: self.service_changes(spec, &supply) })
     }
 
     /// Makes `spec` of this lab, changing only what differs. When a step fails, all that was done is undone.
     pub(super) fn apply(
         &mut self,
         spec: Spec,
+        given: Given,
         on_step: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<Changes> {
+        let supply = Supply::new(given)?;
         host::refuse_change(&self.spec.lab, &spec.lab)?;
         uplink::refuse_change(&self.spec.lab, &spec.lab)?;
         let desired = self.desired(&spec)?;
@@ -141,27 +154,34 @@ impl HeldLab {
         let previous = desired::state(&self.spec.lab);
         let before = self.read_with(&desired, &previous)?;
         let steps = diff_from(&previous, &before, &desired);
-        let services = self.service_changes(&spec);
+        let services = self.service_changes(&spec, &supply);
         let gone = self.namespaces.iter().filter(|(ns, _)| !desired.namespaces.contains_key(*ns));
         let gone: Vec<OwnedFd> = gone.filter_map(|(_, fd)| fd.try_clone_to_owned().ok()).collect();
         let mut faults = Faults { fail_at: spec.fail_at, count: 0 };
         let previous = std::mem::replace(&mut self.spec, spec);
+        let previous_supply = self.full.supply();
         let done = self
             .execute(&steps, &mut faults, on_step)
             .and_then(|()| self.wait_until_ready(&desired))
-            .and_then(|()| self.start_services());
+            .and_then(|()| self.start_services(Rc::new(supply)));
         let Err(error) = done else {
             // What was started in a node ends with it.
             gone.iter().for_each(|net| drop(process::kill_all_in(net.as_fd())));
             return Ok(Changes { steps, services });
         };
         self.spec = previous;
-        match self.go_back(&before) {
+        match self.go_back(&before, previous_supply) {
             Ok(()) => Err(error.note("all changes were undone; the lab runs as before")),
             Err(second) => Err(error
                 .note(format!("undoing the changes failed as well: {}", second.title))
                 .help("`netyard down` and `netyard up` make the lab anew")),
         }
+    }
+
+    /// Starts what the lab file has for the lab's end.
+    pub(super) fn start_for_down(&mut self) -> Result<()> {
+        let user = self.users.as_ref().map(|users| &users.programs);
+        self.programs.start_for_down(&self.spec, &self.namespaces, &self.full, user)
     }
 
     /// The state that `spec` asks for. A value below `/proc/sys` that the lab of now asks for and that one does not is
@@ -194,11 +214,13 @@ impl HeldLab {
         Ok(desired)
     }
 
-    fn service_changes(&self, spec: &Spec) -> Vec<ServiceChange> {
-        let mut changes = self.programs.changes_to(spec);
+    fn service_changes(&self, spec: &Spec, supply: &Supply) -> Vec<ServiceChange> {
+        let mut changes = self.full.changes_to(spec, supply);
+        changes.extend(self.programs.changes_to(spec, &self.full.kept(spec, supply)));
         for node in &spec.lab.nodes {
             let before = self.spec.lab.node(node.name.as_str());
-            if before.is_some_and(|before| before.hostname() != node.hostname()) {
+            let is_made_anew = node.kind == NodeKind::Full;
+            if before.is_some_and(|before| before.hostname() != node.hostname()) && !is_made_anew {
                 let (node, hostname) = (node.name.clone(), node.hostname().to_owned());
                 changes.push(ServiceChange::SetHostname { node, hostname });
             }
@@ -206,11 +228,11 @@ impl HeldLab {
         changes
     }
 
-    fn go_back(&mut self, before: &State) -> Result<()> {
+    fn go_back(&mut self, before: &State, supply: Rc<Supply>) -> Result<()> {
         let steps = diff(&self.read(before)?, before);
         self.execute(&steps, &mut Faults::none(), &mut |_, _| {})?;
         self.wait_until_ready(before)?;
-        self.start_services()
+        self.start_services(supply)
     }
 
     /// What the kernel holds for this lab.
@@ -281,10 +303,13 @@ impl HeldLab {
             }
         };
         let net = self.namespace_of(&ns)?;
+        if let Some((room, _)) = node.and_then(|node| self.full.room(node)) {
+            return self.entrance_of_full(env, net, room).map(Some);
+        }
         // Without a user namespace everybody owns what they own outside.
         let folders = if self.users.is_some() { folders } else { Vec::new() };
         let is_kept = !folders.is_empty() && folders.iter().all(OwnFolder::is_here);
-        let Room { mounts, uts } = if is_kept {
+        let Room { mounts, uts, .. } = if is_kept {
             match self.furnished_room(node, &net, &folders, trees)? {
                 Some(room) => room,
                 None => return Ok(None),
@@ -303,11 +328,38 @@ impl HeldLab {
             lab,
             env,
             has_user_namespace: self.users.is_some(),
+            is_full: false,
             stand_ins: (is_sandbox && node.is_some()).then(|| sandbox::SHOWN.into()),
             grants_setgroups: is_sandbox && sandbox::has_one_id(),
             lacks_folders: !folders.is_empty() && !is_kept,
         };
         Ok(Some((entrance, fds)))
+    }
+
+    /// The doors of a full node: who starts something there has the node's files and the ids of its programs.
+    fn entrance_of_full(
+        &self,
+        env: Vec<(String, String)>,
+        net: OwnedFd,
+        room: &Room,
+    ) -> Result<(Entrance, Vec<OwnedFd>)> {
+        let mut fds = Vec::new();
+        if let Some(users) = &self.users {
+            fds.push(copied(&users.programs)?);
+        }
+        let Room { mounts, uts, own } = copied_room(room)?;
+        fds.extend([net, mounts, uts]);
+        fds.extend(own.into_iter().flat_map(|own| [own.pid, own.ipc, own.cgroup]));
+        let entrance = Entrance {
+            lab: self.spec.lab.name.clone(),
+            env,
+            has_user_namespace: self.users.is_some(),
+            is_full: true,
+            stand_ins: None,
+            grants_setgroups: sandbox::has_one_id(),
+            lacks_folders: false,
+        };
+        Ok((entrance, fds))
     }
 
     /// The room of a node with these folders; none where it is to be made, and their trees are missing.
@@ -477,7 +529,7 @@ impl HeldLab {
     }
 
     /// Names, servers and programs of the present lab; those that are there already stay.
-    fn start_services(&mut self) -> Result<()> {
+    fn start_services(&mut self, supply: Rc<Supply>) -> Result<()> {
         let lab = &self.spec.lab;
         // A host name is part of the room: with another one, what is started from now on gets another room.
         self.rooms.retain_plain(|node, hostname| {
@@ -486,7 +538,8 @@ impl HeldLab {
         files::refresh(lab).map_err(|e| Error::io("cannot write the files of the nodes", &e))?;
         self.internet.change_to(&self.spec.lab, &self.namespaces)?;
         let user = self.users.as_ref().map(|users| &users.programs);
-        self.programs.change_to(&self.spec, &self.namespaces, user)
+        self.full.change_to(&self.spec, supply, &self.namespaces, user)?;
+        self.programs.change_to(&self.spec, &self.namespaces, &self.full, user)
     }
 }
 

@@ -6,6 +6,8 @@
 
 mod client;
 mod files;
+mod full;
+mod given;
 mod held;
 mod host;
 mod internet;
@@ -18,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::protocol::{Reply, Request, Spec};
 use crate::wire::{self, Inbox};
 use client::Client;
+use given::Given;
 use held::HeldLab;
 pub(crate) use held::unknown_node;
 use netyard_kernel::process::{HOLDER_LISTENER_FD, HOLDER_OWNER_FD};
@@ -54,7 +57,9 @@ fn run() -> io::Result<()> {
     let (request, fds) = wire::receive::<Request>(&owner, &mut inbox)?;
     let Request::Build(spec) = request else { return Err(io::ErrorKind::InvalidData.into()) };
     let mut on_step = |done, all| drop(wire::send(owner.as_fd(), &Reply::Progress(done, all), &[]));
-    match prepare_mounts(&spec, fds.first()).and_then(|()| HeldLab::build(*spec, &mut on_step)) {
+    let given = Given::new(&spec, fds);
+    let prepared = prepare_mounts(&spec, given.folder.as_ref());
+    match prepared.and_then(|()| HeldLab::build(*spec, given, &mut on_step)) {
         Ok(lab) => {
             if let Some(listener) = &listener {
                 rustix::net::listen(listener, 64)?;
@@ -100,7 +105,7 @@ fn prepare_mounts(spec: &Spec, folder: Option<&OwnedFd>) -> Result<()> {
     let nameservers = files::nameservers_of_machine();
     mount::mount_tmpfs(Path::new("/run"), c"mode=0755,size=64m").map_err(|e| refused("mount /run", &e))?;
     files::make_folders(&nameservers).map_err(|e| refused("make folders in /run", &e))?;
-    if spec.is_sandbox {
+    if spec.is_sandbox || spec.has_full_nodes() {
         sandbox::make_stand_ins().map_err(|e| refused("make the folder of programs", &e))?;
     }
     match folder {
@@ -126,7 +131,7 @@ impl Holder {
                     self.lab.programs.reap();
                 }
             }
-            self.lab.programs.restart_due(Instant::now());
+            self.lab.programs.go_on(Instant::now());
             if ready.owner && !self.answer_owner() {
                 return Ok(());
             }
@@ -141,13 +146,18 @@ impl Holder {
             // After the clients were answered: it is by their places that they are known to be ready.
             let chunks = self.lab.programs.read_output();
             self.clients.retain_mut(|client| client.follow(&chunks).is_ok());
+            // What was printed may have made one ready, so that it is the turn of others.
+            self.lab.programs.go_on(Instant::now());
+            let programs = &mut self.lab.programs;
+            self.owner.take_if(|owner| owner.tell_verdict(programs).is_err());
+            self.clients.retain_mut(|client| client.tell_verdict(programs).is_ok());
         }
     }
 
     /// Waits until somebody wants something.
     fn wait(&self, signals: &SignalFd) -> io::Result<Ready> {
         let now = Instant::now();
-        let timeout = self.lab.programs.next_start().map(|at| timespec(at.saturating_duration_since(now)));
+        let timeout = self.lab.programs.next_turn().map(|at| timespec(at.saturating_duration_since(now)));
         let mut fds = vec![PollFd::new(signals, PollFlags::IN)];
         let input = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
         fds.extend(self.owner.iter().map(|owner| input(owner.as_fd())));

@@ -13,10 +13,15 @@ use std::path::{Path, PathBuf};
 
 /// Where programs find the stand-ins.
 pub(super) const SHOWN: &str = "/run/netyard-programs";
+/// Its name in `/run`.
+pub(super) const SHOWN_NAME: &str = "netyard-programs";
+/// The files of accounts, and which of their fields are ids (passwd(5), group(5)).
+pub(super) const ACCOUNT_FILES: [(&str, &[usize]); 2] = [("passwd", &[2, 3]), ("group", &[2])];
 /// User ids above these are of persons (login.defs(5) `SYS_UID_MAX`).
 const SYSTEM_ID_MAX: u32 = 999;
 
-fn stand_ins() -> PathBuf {
+/// Where the stand-ins are, as the holder sees it.
+pub(super) fn stand_ins() -> PathBuf {
     Path::new(ROOT).join("shared/programs")
 }
 
@@ -41,15 +46,14 @@ pub(super) fn make_stand_ins() -> io::Result<()> {
 /// Whether the lab's user namespace has one user only: nobody can give up root then, and setgroups(2) is denied
 /// (user_namespaces(7)).
 pub(super) fn has_one_id() -> bool {
-    IdMap::of_self().is_some_and(|map| map.count == 1)
+    IdMap::of_self().is_some_and(|map| map.is_single())
 }
 
 /// What the nodes are shown.
 pub(super) fn mounts() -> io::Result<Vec<Mount>> {
     let mut mounts = vec![keep(&stand_ins(), Path::new(SHOWN), true)];
     if has_one_id() {
-        // Fields of passwd(5) and group(5) that hold ids.
-        for (file, ids) in [("passwd", &[2, 3][..]), ("group", &[2])] {
+        for (file, ids) in ACCOUNT_FILES {
             let path = Path::new("/etc").join(file);
             let Ok(text) = fs::read_to_string(&path) else { continue };
             let own = Path::new(ROOT).join("shared").join(file);
@@ -61,7 +65,7 @@ pub(super) fn mounts() -> io::Result<Vec<Mount>> {
 }
 
 /// The accounts with those of daemons made root's: to become one of them is then to stay who one is.
-fn daemons_are_root(text: &str, id_fields: &[usize]) -> String {
+pub(super) fn daemons_are_root(text: &str, id_fields: &[usize]) -> String {
     let of_line = |line: &str| {
         let mut fields: Vec<&str> = line.split(':').collect();
         for at in id_fields {

@@ -1,0 +1,319 @@
+//! Full nodes: those with files and processes of their own.
+//!
+//! All of a lab's lie on one file system in memory whose size is limited. What nodes have in common, the copy of the
+//! machine's `/etc` among it, is made once ([`base`]); each node writes into folders of its own that lie over it.
+
+mod accounts;
+mod base;
+mod bundle;
+mod copy;
+mod root;
+mod tmpfiles;
+
+use super::files;
+use super::given::Given;
+use crate::error::{Error, Result};
+use crate::namespaces::Namespaces;
+use crate::protocol::{ServiceChange, Spec};
+use base::Base;
+use bundle::{Bundle, Digests};
+use netyard_core::lab::{Node, NodeBind, NodeKind, NodeRoot, RootBase};
+use netyard_core::name::NodeName;
+use netyard_core::state::Ns;
+use netyard_kernel::inside::{Inside, Owner};
+use netyard_kernel::mount;
+use netyard_kernel::process::{self, LaunchError, NodeProcess, Room};
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The most that all full nodes of a lab write together, in bytes; half of the machine's memory where that is less.
+const SIZE_MAX: u64 = 1 << 30;
+/// How long the processes of a node that is made anew may take to end.
+const ENDING_TIME: Duration = Duration::from_secs(5);
+
+/// The numbers of full nodes: another one means another node, though it may have the name of one before.
+pub(super) type Numbers = BTreeMap<NodeName, u64>;
+
+/// Where the file system of all full nodes is.
+fn home() -> PathBuf {
+    Path::new(files::ROOT).join("full")
+}
+
+/// What a lab's full nodes are given by whoever starts or changes it.
+#[derive(Default)]
+pub(super) struct Supply {
+    bundle: Bundle,
+    trees: Vec<Tree>,
+}
+
+/// A folder of the machine, as the lab's ids own it.
+struct Tree {
+    /// Where it is on the machine.
+    source: PathBuf,
+    is_read_only: bool,
+    fd: OwnedFd,
+    /// Where it is attached, once it is.
+    place: OnceCell<PathBuf>,
+}
+
+impl Tree {
+    /// Where the holder sees it.
+    fn place(&self) -> io::Result<PathBuf> {
+        if let Some(place) = self.place.get() {
+            return Ok(place.clone());
+        }
+        // The number is its own for as long as it is open.
+        let place = home().join("trees").join(self.fd.as_raw_fd().to_string());
+        fs::create_dir_all(&place)?;
+        mount::attach(self.fd.as_fd(), &place)?;
+        Ok(self.place.get_or_init(|| place).clone())
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.get() {
+            // Nodes that share it keep it.
+            let _ = mount::unmount(place).and_then(|()| fs::remove_dir(place));
+        }
+    }
+}
+
+impl Supply {
+    /// # Errors
+    /// That the files are no archive.
+    pub(super) fn new(given: Given) -> Result<Self> {
+        let tree = |(source, is_read_only, fd)| Tree { source, is_read_only, fd, place: OnceCell::new() };
+        let trees = given.trees.into_iter().map(tree).collect();
+        Ok(Self { bundle: Bundle::new(given.bundle)?, trees })
+    }
+}
+
+impl Supply {
+    /// Where the holder sees a folder of the machine: in place where it did not come with the lab.
+    fn seen(&self, source: &Path, is_read_only: bool) -> io::Result<PathBuf> {
+        let is_it = |tree: &&Tree| tree.source == source && tree.is_read_only == is_read_only;
+        self.trees.iter().find(is_it).map_or_else(|| Ok(source.to_owned()), Tree::place)
+    }
+}
+
+/// The full nodes of a lab.
+#[derive(Default)]
+pub(super) struct FullNodes {
+    supply: Rc<Supply>,
+    bases: Vec<Base>,
+    nodes: BTreeMap<NodeName, FullNode>,
+    /// How many were made so far, in all.
+    made: u64,
+}
+
+struct FullNode {
+    process: NodeProcess,
+    /// What it was made of.
+    root: NodeRoot,
+    hostname: String,
+    files: Digests,
+    /// The files that every node has of its own, below `/etc`.
+    texts: [(&'static str, String); 3],
+    /// Tells it from others of the same name, before and after.
+    number: u64,
+    folder: PathBuf,
+}
+
+impl FullNodes {
+    /// Makes those that are missing or have to be made of something else, ends those that are no longer wanted, and
+    /// writes files that have changed.
+    ///
+    /// # Errors
+    /// The first that cannot be made.
+    pub(super) fn change_to(
+        &mut self,
+        spec: &Spec,
+        supply: Rc<Supply>,
+        namespaces: &Namespaces,
+        user: Option<&OwnedFd>,
+    ) -> Result<()> {
+        let kept = self.kept(spec, &supply);
+        self.nodes.retain(|name, _| kept.contains_key(name));
+        self.supply = supply;
+        for node in of_lab(spec) {
+            if let Some(made) = self.nodes.get_mut(&node.name) {
+                made.refresh(spec, node, &self.supply.bundle)?;
+            } else {
+                let made = self.make(spec, node, namespaces, user)?;
+                self.nodes.insert(node.name.clone(), made);
+            }
+        }
+        Ok(())
+    }
+
+    /// What [`FullNodes::change_to`] would do to nodes that are there.
+    pub(super) fn changes_to(&self, spec: &Spec, supply: &Supply) -> Vec<ServiceChange> {
+        let kept = self.kept(spec, supply);
+        let change = |node: &Node| {
+            let made = self.nodes.get(&node.name)?;
+            let name = node.name.clone();
+            if !kept.contains_key(&node.name) {
+                return Some(ServiceChange::RemakeNode { node: name });
+            }
+            let wanted = supply.bundle.of(&node.name);
+            let changed = wanted.iter().filter(|(path, digest)| made.files.get(*path) != Some(digest));
+            let files: Vec<PathBuf> = changed.map(|(path, _)| Path::new("/").join(path)).collect();
+            (!files.is_empty()).then_some(ServiceChange::WriteFiles { node: name, files })
+        };
+        of_lab(spec).filter_map(change).collect()
+    }
+
+    /// The nodes that [`FullNodes::change_to`] would leave as they are, but for files.
+    pub(super) fn kept(&self, spec: &Spec, supply: &Supply) -> Numbers {
+        let is_kept = |(name, made): &(&NodeName, &FullNode)| {
+            spec.lab.node(name.as_str()).is_some_and(|node| made.is_of(node, &supply.bundle.of(name)))
+        };
+        self.nodes.iter().filter(is_kept).map(|(name, made)| (name.clone(), made.number)).collect()
+    }
+
+    /// The nodes as they are now.
+    pub(super) fn numbers(&self) -> Numbers {
+        self.nodes.iter().map(|(name, made)| (name.clone(), made.number)).collect()
+    }
+
+    /// What they were given.
+    pub(super) fn supply(&self) -> Rc<Supply> {
+        self.supply.clone()
+    }
+
+    /// The namespaces of a node's programs, and the number of the node as it is now.
+    pub(super) fn room(&self, node: &NodeName) -> Option<(&Room, u64)> {
+        self.nodes.get(node).map(|made| (&made.process.room, made.number))
+    }
+
+    fn make(
+        &mut self,
+        spec: &Spec,
+        node: &Node,
+        namespaces: &Namespaces,
+        user: Option<&OwnedFd>,
+    ) -> Result<FullNode> {
+        let failed = |e: io::Error| no_files(node, &e);
+        if self.bases.is_empty() {
+            make_home().map_err(failed)?;
+        }
+        self.made += 1;
+        let number = self.made;
+        let folder = home().join("nodes").join(number.to_string());
+        let supply = self.supply.clone();
+        let base = self.base(spec, &node.root).map_err(failed)?;
+        let seen = |bind: &NodeBind| supply.seen(&spec.folder.join(&bind.source), bind.is_read_only);
+        let binds = node.root.binds.iter().map(seen).collect::<io::Result<Vec<_>>>().map_err(failed)?;
+        let files = supply.bundle.of(&node.name);
+        let plan = root::plan(base, node, &folder, &binds).map_err(failed)?;
+        base.open_folders(&folder, files.keys()).map_err(failed)?;
+        let texts = files::texts_of_full(&spec.lab, node);
+        for (name, text) in &texts {
+            fs::write(folder.join("upper/etc").join(name), text).map_err(failed)?;
+        }
+        let net = namespaces
+            .fd(&Ns::Node(node.name.clone()))
+            .ok_or_else(|| Error::kernel("K010", format!("node `{}` has no namespace", node.name)))?;
+        let process = plan.start(user.map(AsFd::as_fd), net).map_err(|e| not_started(node, &e))?;
+        supply.bundle.write(&node.name, Inside(process.root.as_fd()), |_| true)?;
+        let (root, hostname) = (node.root.clone(), node.hostname().to_owned());
+        Ok(FullNode { process, root, hostname, files, texts, number, folder })
+    }
+
+    /// What this root is laid over: made for the first node that has it.
+    fn base(&mut self, spec: &Spec, root: &NodeRoot) -> io::Result<&Base> {
+        if let Some(at) = self.bases.iter().position(|base| base.is_of(root)) {
+            return Ok(&self.bases[at]);
+        }
+        let folder = home().join("bases").join(self.bases.len().to_string());
+        let below = match &root.base {
+            RootBase::Folder(source) => Some(self.supply.seen(&spec.folder.join(source), true)?),
+            RootBase::Machine | RootBase::Archive(_) => None,
+        };
+        self.bases.push(Base::make(spec, root, below.as_deref(), &folder)?);
+        Ok(self.bases.last().expect("it was just put there"))
+    }
+}
+
+impl FullNode {
+    /// Whether it has not to be made anew for this node, with these files: one that is gone would show what is below it
+    /// only in a new node.
+    fn is_of(&self, node: &Node, files: &Digests) -> bool {
+        let NodeRoot { base, layers, binds, files: _ } = &node.root;
+        node.kind == NodeKind::Full
+            && self.root.base == *base
+            && self.root.layers == *layers
+            && self.root.binds == *binds
+            && self.hostname == node.hostname()
+            && self.files.keys().all(|path| files.contains_key(path))
+    }
+
+    /// Writes the files that have changed.
+    fn refresh(&mut self, spec: &Spec, node: &Node, bundle: &Bundle) -> Result<()> {
+        let root = Inside(self.process.root.as_fd());
+        let files = bundle.of(&node.name);
+        let texts = files::texts_of_full(&spec.lab, node);
+        for ((name, text), (_, before)) in texts.iter().zip(&self.texts) {
+            let path = Path::new("etc").join(name);
+            if text != before && !files.contains_key(&path) {
+                let written = root.write(&path, &mut text.as_bytes(), 0o644, Owner { uid: 0, gid: 0 });
+                written.map_err(|e| no_files(node, &e))?;
+            }
+        }
+        bundle.write(&node.name, root, |path| self.files.get(path) != files.get(path))?;
+        (self.files, self.texts, self.root) = (files, texts, node.root.clone());
+        Ok(())
+    }
+}
+
+impl Drop for FullNode {
+    /// All processes of the node end with its first one; its files go.
+    fn drop(&mut self) {
+        let _ = process::kill(self.process.pidfd.as_fd());
+        let is_gone = process::wait_gone(self.process.pidfd.as_fd(), ENDING_TIME);
+        if is_gone.is_ok_and(|is_gone| is_gone) {
+            let _ = process::reap(self.process.pidfd.as_fd());
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn of_lab(spec: &Spec) -> impl Iterator<Item = &Node> {
+    spec.lab.nodes.iter().filter(|node| node.kind == NodeKind::Full)
+}
+
+/// The file system of all full nodes, with the folder that becomes the root of each.
+fn make_home() -> io::Result<()> {
+    let home = home();
+    fs::create_dir_all(&home)?;
+    let options = format!("mode=0755,size={}", size());
+    mount::mount_tmpfs(&home, &CString::new(options)?)?;
+    ["bases", "nodes", "root"].iter().try_for_each(|name| fs::create_dir(home.join(name)))
+}
+
+fn size() -> u64 {
+    files::memory_of_machine().map_or(SIZE_MAX, |memory| memory / 2).min(SIZE_MAX)
+}
+
+/// What helps when there is no space left.
+fn about_space() -> String {
+    format!("all full nodes of a lab have {} MiB together, in memory", size() >> 20)
+}
+
+fn no_files(node: &Node, error: &io::Error) -> Error {
+    let result = Error::io(format!("cannot make the files of node `{}`", node.name), error);
+    if error.kind() == io::ErrorKind::StorageFull { result.help(about_space()) } else { result }
+}
+
+fn not_started(node: &Node, error: &LaunchError) -> Error {
+    let title = format!("cannot start the first process of node `{}`: {}", node.name, error.source);
+    Error::kernel("K008", title).note(format!("while trying to {}", error.doing))
+}
