@@ -4,7 +4,7 @@ use super::{Layer, Layers, named};
 use crate::error::{Error, Result};
 use netyard_core::lab::{Lab, NodeKind};
 use netyard_core::layer::{Lack, Machine, lacking, remedy, user_of};
-use netyard_kernel::subid::SystemIds;
+use netyard_kernel::subid;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,14 @@ pub fn check(lab: &Lab) -> Result<()> {
     if lacks.is_empty() { Ok(()) } else { Err(refusal(&lacks)) }
 }
 
+/// The folders of the layers that nodes name, by name.
+///
+/// # Errors
+/// That there is none of a name.
+pub(crate) fn folders(lab: &Lab) -> Result<BTreeMap<String, PathBuf>> {
+    Ok(layers_of(lab)?.into_iter().map(|(name, layer)| (name, layer.folder)).collect())
+}
+
 /// What an ordinary user without subordinate ids should know of a lab with daemons that have users of their own.
 #[must_use]
 pub fn advice(lab: &Lab) -> Option<String> {
@@ -42,7 +50,7 @@ pub fn advice(lab: &Lab) -> Option<String> {
         programs.filter_map(|program| user_of(program)).map(|user| (node.name.as_str(), user))
     });
     let (node, user) = daemons.next()?;
-    let lack = SystemIds::of_caller().err()?;
+    let lack = subid::of_caller().err()?;
     let help = lack.remedy();
     Some(format!(
         "warning: {lack}: in the nodes of lab {} every user is root, `{user}` of node `{node}` among them\n  \
