@@ -2,6 +2,7 @@
 
 use crate::bundle;
 use crate::error::{Error, Result};
+use crate::layer;
 use crate::protocol::{Enclosed, Owned, Spec};
 use crate::up::is_root_of_machine;
 use netyard_core::lab::RootBase;
@@ -53,6 +54,7 @@ pub(crate) fn enclose(spec: &mut Spec, holder: Option<u32>) -> Result<Vec<OwnedF
     if !spec.has_full_nodes() {
         return Ok(fds);
     }
+    spec.layers = layer::folders(&spec.lab)?;
     if spec.owned.is_empty() {
         for top in ["/etc", "/var"] {
             collect_owned(Path::new(top), &mut spec.owned);

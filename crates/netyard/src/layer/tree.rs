@@ -5,22 +5,21 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-/// Makes the folders of one tree in another, empty. Folders that `leaves_out` names, and what is mounted below `from`,
-/// are left out with all below.
+/// Makes the folders of one tree in another, empty; without what is mounted below `from`.
 ///
 /// # Errors
 /// Those of mkdir(2). A folder that cannot be read is taken for empty.
-pub(super) fn copy_folders(from: &Path, to: &Path, leaves_out: &dyn Fn(&Path) -> bool) -> io::Result<()> {
+pub(super) fn copy_folders(from: &Path, to: &Path) -> io::Result<()> {
     let device = from.metadata()?.dev();
     for entry in fs::read_dir(from).into_iter().flatten().flatten() {
-        if !entry.file_type()?.is_dir() || leaves_out(&entry.path()) {
+        if !entry.file_type()?.is_dir() {
             continue;
         }
         let Ok(metadata) = entry.metadata() else { continue };
         if metadata.dev() == device {
             let target = to.join(entry.file_name());
             make_folder(&target, metadata.mode())?;
-            copy_folders(&entry.path(), &target, leaves_out)?;
+            copy_folders(&entry.path(), &target)?;
         }
     }
     Ok(())

@@ -7,6 +7,7 @@ mod accounts;
 mod base;
 mod bundle;
 mod copy;
+mod layers;
 mod root;
 mod tmpfiles;
 
