@@ -278,7 +278,7 @@ fn wanted_for(copied: &Copied<'_>) -> String {
 }
 
 fn unreadable(title: impl Into<String>) -> Error {
-    Error::input("U040", title)
+    Error::input("U043", title)
 }
 
 fn not_packed(node: &Node, error: &io::Error) -> Error {

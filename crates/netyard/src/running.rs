@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::expect;
 use crate::full_node;
 use crate::holder::unknown_node;
+use crate::layer;
 use crate::look::Scope;
 use crate::node::{Link, Node};
 use crate::own_folders::{self, OwnFolder};
@@ -242,6 +243,7 @@ impl RunningLab {
     pub fn apply(&mut self, spec: Spec, on_step: OnStep<'_>) -> Result<Changes> {
         let needs = needs(&spec.lab);
         preflight::check(&needs)?;
+        layer::check(&spec.lab)?;
         let mut spec = spec;
         let enclosed = full_node::enclose(&mut spec, Some(process::pid_of(self.pidfd.as_fd()).unwrap_or(0)))?;
         let fds: Vec<BorrowedFd<'_>> = enclosed.iter().map(AsFd::as_fd).collect();

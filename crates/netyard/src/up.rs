@@ -3,6 +3,7 @@
 use crate::connection::{Connection, gone, unexpected};
 use crate::error::{Error, ErrorKind, Result};
 use crate::full_node;
+use crate::layer;
 use crate::preflight;
 use crate::protocol::{Changes, Reply, Request, Spec};
 use crate::running::RunningLab;
@@ -122,6 +123,7 @@ fn start(
     let host = host_node(&spec)?;
     let needs = needs(&spec.lab);
     preflight::check(&needs)?;
+    layer::check(&spec.lab)?;
     let uplink = uplink_node(&spec, host)?;
     // A node that is connected to the machine, by itself or by pasta, needs a holder that begins there.
     let own_netns = host.is_none() && uplink.is_none();

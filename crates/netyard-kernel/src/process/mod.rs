@@ -1,5 +1,6 @@
 //! Processes: the holder of a lab, programs inside a lab's namespaces, and how both end.
 
+mod enclosure;
 mod end;
 mod fork;
 mod holder;
@@ -7,7 +8,9 @@ mod launch;
 mod node;
 mod report;
 mod room;
+mod service;
 
+pub use enclosure::{Enclosed, enclosed};
 pub use end::{
     ExitStatus, dies_with_caller, is_stopped, kill, kill_all_in, kill_group, pid_of, reap, wait_gone,
 };
@@ -19,3 +22,4 @@ pub use launch::{Doors, Launch, Mount, PATH_OF_SYSTEM, Running};
 pub use node::{NodePlan, NodeProcess};
 pub use report::LaunchError;
 pub use room::{Own, Room};
+pub use service::{Credentials, ServiceSettings, adopt_orphans, as_service, detached, send_signal};
