@@ -21,6 +21,7 @@ pub mod journey;
 pub mod kathara;
 pub mod lab;
 pub mod labfile;
+pub mod layer;
 pub mod lesson;
 pub mod look;
 pub mod mac;

@@ -49,6 +49,8 @@ pub mod fault;
 mod full_node;
 mod holder;
 pub mod internet;
+pub mod kathara;
+pub mod layer;
 pub mod lesson;
 #[doc(hidden)]
 pub mod live;

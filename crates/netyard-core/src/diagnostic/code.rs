@@ -190,6 +190,7 @@ codes! {
     Error CannotEnterNode = "K013", "this process may not enter a node";
     Error UplinkDown = "K014", "an uplink does not come up";
     Error HolderSilent = "K015", "the lab's holder does not answer";
+    Error ProgramNotReady = "K020", "a program was not ready in time";
 
     Error LabBusy = "U001", "another command works on the lab";
     Error OtherLab = "U002", "another lab of this name is up";
@@ -215,6 +216,10 @@ codes! {
     Error CaptureNotUnderstood = "U031", "what is to be captured is not understood";
     Error NoWireshark = "U032", "Wireshark is not installed";
     Error PluginNotInstalled = "U033", "the plugin of Wireshark cannot be installed";
+    Error NoSuchLayer = "U040", "there is no such package layer";
+    Error LayerNotBuilt = "U041", "a package layer cannot be built or removed";
+    Error BadLayerWord = "U042", "not the name of a layer or package";
+    Error FilesNotTaken = "U043", "the files of a node cannot be taken";
 }
 
 impl fmt::Display for Code {

@@ -4,9 +4,20 @@ use crate::diagnostic::Span;
 
 /// Options that BIND 9.18 refuses to start with, because it has lost what they were about.
 const GONE: [&str; 14] = [
-    "additional-from-auth", "additional-from-cache", "cleaning-interval", "dnssec-enable", "dnssec-lookaside",
-    "filter-aaaa", "filter-aaaa-on-v4", "filter-aaaa-on-v6", "geoip-use-ecs", "lwres", "nosit-udp-size", "request-sit",
-    "sit-secret", "use-queryport-pool",
+    "additional-from-auth",
+    "additional-from-cache",
+    "cleaning-interval",
+    "dnssec-enable",
+    "dnssec-lookaside",
+    "filter-aaaa",
+    "filter-aaaa-on-v4",
+    "filter-aaaa-on-v6",
+    "geoip-use-ecs",
+    "lwres",
+    "nosit-udp-size",
+    "request-sit",
+    "sit-secret",
+    "use-queryport-pool",
 ];
 
 /// An option that was taken out.
@@ -94,8 +105,17 @@ mod tests {
     #[test]
     fn only_statements_are_options() {
         for text in [
-            "// dnssec-enable no;\n", "# dnssec-enable no;\n", "/* dnssec-enable no; */", "zone \"dnssec-enable\" { };",
-            "file \"x; dnssec-enable no;\";", "allow { 10.0.0.0/8; };", "", "\"", "/*", "dnssec-enable no", "send-cookie no;",
+            "// dnssec-enable no;\n",
+            "# dnssec-enable no;\n",
+            "/* dnssec-enable no; */",
+            "zone \"dnssec-enable\" { };",
+            "file \"x; dnssec-enable no;\";",
+            "allow { 10.0.0.0/8; };",
+            "",
+            "\"",
+            "/*",
+            "dnssec-enable no",
+            "send-cookie no;",
         ] {
             assert_eq!(without_old_options(text), None, "{text:?}");
         }
@@ -105,7 +125,10 @@ mod tests {
     fn each_is_taken_out_with_its_place() {
         let text = "options {\n\tdnssec-enable no;\n    filter-aaaa-on-v4 yes; recursion no;\n};\n";
         let (new, removed) = without_old_options(text).unwrap();
-        assert_eq!(new, "options {\n\t/* dnssec-enable no; */\n    /* filter-aaaa-on-v4 yes; */ recursion no;\n};\n");
+        assert_eq!(
+            new,
+            "options {\n\t/* dnssec-enable no; */\n    /* filter-aaaa-on-v4 yes; */ recursion no;\n};\n"
+        );
         assert_eq!(&text[removed[1].span.start..removed[1].span.end], "filter-aaaa-on-v4 yes;");
     }
 }

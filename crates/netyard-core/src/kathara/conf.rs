@@ -213,9 +213,15 @@ impl Reader {
     }
 
     fn interface(&mut self, found: &Assignment<'_>, number: i64, span: Span, value: Span) {
-        let Some((domain, mac)) = self.domain_and_mac(found.value, value) else {
-            self.device(found.key, span);
-            return;
+        let (domain, mac) = match domain_and_mac(found.value) {
+            Ok(found) => found,
+            Err((reason, help)) => {
+                let is_mac = reason.contains("Ethernet address");
+                let code = if is_mac { Code::BadMac } else { Code::BadCollisionDomain };
+                self.problem(code, value, reason, help);
+                self.device(found.key, span);
+                return;
+            }
         };
         let name = found.key;
         let device = self.device(name, span);
@@ -238,48 +244,6 @@ impl Reader {
         match problem {
             Some(problem) => self.problems.push(problem),
             None => device.interfaces.push(Interface { number, domain, mac, span }),
-        }
-    }
-
-    /// `CD` or `CD/MAC`.
-    fn domain_and_mac(&mut self, text: &str, span: Span) -> Option<(String, Option<Mac>)> {
-        let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
-        let (domain, mac) = match (text.contains('/'), parts.as_slice()) {
-            (false, _) => (text, None),
-            (true, [domain, mac]) => (*domain, Some(*mac)),
-            (true, _) => {
-                let help = "`CD` or `CD/MAC`, for example `A/02:00:00:00:00:01`";
-                self.problem(
-                    Code::BadCollisionDomain,
-                    span,
-                    "neither a collision domain nor one with an address",
-                    help,
-                );
-                return None;
-            }
-        };
-        if !is_word(domain) {
-            let help = "letters, digits and `_`; behind an unquoted value no comment may stand";
-            self.problem(Code::BadCollisionDomain, span, "not the name of a collision domain", help);
-            return None;
-        }
-        let Some(mac) = mac else { return Some((domain.to_owned(), None)) };
-        match mac.parse::<Mac>() {
-            Ok(mac) if mac.is_group() => {
-                let help = "make the second digit even, for example `02:00:00:00:00:01`";
-                self.problem(Code::BadMac, span, "the address of a group, which no interface can have", help);
-                None
-            }
-            Ok(mac) => Some((domain.to_owned(), Some(mac))),
-            Err(error) => {
-                self.problem(
-                    Code::BadMac,
-                    span,
-                    error.to_string(),
-                    "six pairs of hexadecimal digits with `:`",
-                );
-                None
-            }
         }
     }
 
@@ -338,6 +302,34 @@ impl Reader {
         let (label, help) = reason(line);
         let code = if label.contains("name") { Code::BadDeviceName } else { Code::LabConfSyntax };
         self.problem(code, span, label, help);
+    }
+}
+
+/// Reads `CD` or `CD/MAC`.
+///
+/// # Errors
+/// What is wrong, and what would be right.
+pub(super) fn domain_and_mac(text: &str) -> Result<(String, Option<Mac>), (&'static str, &'static str)> {
+    let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
+    let (domain, mac) = match (text.contains('/'), parts.as_slice()) {
+        (false, _) => (text, None),
+        (true, [domain, mac]) => (*domain, Some(*mac)),
+        (true, _) => {
+            let help = "`CD` or `CD/MAC`, for example `A/02:00:00:00:00:01`";
+            return Err(("neither a collision domain nor one with an address", help));
+        }
+    };
+    if !is_word(domain) {
+        let help = "letters, digits and `_`; behind an unquoted value no comment may stand";
+        return Err(("not the name of a collision domain", help));
+    }
+    let Some(mac) = mac else { return Ok((domain.to_owned(), None)) };
+    match mac.parse::<Mac>() {
+        Ok(mac) if mac.is_group() => {
+            Err(("an Ethernet address of a group", "make the second digit even: `02:00:00:00:00:01`"))
+        }
+        Ok(mac) => Ok((domain.to_owned(), Some(mac))),
+        Err(_) => Err(("not an Ethernet address", "six pairs of hexadecimal digits with `:`")),
     }
 }
 

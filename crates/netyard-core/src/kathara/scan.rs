@@ -3,6 +3,7 @@
 //! Scripts can do anything, so this goes by their words: lines with a command that is known to need a part of the kernel
 //! which not every kernel has.
 
+use super::import::What;
 use crate::diagnostic::Span;
 use crate::feature::Kind;
 
@@ -29,6 +30,40 @@ const LINKS: [(&str, Kind); 10] = [
     ("wireguard", Kind::Wireguard),
 ];
 
+/// Services by the names under which scripts start them: what they are, a file of them, their package in Debian.
+const SERVICES: [(&[&str], &str, &str, &str); 12] = [
+    (&["frr", "quagga", "zebra"], "FRR", "/usr/lib/frr/zebra", "frr"),
+    (&["bind", "bind9", "named"], "BIND", "/usr/sbin/named", "bind9"),
+    (&["apache2"], "Apache", "/usr/sbin/apache2", "apache2"),
+    (&["nginx"], "nginx", "/usr/sbin/nginx", "nginx"),
+    (&["radvd"], "radvd", "/usr/sbin/radvd", "radvd"),
+    (&["dnsmasq"], "dnsmasq", "/usr/sbin/dnsmasq", "dnsmasq"),
+    (&["isc-dhcp-server"], "the DHCP server of ISC", "/usr/sbin/dhcpd", "isc-dhcp-server"),
+    (&["ssh", "sshd"], "the server of SSH", "/usr/sbin/sshd", "openssh-server"),
+    (&["squid"], "Squid", "/usr/sbin/squid", "squid"),
+    (&["snmpd"], "the agent of SNMP", "/usr/sbin/snmpd", "snmpd"),
+    (&["bird"], "BIRD", "/usr/sbin/bird", "bird2"),
+    (&["openvswitch-switch"], "Open vSwitch", "/usr/sbin/ovs-vswitchd", "openvswitch-switch"),
+];
+
+/// The services that a script starts (`systemctl start`, `service`, `/etc/init.d/`), of those that are known.
+#[must_use]
+pub fn programs(script: &str) -> Vec<(What, Span)> {
+    let mut found = Vec::new();
+    for (words, span) in commands(script) {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let service = match words.as_slice() {
+            ["systemctl", "start" | "restart", name, ..] => name.trim_end_matches(".service"),
+            ["service", name, "start" | "restart", ..] => name,
+            [path, "start" | "restart", ..] => path.strip_prefix("/etc/init.d/").unwrap_or_default(),
+            _ => continue,
+        };
+        let known = SERVICES.iter().find(|(names, ..)| names.contains(&service));
+        found.extend(known.map(|(_, what, file, package)| (What::Program(what, file, package), span)));
+    }
+    found
+}
+
 /// The needs of a script's commands, in order.
 ///
 /// ```
@@ -39,22 +74,28 @@ const LINKS: [(&str, Kind); 10] = [
 /// ```
 #[must_use]
 pub fn needs(script: &str) -> Vec<ScriptNeed> {
-    let mut needs = Vec::new();
+    let of =
+        |(words, span): (&str, Span)| kinds(words).into_iter().map(move |kind| ScriptNeed { kind, span });
+    commands(script).into_iter().flat_map(of).collect()
+}
+
+/// Each simple command with its place, as far as blanks, comments and `;`, `&`, `|` tell.
+fn commands(script: &str) -> Vec<(&str, Span)> {
+    let mut found = Vec::new();
     let mut start = 0;
     for line in script.split_inclusive('\n') {
-        let code = line.find('#').filter(|at| line[..*at].chars().last().is_none_or(char::is_whitespace));
-        let code = &line[..code.unwrap_or(line.len())];
+        let begins_comment = |at: &usize| line[..*at].chars().last().is_none_or(char::is_whitespace);
+        let code = line.match_indices('#').map(|(at, _)| at).find(begins_comment);
         let mut at = start;
-        for command in code.split_inclusive([';', '&', '|']) {
+        for command in line[..code.unwrap_or(line.len())].split_inclusive([';', '&', '|']) {
             let words = command.trim_end_matches([';', '&', '|']);
             let begin = at + (words.len() - words.trim_start().len());
-            let span = Span::new(begin, begin + words.trim().len());
-            needs.extend(kinds(words).into_iter().map(|kind| ScriptNeed { kind, span }));
+            found.push((words.trim(), Span::new(begin, begin + words.trim().len())));
             at += command.len();
         }
         start += line.len();
     }
-    needs
+    found
 }
 
 fn kinds(command: &str) -> Vec<Kind> {
@@ -109,6 +150,21 @@ mod tests {
         check("ip link set eth0 up type vlan", &[]);
         check("echo vlan", &[]);
         check("if true && ip link add d type dummy; then", &[Kind::Dummy]);
+    }
+
+    #[test]
+    fn services_are_known_by_how_they_are_started() {
+        let check = |line: &str, package: &[&str]| {
+            let packages = |what| if let What::Program(_, _, package) = what { package } else { "" };
+            let found: Vec<&str> = programs(line).into_iter().map(|(what, _)| packages(what)).collect();
+            assert_eq!(found, package, "{line}");
+        };
+        check(
+            "systemctl start frr\nservice apache2 restart; /etc/init.d/bind start",
+            &["frr", "apache2", "bind9"],
+        );
+        check("systemctl start quagga.service", &["frr"]);
+        check("systemctl stop frr\n# systemctl start frr\necho start frr", &[]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ fn lines_are_taken_as_kathara_takes_them() {
         "pc1[0]='A' # it's \"one\"",
         "pc1[0]=A\r",
         "# comment [ = \"",
-        "",
+        "\n",
         "   ",
         "LAB_NAME=x",
         "LAB_DESCRIPTION=\"it's\"",
