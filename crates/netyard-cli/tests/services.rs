@@ -212,7 +212,8 @@ fn what_was_started_without_systemctl_is_seen_and_stopped() {
                   stop) kill $(cat /run/n.pid);;\nstatus) test -d /proc/$(cat /run/n.pid);;\nesac";
     node.says(&format!("cat > /etc/init.d/n <<'END'\n{script}\nEND\nchmod +x /etc/init.d/n"));
     node.unit("n", "[Service]\nExecStart=/bin/sleep 1001");
-    let script = "/etc/init.d/n start; systemctl is-active n; systemctl restart n; pgrep -a sleep | cut -d ' ' -f 2-
+    let script =
+        "/etc/init.d/n start; systemctl is-active n; systemctl restart n; pgrep -a sleep | cut -d ' ' -f 2-
         systemctl stop n; systemctl is-active n";
     assert_eq!(node.says(script), "active\n/bin/sleep 1001\ninactive\n");
     assert_eq!(node.processes(), 0);

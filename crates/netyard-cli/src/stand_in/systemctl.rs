@@ -38,7 +38,7 @@ pub fn carry_out(order: &Order) -> u8 {
         Verb::IsSystemRunning => is_system_running(order),
         Verb::Status if order.units.is_empty() => list_units(&units, order),
         Verb::ResetFailed if order.units.is_empty() => {
-            Record::all().iter().map(|name| reset_failed(name)).fold(0, u8::max)
+            Record::all().iter().map(reset_failed).fold(0, u8::max)
         }
         Verb::IsActive | Verb::IsFailed | Verb::IsEnabled => ask(&units, order),
         _ => order.units.iter().map(|typed| for_one(&units, order, typed)).fold(0, u8::max),
