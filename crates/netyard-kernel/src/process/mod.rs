@@ -14,6 +14,6 @@ pub use holder::{
     HOLDER_ARGV0, HOLDER_LISTENER_FD, HOLDER_OWNER_FD, HolderOptions, HolderProcess, spawn_holder,
 };
 pub use launch::{Doors, Launch, Mount, PATH_OF_SYSTEM, Running};
-pub use node::{NodePlan, NodeProcess};
+pub use node::{Ballast, NodePlan, NodeProcess};
 pub use report::LaunchError;
 pub use room::{Own, Room};
