@@ -1,5 +1,7 @@
 //! What can be typed.
 
+pub mod layer;
+pub mod kathara;
 mod quantity;
 
 use crate::completion;
@@ -82,11 +84,20 @@ pub enum Verb {
     Logs(Logs),
     /// Print a lab file of a regular shape
     New(New),
+    /// Labs of Kathara as they are, with the words of its own commands
+    #[command(disable_help_flag = true)]
+    Kathara(kathara::Words),
+    /// Print a lab file that is a lab of another program
+    #[command(subcommand)]
+    Import(kathara::Import),
     /// The JSON Schema of lab files, or of lessons
     Schema {
         #[arg(value_enum, default_value_t)]
         of: SchemaOf,
     },
+    /// Packages for nodes, without touching the machine's: `netyard layer build frr`
+    #[command(subcommand)]
+    Layer(layer::Layer),
     /// What this machine and kernel allow
     Doctor(Json),
     /// What an error code means
@@ -147,6 +158,9 @@ pub struct Down {
     /// Wait until the kernel has given back every namespace
     #[arg(long)]
     pub wait: bool,
+    /// Do not run the programs that the lab file has for the end (`stop:`)
+    #[arg(long)]
+    pub now: bool,
 }
 
 #[derive(Debug, ClapArgs)]

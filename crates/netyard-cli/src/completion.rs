@@ -5,10 +5,12 @@ use crate::output;
 use clap::CommandFactory;
 use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
 use clap_complete::env::{CompleteEnv, Shells};
+use netyard::layer::Layers;
 use netyard::store::Store;
 use netyard::{Error, Result, RunningLab};
 use netyard_core::diagnostic::{Code, Style};
 use netyard_core::lab::{Lab, Node};
+use netyard_core::layer;
 use netyard_core::name::LabName;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -92,6 +94,18 @@ pub fn programs(typed: &OsStr) -> Vec<CompletionCandidate> {
 pub fn codes(typed: &OsStr) -> Vec<CompletionCandidate> {
     let typed = typed.to_ascii_uppercase();
     offered(&typed, Code::ALL.iter().map(|code| (code.as_str(), code.title().to_owned())))
+}
+
+/// Names of package layers.
+pub fn layers(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let layers = Layers::of_user().list();
+    let words = layers.iter().map(|layer| (layer.manifest.name.as_str(), layer.manifest.asked.join(" ")));
+    offered(typed, words)
+}
+
+/// Layers that can be built by name.
+pub fn recipes(typed: &OsStr) -> Vec<CompletionCandidate> {
+    offered(typed, layer::recipes().iter().map(|recipe| (recipe.name, recipe.packages.join(" "))))
 }
 
 /// Those of the words, each with its help, that go on as typed.

@@ -20,6 +20,7 @@ pub fn explain(code: &str) -> Option<&'static str> {
         b'R' => include_str!("explain/r.md"),
         b'F' => include_str!("explain/f.md"),
         b'E' => include_str!("explain/e.md"),
+        b'I' => include_str!("explain/i.md"),
         b'U' => include_str!("explain/u.md"),
         _ => include_str!("explain/k.md"),
     };

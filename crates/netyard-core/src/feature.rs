@@ -39,13 +39,19 @@ pub enum Kind {
     Vrf,
     /// Encrypted tunnels.
     Wireguard,
+    /// Several links as one.
+    Bond,
+    /// IPv4 in IPv4.
+    Ipip,
+    /// Generic routing encapsulation.
+    Gre,
     /// Mounting a proc of its own in a new pid namespace.
     FreshProc,
 }
 
 impl Kind {
     /// All, in the order in which they are tried and shown.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Veth,
         Self::Bridge,
         Self::BridgeVlanFiltering,
@@ -62,6 +68,9 @@ impl Kind {
         Self::Dummy,
         Self::Vrf,
         Self::Wireguard,
+        Self::Bond,
+        Self::Ipip,
+        Self::Gre,
         Self::FreshProc,
     ];
 
@@ -102,6 +111,9 @@ impl Kind {
             Self::Dummy => "dummy links",
             Self::Vrf => "VRF links",
             Self::Wireguard => "WireGuard links",
+            Self::Bond => "bonds of links",
+            Self::Ipip => "IP-in-IP tunnels",
+            Self::Gre => "GRE tunnels",
             Self::FreshProc => "/proc for a new pid namespace",
         }
     }
@@ -128,6 +140,9 @@ impl Kind {
             Self::Dummy => "dummy",
             Self::Vrf => "vrf",
             Self::Wireguard => "wireguard",
+            Self::Bond => "bond",
+            Self::Ipip => "ipip",
+            Self::Gre => "gre",
             _ => "",
         }
     }
@@ -152,6 +167,8 @@ impl Kind {
             Self::Dummy => "dummy interfaces in imported labs",
             Self::Vrf => "routers with several routing tables by interface",
             Self::Wireguard => "WireGuard tunnels",
+            Self::Bond => "links that are bonded in imported labs",
+            Self::Ipip | Self::Gre => "tunnels in imported labs",
             Self::FreshProc => "every lab: its processes must not see the host's",
         }
     }
@@ -175,6 +192,9 @@ impl Kind {
             Self::Dummy => ("dummy", "CONFIG_DUMMY"),
             Self::Vrf => ("vrf", "CONFIG_NET_VRF"),
             Self::Wireguard => ("wireguard", "CONFIG_WIREGUARD"),
+            Self::Bond => ("bonding", "CONFIG_BONDING"),
+            Self::Ipip => ("ipip", "CONFIG_NET_IPIP"),
+            Self::Gre => ("ip_gre", "CONFIG_NET_IPGRE"),
             Self::FreshProc => ("", ""),
         }
     }

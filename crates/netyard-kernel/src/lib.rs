@@ -4,6 +4,7 @@
 //! this crate does not know what a lab is.
 
 pub mod account;
+pub mod beneath;
 pub mod bpf;
 pub mod capture;
 pub mod entry;
@@ -20,9 +21,11 @@ pub mod nsfs;
 pub mod peer;
 pub mod process;
 pub mod procnet;
+pub mod rootfs;
 mod seccomp;
 pub mod signal;
 pub mod socket;
+pub mod subid;
 pub mod sysctl;
 pub mod tap;
 pub mod terminal;

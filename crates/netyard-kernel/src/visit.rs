@@ -137,7 +137,7 @@ fn send_child(
 }
 
 /// Whether the process has one thread. One that has just ended may still be seen for a moment.
-fn is_alone() -> bool {
+pub(crate) fn is_alone() -> bool {
     for _ in 0..1000 {
         let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
         if threads <= 1 {

@@ -6,9 +6,10 @@ use crate::wire::{self, Inbox};
 use netyard_kernel::peer::pid_of_peer;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 /// How long a holder may take for what it only has to tell.
-const ANSWER_SECONDS: i64 = 8;
+const ANSWER_TIME: Duration = Duration::from_secs(8);
 
 /// An open connection to a holder.
 #[derive(Debug)]
@@ -80,14 +81,23 @@ impl Connection {
     /// # Errors
     /// As [`Connection::ask`]; that the holder does not answer.
     pub fn ask_briefly(&mut self, request: &Request) -> Result<(Reply, Vec<OwnedFd>)> {
+        self.ask_within(request, ANSWER_TIME)
+    }
+
+    /// Asks, and gives up on a holder that does not answer within that time.
+    ///
+    /// # Errors
+    /// As [`Connection::ask`]; that the holder does not answer.
+    pub fn ask_within(&mut self, request: &Request, limit: Duration) -> Result<(Reply, Vec<OwnedFd>)> {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         wire::send(self.stream.as_fd(), request, &[]).map_err(|e| gone(&e))?;
-        let limit = Timespec { tv_sec: ANSWER_SECONDS, tv_nsec: 0 };
+        let seconds = limit.as_secs();
+        let limit = Timespec { tv_sec: seconds.cast_signed(), tv_nsec: 0 };
         let answered =
             rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&self.stream, PollFlags::IN)], Some(&limit)));
         if answered.map_err(|e| gone(&e.into()))? == 0 {
             let pid = self.holder().map_or_else(|_| String::new(), |(pid, _)| format!(", pid {pid},"));
-            let title = format!("the lab's holder{pid} does not answer within {ANSWER_SECONDS} s");
+            let title = format!("the lab's holder{pid} does not answer within {seconds} s");
             return Err(Error::kernel("K015", title)
                 .help("is it stopped, or is the machine very busy? `netyard down` removes the lab"));
         }

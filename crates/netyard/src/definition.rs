@@ -1,12 +1,12 @@
 //! A lab that is described and not yet running.
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::holder::unknown_node;
 use crate::protocol::Spec;
 use crate::running::RunningLab;
 use crate::store::Store;
 use crate::up::{self, OnStep, Upped};
-use netyard_core::diagnostic::{Source, Style};
+use netyard_core::diagnostic::{Code, Source, Style};
 use netyard_core::labfile;
 use netyard_kernel::account;
 use std::collections::BTreeMap;
@@ -74,19 +74,8 @@ impl Lab {
 
     fn parse(source: &Source, file: Option<PathBuf>, style: Style) -> Result<Self> {
         let parsed = labfile::parse(source).map_err(|problems| {
-            let shown = problems.iter().take(PROBLEMS_SHOWN_MAX);
-            let mut report: String = shown.map(|problem| problem.render(source, style) + "\n").collect();
-            let count = problems.len();
-            let noun = if count == 1 { "problem" } else { "problems" };
-            report.push_str(&format!("{count} {noun} in {}", source.name));
-            if count > PROBLEMS_SHOWN_MAX {
-                report.push_str(&format!("; {} more than are shown", count - PROBLEMS_SHOWN_MAX));
-            }
-            let mut error = Error::input("", format!("{count} {noun} in {}", source.name));
-            error.kind = ErrorKind::Input;
-            error.code = problems.first().map_or_else(String::new, |problem| problem.code.to_string());
-            error.report = Some(report);
-            error
+            let rendered = problems.iter().map(|problem| (problem.code, problem.render(source, style)));
+            refused(rendered, &source.name)
         })?;
         let count = parsed.warnings.len();
         let shown = parsed.warnings.iter().take(PROBLEMS_SHOWN_MAX);
@@ -124,6 +113,16 @@ impl Lab {
             is_sandbox: false,
             fail_at: None,
         }
+    }
+
+    /// Says which file it came from, absolute; its folder is what its files are found in.
+    #[must_use]
+    pub(crate) fn of_file(mut self, file: PathBuf) -> Self {
+        if let Some(folder) = file.parent() {
+            self.folder = folder.to_owned();
+        }
+        self.file = Some(file);
+        self
     }
 
     /// Allows nodes of kind `host`, which are the machine itself (needs root).
@@ -202,6 +201,27 @@ impl Lab {
             owned: Vec::new(),
         }
     }
+}
+
+/// The error of a file with problems, each by its code and as it reads.
+pub(crate) fn refused(problems: impl ExactSizeIterator<Item = (Code, String)>, file: &str) -> Error {
+    let count = problems.len();
+    let noun = if count == 1 { "problem" } else { "problems" };
+    let mut error = Error::input("", format!("{count} {noun} in {file}"));
+    let mut report = String::new();
+    for (at, (code, text)) in problems.take(PROBLEMS_SHOWN_MAX).enumerate() {
+        if at == 0 {
+            error.code = code.to_string();
+        }
+        report.push_str(&text);
+        report.push('\n');
+    }
+    report.push_str(&error.title);
+    if count > PROBLEMS_SHOWN_MAX {
+        report.push_str(&format!("; {} more than are shown", count - PROBLEMS_SHOWN_MAX));
+    }
+    error.report = Some(report);
+    error
 }
 
 /// Most problems of a file that are shown; whoever has more has made one mistake many times.

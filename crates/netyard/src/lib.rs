@@ -49,6 +49,8 @@ pub mod fault;
 mod full_node;
 mod holder;
 pub mod internet;
+pub mod kathara;
+pub mod layer;
 pub mod lesson;
 #[doc(hidden)]
 pub mod live;
@@ -67,6 +69,7 @@ mod request;
 pub mod running;
 pub mod sandbox;
 pub mod scout;
+pub mod service;
 pub mod show;
 pub mod store;
 pub mod trace;

@@ -62,6 +62,10 @@ pub enum Request {
         /// Plugged or pulled.
         is_up: bool,
     },
+    /// Answered when all programs that say when they are ready are so, or one has failed.
+    AwaitReady,
+    /// Runs what the lab file has for the lab's end (`stop:`); answered when all of that has ended, or its time is over.
+    Stop,
     /// The programs of the lab.
     Programs,
     /// What programs printed.
@@ -325,6 +329,9 @@ pub struct ProgramStatus {
     pub argv: Vec<String>,
     /// `running`, `waiting` (for its next start), `exited`.
     pub state: ProgramState,
+    /// Whether it is ready; none where it says nothing of that.
+    #[serde(default)]
+    pub ready: Option<ReadyState>,
     /// How often it was started again.
     pub restarts: u32,
 }
@@ -333,12 +340,26 @@ pub struct ProgramStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProgramState {
+    /// It has not been started: others must be ready first.
+    Held,
     /// It runs.
     Running,
     /// It has ended and will be started again.
     Waiting,
     /// It has ended, with this code (128 and the number of a signal).
     Exited(i32),
+}
+
+/// Whether a program is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReadyState {
+    /// Not yet.
+    Pending,
+    /// It is, or was once.
+    Ready,
+    /// It was not in time, has ended before, or waits for one that has.
+    Failed,
 }
 
 /// Something that a program printed.

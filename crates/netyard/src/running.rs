@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::expect;
 use crate::full_node;
 use crate::holder::unknown_node;
+use crate::layer;
 use crate::look::Scope;
 use crate::node::{Link, Node};
 use crate::own_folders::{self, OwnFolder};
@@ -242,12 +243,14 @@ impl RunningLab {
     pub fn apply(&mut self, spec: Spec, on_step: OnStep<'_>) -> Result<Changes> {
         let needs = needs(&spec.lab);
         preflight::check(&needs)?;
+        layer::check(&spec.lab)?;
         let mut spec = spec;
         let enclosed = full_node::enclose(&mut spec, Some(process::pid_of(self.pidfd.as_fd()).unwrap_or(0)))?;
         let fds: Vec<BorrowedFd<'_>> = enclosed.iter().map(AsFd::as_fd).collect();
         let answer = self.locked().ask_with(&Request::Apply(Box::new(spec)), &fds, on_step);
         let answer = answer.map_err(|error| preflight::explained(error, &needs))?;
         *self.description.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.await_ready().map_err(|error| error.note("the lab was changed all the same"))?;
         match answer {
             (Reply::Changes(changes), _) => Ok(changes),
             (other, _) => Err(unexpected(&other)),
@@ -286,6 +289,15 @@ impl RunningLab {
             (Reply::Programs(programs), _) => Ok(programs),
             (other, _) => Err(unexpected(&other)),
         }
+    }
+
+    /// Waits until all programs that say when they are ready are so.
+    ///
+    /// # Errors
+    /// The first that was not in time, or has ended before.
+    pub fn await_ready(&self) -> Result<()> {
+        // A connection of its own: others may ask the lab meanwhile.
+        self.connect()?.ask(&Request::AwaitReady).map(drop)
     }
 
     /// What programs printed; with `follow`, `each` is called until it returns false or the lab ends.
@@ -376,11 +388,15 @@ impl RunningLab {
             )))
     }
 
-    /// Ends the lab and waits until its processes are gone.
+    /// Runs what the lab file has for the lab's end (`stop:`), ends the lab and waits until its processes are gone.
     ///
     /// # Errors
     /// Those of sending a signal.
     pub fn down(self) -> Result<()> {
+        if self.definition().is_ok_and(|lab| lab.nodes.iter().any(|node| !node.on_down.is_empty())) {
+            // The lab is to end, whatever they say.
+            let _ = self.ask(&Request::Stop);
+        }
         self.end().map_err(|e| Error::io(format!("cannot end lab `{}`", self.name), &e))
     }
 

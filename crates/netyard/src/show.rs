@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::probe::SocketKind;
-use crate::protocol::{ProgramState, ProgramStatus};
+use crate::protocol::{ProgramState, ProgramStatus, ReadyState};
 use crate::running::RunningLab;
 use netyard_core::name::NodeName;
 use netyard_core::show::{self, Connection, Listening, NodeView, ProgramView, View};
@@ -82,9 +82,15 @@ fn listening(listener: sockdiag::Listener) -> Listening {
 
 fn program_view(program: ProgramStatus) -> ProgramView {
     let (state, status) = match program.state {
+        ProgramState::Held => (show::ProgramState::Held, None),
         ProgramState::Running => (show::ProgramState::Running, None),
         ProgramState::Waiting => (show::ProgramState::Waiting, None),
         ProgramState::Exited(code) => (show::ProgramState::Exited, Some(code)),
     };
-    ProgramView { name: program.name, argv: program.argv, state, status, restarts: program.restarts }
+    let ready = program.ready.map(|ready| match ready {
+        ReadyState::Pending => show::ReadyState::Pending,
+        ReadyState::Ready => show::ReadyState::Ready,
+        ReadyState::Failed => show::ReadyState::Failed,
+    });
+    ProgramView { name: program.name, argv: program.argv, state, status, ready, restarts: program.restarts }
 }

@@ -3,6 +3,7 @@
 use crate::connection::{Connection, gone, unexpected};
 use crate::error::{Error, ErrorKind, Result};
 use crate::full_node;
+use crate::layer;
 use crate::preflight;
 use crate::protocol::{Changes, Reply, Request, Spec};
 use crate::running::RunningLab;
@@ -21,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// How long a holder may take to end once it was killed.
 pub(crate) const DYING_TIME: Duration = Duration::from_secs(10);
+/// How long a holder may take to run what the lab file has for the lab's end; it gives up itself a little earlier.
+const STOPPING_TIME: Duration = Duration::from_secs(12);
 /// How long the programs of a killed lab may wait to be reaped by those who started them.
 const REAPING_TIME: Duration = Duration::from_secs(1);
 /// How long the kernel may take to remove the namespaces of a lab that has ended.
@@ -120,6 +123,7 @@ fn start(
     let host = host_node(&spec)?;
     let needs = needs(&spec.lab);
     preflight::check(&needs)?;
+    layer::check(&spec.lab)?;
     let uplink = uplink_node(&spec, host)?;
     // A node that is connected to the machine, by itself or by pasta, needs a holder that begins there.
     let own_netns = host.is_none() && uplink.is_none();
@@ -144,6 +148,7 @@ fn start(
     let built = enclosed.and_then(|fds| {
         let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
         let answer = connection.ask_with(&Request::Build(Box::new(spec)), &fds, on_step)?;
+        connection.ask(&Request::AwaitReady)?;
         if let Some(claim) = claim {
             claim.publish()?;
         }
@@ -236,6 +241,26 @@ fn no_user_namespace(error: &io::Error) -> Error {
         }
     }
     result
+}
+
+/// Runs what the lab file has for the lab's end (`stop:`), and waits for it. A lab that does not run, or whose holder is
+/// stopped, has nothing to say.
+///
+/// # Errors
+/// The first program that failed, or took too long. All of them had their turn.
+pub fn run_stop_programs(lab: &LabName, store: &Store) -> Result<()> {
+    let Some(mut connection) = store.find(lab)? else { return Ok(()) };
+    match connection.holder() {
+        Ok((pid, _)) if !process::is_stopped(pid) => {}
+        _ => return Ok(()),
+    }
+    match connection.ask_within(&Request::Stop, STOPPING_TIME) {
+        Ok((Reply::Done, _)) => Ok(()),
+        Ok((other, _)) => Err(unexpected(&other)),
+        // It ends, or hangs: the one way or the other there is nobody to run them.
+        Err(error) if error.code == "K009" => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// What [`down`] did.

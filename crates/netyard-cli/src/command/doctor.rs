@@ -6,11 +6,13 @@ use crate::args::Json;
 use crate::output::theme::Theme;
 use crate::output::{self, json};
 use netyard::Result;
+use netyard::layer::Layers;
 use netyard::store::Store;
 use netyard_core::name::LabName;
 use netyard_kernel::feature::{
     self, Availability, BridgeNetfilter, Facts, Feature, Features, ForwardPolicy, Kind,
 };
+use netyard_kernel::subid::SystemIds;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
@@ -165,6 +167,17 @@ fn machine(facts: &Facts) -> Vec<Fact> {
             "shared by all labs (net.ipv4.neigh.default.gc_thresh3); `arp: static` does without",
         ),
         fact("subordinate users", subuids.to_string(), "of this user in /etc/subuid"),
+        fact("users in full nodes", users_of_nodes(), "daemons that are not root, and package layers"),
+        fact(
+            "overlayfs",
+            match facts.has_overlay {
+                true => "yes",
+                false => "not loaded (module overlay)",
+            }
+            .to_owned(),
+            "files of full nodes, and package layers",
+        ),
+        fact("package layers", layers(), "for full nodes (`netyard layer`)"),
         fact(
             "bridge netfilter",
             match facts.bridge_netfilter {
@@ -185,6 +198,20 @@ fn machine(facts: &Facts) -> Vec<Fact> {
             "matters to nodes of kind host only",
         ),
     ]
+}
+
+/// Whether nodes can have users other than root.
+fn users_of_nodes() -> String {
+    match SystemIds::of_caller() {
+        Ok(_) => "as on the machine".to_owned(),
+        Err(lack) => format!("root only: {lack}; {}", lack.remedy()),
+    }
+}
+
+fn layers() -> String {
+    let layers = Layers::of_user().list();
+    let names: Vec<&str> = layers.iter().map(|layer| layer.manifest.name.as_str()).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 fn folder(path: &Path) -> Folder {

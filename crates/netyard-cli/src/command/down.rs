@@ -13,6 +13,11 @@ pub fn run(args: &Down, lab: Option<&str>) -> Result<ExitCode> {
     let names = if args.all { store.labs()? } else { vec![chosen(args.name.as_deref(), lab)?] };
     let mut failures = Vec::new();
     for name in &names {
+        if !args.now
+            && let Err(error) = netyard::up::run_stop_programs(name, &store)
+        {
+            output::report(&error);
+        }
         let removed = netyard::up::down(name, &store, args.wait);
         match removed {
             Ok(Downed::Gone) => output::say(&format!("lab {name} is gone")),

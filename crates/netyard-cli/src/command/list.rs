@@ -74,7 +74,7 @@ fn table(labs: &[Lab]) -> String {
 }
 
 /// `12 s`, `3 min`, `2 h`, `5 d`.
-fn age(duration: Duration) -> String {
+pub(super) fn age(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..120 => format!("{seconds} s"),

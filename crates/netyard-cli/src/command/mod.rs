@@ -5,6 +5,8 @@ mod diagram;
 mod doctor;
 mod down;
 mod exec;
+mod layer;
+mod kathara;
 mod learn;
 mod link;
 mod list;
@@ -46,6 +48,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Shell(args) => exec::shell(&args, lab),
         Verb::Play(args) => play::run(&args, lab),
         Verb::Learn(args) => learn::run(args, lab),
+        Verb::Layer(verb) => layer::run(&verb),
         Verb::Coach => learn::coach(),
         Verb::Test(args) => test::run(&args, lab),
         Verb::Ping(args) => ping::run(&args, lab),
@@ -58,6 +61,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Watch(args) => watch::run(&args, lab),
         Verb::Capture(args) => capture::run(&args, lab),
         Verb::Wireshark(args) => wireshark::run(&args, lab),
+        Verb::Kathara(args) => kathara::run(args.verb()),
+        Verb::Import(args) => kathara::import(&args),
         Verb::New(args) => new::run(&args),
         Verb::Schema { of } => reference::schema(of),
         Verb::Explain { code } => reference::explain(&code),

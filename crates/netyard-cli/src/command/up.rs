@@ -29,6 +29,7 @@ pub fn run(args: &Up) -> Result<ExitCode> {
         lab.refuse_unknown_node(node)?;
     }
     lab.warnings.iter().for_each(|warning| output::say(warning));
+    netyard::layer::advice(lab.definition()).iter().for_each(|warning| output::say(warning));
     let begun = Instant::now();
     let mut progress = Progress::new(format!("building lab {lab}"));
     let store = Store::of_user();

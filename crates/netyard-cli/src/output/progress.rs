@@ -29,6 +29,15 @@ impl Progress {
             let _ = write!(std::io::stderr(), "\r{}: {} %\x1b[K", self.what, done * 100 / all);
         }
     }
+
+    /// Tells what is being done, and how much of it in percent where that is known.
+    pub fn at_stage(&mut self, stage: &str, percent: Option<u8>) {
+        if self.is_terminal {
+            self.is_shown = true;
+            let percent = percent.map_or_else(String::new, |percent| format!(", {percent} %"));
+            let _ = write!(std::io::stderr(), "\r{}: {stage}{percent}\x1b[K", self.what);
+        }
+    }
 }
 
 impl Drop for Progress {

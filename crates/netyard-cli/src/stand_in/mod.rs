@@ -1,14 +1,18 @@
-//! The programs that netyard stands in for in a sandbox, where the machine lacks them: started under one of their names
-//! (`netyard::sandbox::STAND_INS`), it is that program.
+//! The programs that netyard stands in for: in a sandbox where the machine lacks them (`netyard::sandbox::STAND_INS`), in
+//! full nodes always (`netyard::service::FULL_STAND_INS`). Started under one of their names, it is that program.
 
 mod brctl;
 mod curl;
 mod iptables;
+mod journalctl;
 mod ping;
+mod service;
+mod systemctl;
 mod tcpdump;
 
 use crate::output;
 use netyard::sandbox::STAND_INS;
+use netyard::service::{FULL_STAND_INS, keeper};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,15 +20,24 @@ use std::process::ExitCode;
 pub fn run() -> Option<ExitCode> {
     let mut words = std::env::args_os();
     let first = words.next()?;
-    let name =
-        STAND_INS.into_iter().find(|name| Path::new(&first).file_name().is_some_and(|own| own == *name))?;
-    let typed: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    let own = Path::new(&first).file_name()?.to_str()?;
+    let typed = || words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>();
+    if own == keeper::ARGV0 {
+        return Some(keeper::run(&typed()));
+    }
+    let of_nodes = FULL_STAND_INS.iter().map(|program| program.applet);
+    let name = STAND_INS.into_iter().chain(of_nodes).find(|name| *name == own)?;
+    let typed = typed();
     let code = match name {
         "brctl" => brctl::run(&typed),
         "curl" => curl::run(&typed),
         "iptables" => iptables::run(&typed),
+        "journalctl" => journalctl::run(&typed),
         "ping" => ping::run(&typed),
-        _ => tcpdump::run(&typed),
+        "service" => service::run(&typed),
+        "systemctl" => systemctl::run(&typed),
+        "tcpdump" => tcpdump::run(&typed),
+        script => service::run_script(script, &typed),
     };
     Some(ExitCode::from(code))
 }

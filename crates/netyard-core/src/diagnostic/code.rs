@@ -8,7 +8,7 @@ use std::str::FromStr;
 macro_rules! codes {
     ($($severity:ident $name:ident = $text:literal, $title:literal;)*) => {
         /// The kind of a problem. Letters: Y text and keys, N names, A addresses, L links and networks, R routes,
-        /// F translation and filter, E expectations, K refusals of the kernel, U use of the program. A code never changes its meaning.
+        /// F translation and filter, E expectations, I labs of other programs, K refusals of the kernel, U use of the program. A code never changes its meaning.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
             $(#[doc = $title] $name,)*
@@ -161,6 +161,20 @@ codes! {
     Error ContradictoryExpectation = "E010", "an expectation contradicts itself";
     Warning NobodyAnswersDns = "E011", "nobody answers a DNS query";
 
+    Error LabConfSyntax = "I001", "the line is not understood";
+    Error BadDeviceName = "I002", "not a device name of Kathara";
+    Error BadCollisionDomain = "I003", "not a collision domain";
+    Error BadDeviceInterfaces = "I004", "the interfaces of a device contradict each other";
+    Error BadDeviceOption = "I005", "not a value of this option";
+    Error DevicesWaitForEachOther = "I006", "devices wait for each other";
+    Error ExternalDomain = "I007", "a collision domain is to reach the machine's network";
+    Error ImageNotHere = "I008", "an image holds programs that are not here";
+    Warning OptionTwice = "I009", "an option is given twice";
+    Warning UnknownDeviceOption = "I010", "Kathara has no such option";
+    Warning ImageReplaced = "I011", "an image is replaced by the machine's own programs";
+    Warning NeededByScript = "I012", "a startup script needs what may not be here";
+    Error BadCheck = "I013", "not a check of kathara-lab-checker";
+
     Error KernelRefused = "K001", "the kernel refused";
     Error KernelLacksFeature = "K002", "the kernel lacks a feature";
     Error NoUserNamespaces = "K003", "user namespaces cannot be made here";
@@ -176,6 +190,7 @@ codes! {
     Error CannotEnterNode = "K013", "this process may not enter a node";
     Error UplinkDown = "K014", "an uplink does not come up";
     Error HolderSilent = "K015", "the lab's holder does not answer";
+    Error ProgramNotReady = "K020", "a program was not ready in time";
 
     Error LabBusy = "U001", "another command works on the lab";
     Error OtherLab = "U002", "another lab of this name is up";
@@ -202,6 +217,10 @@ codes! {
     Error CaptureNotUnderstood = "U031", "what is to be captured is not understood";
     Error NoWireshark = "U032", "Wireshark is not installed";
     Error PluginNotInstalled = "U033", "the plugin of Wireshark cannot be installed";
+    Error NoSuchLayer = "U040", "there is no such package layer";
+    Error LayerNotBuilt = "U041", "a package layer cannot be built or removed";
+    Error BadLayerWord = "U042", "not the name of a layer or package";
+    Error FilesNotTaken = "U043", "the files of a node cannot be taken";
 }
 
 impl fmt::Display for Code {

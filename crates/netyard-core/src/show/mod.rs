@@ -133,6 +133,8 @@ pub struct ProgramView {
     pub state: ProgramState,
     /// Its exit code, when it has ended.
     pub status: Option<i32>,
+    /// Whether it is ready; none where it says nothing of that.
+    pub ready: Option<ReadyState>,
     /// How often it was started again.
     pub restarts: u32,
 }
@@ -141,12 +143,26 @@ pub struct ProgramView {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProgramState {
+    /// It has not been started: others must be ready first.
+    Held,
     /// It runs.
     Running,
     /// It has ended and will be started again.
     Waiting,
     /// It has ended.
     Exited,
+}
+
+/// Whether a program is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReadyState {
+    /// Not yet.
+    Pending,
+    /// It is, or was once.
+    Ready,
+    /// It was not in time, has ended before, or waits for one that has.
+    Failed,
 }
 
 impl View {

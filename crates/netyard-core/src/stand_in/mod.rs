@@ -8,4 +8,5 @@ pub mod curl;
 pub mod iptables;
 pub mod options;
 pub mod ping;
+pub mod systemctl;
 pub mod tcpdump;

@@ -54,6 +54,10 @@ pub(super) fn attempt(kind: Kind) -> Result<(), Refusal> {
         }),
         Kind::Dummy => link("dummy", "nydummy", 0, |_| {}),
         Kind::Wireguard => link("wireguard", "nywg", 0, |_| {}),
+        Kind::Bond => link("bond", "nybond", 0, |_| {}),
+        // With addresses: one tunnel without any is there already in each namespace.
+        Kind::Ipip => link("ipip", "nyipip", 0, |m| put_ends(m, 2, 3)),
+        Kind::Gre => link("gre", "nygre", 0, |m| put_ends(m, 6, 7)),
         Kind::Tbf => tbf(),
         // struct tc_netem_qopt: latency, limit, loss, gap, duplicate, jitter; four bytes each.
         Kind::Netem => {
@@ -100,6 +104,12 @@ fn link(kind: &str, name: &str, index: u32, options: impl FnOnce(&mut Message<'_
         }
         put_kind(message, kind, options);
     })
+}
+
+/// The ends of a tunnel, by the numbers of their attributes (linux/if_tunnel.h `IFLA_IPTUN_*`, `IFLA_GRE_*`).
+fn put_ends(message: &mut Message<'_>, local: u16, remote: u16) {
+    message.put(local, &[127, 0, 0, 1]);
+    message.put(remote, &[127, 0, 0, 2]);
 }
 
 /// `ip link set nybr type bridge ...`

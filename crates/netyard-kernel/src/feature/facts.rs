@@ -25,6 +25,8 @@ pub struct Facts {
     pub bridge_netfilter: BridgeNetfilter,
     /// Whether packets between the links of this namespace are dropped, as Docker and ufw have it.
     pub forward_policy: ForwardPolicy,
+    /// Whether the kernel knows overlayfs now (`/proc/filesystems`); it may be a module that is loaded when it is needed.
+    pub has_overlay: bool,
     /// Users that this user may map besides itself (`/etc/subuid`).
     pub subuids: Vec<IdRange>,
     /// Groups likewise (`/etc/subgid`).
@@ -83,8 +85,9 @@ pub fn facts() -> Facts {
             Some(_) => BridgeNetfilter::On,
         },
         forward_policy: forward_policy(),
-        subuids: own_ranges("/etc/subuid"),
-        subgids: own_ranges("/etc/subgid"),
+        has_overlay: text("/proc/filesystems").lines().any(|line| line.trim_end().ends_with("\toverlay")),
+        subuids: own_subordinates("/etc/subuid"),
+        subgids: own_subordinates("/etc/subgid"),
     }
 }
 
@@ -137,7 +140,8 @@ fn policy_of(tables: &[Table], has_legacy_filter: bool) -> ForwardPolicy {
 }
 
 /// The ranges of the calling user in `/etc/subuid` or `/etc/subgid` (subuid(5)), by name or by number.
-fn own_ranges(path: &str) -> Vec<IdRange> {
+#[must_use]
+pub fn own_subordinates(path: &str) -> Vec<IdRange> {
     let uid = rustix::process::geteuid().as_raw();
     let name = user_name(&text("/etc/passwd"), uid);
     ranges(&text(path), name.as_deref(), uid)

@@ -6,7 +6,7 @@ mod attempt;
 mod facts;
 mod throwaway;
 
-pub use facts::{BridgeNetfilter, Facts, ForwardPolicy, IdRange, facts};
+pub use facts::{BridgeNetfilter, Facts, ForwardPolicy, IdRange, facts, own_subordinates};
 pub use netyard_core::feature::Kind;
 pub use throwaway::{Refused, Stage, in_throwaway_namespace};
 

@@ -57,6 +57,15 @@ pub fn kill_all_in(net: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a process is stopped, by a signal or a tracer (proc_pid_stat(5)).
+#[must_use]
+pub fn is_stopped(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name before it may hold anything, but ends with the last parenthesis.
+    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+    matches!(state, Some('T' | 't'))
+}
+
 /// Waits until the process has ended, ours or not; `false` when `limit` is over first.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 
 use super::given::Given;
 use super::held::HeldLab;
+use super::programs::{Awaited, Programs};
 use crate::error::Error;
 use crate::protocol::{LogChunk, Reply, Request};
 use crate::wire::{self, Inbox};
@@ -15,6 +16,8 @@ pub(super) struct Client {
     inbox: Inbox,
     /// Set while it wants to see what programs print.
     follows: Option<Follower>,
+    /// What it waits for, while it does.
+    awaits: Option<Awaited>,
 }
 
 /// What is sent to somebody who follows programs: never waiting, because a reader that does not read must not hold up
@@ -48,7 +51,7 @@ impl Client {
         // A reader that does not read must not hold up the lab.
         let limit = Some(std::time::Duration::from_secs(5));
         let _ = rustix::net::sockopt::set_socket_timeout(&stream, rustix::net::sockopt::Timeout::Send, limit);
-        Self { stream, inbox: Inbox::default(), follows: None }
+        Self { stream, inbox: Inbox::default(), follows: None, awaits: None }
     }
 
     /// Receives what is there; false when the connection is closed.
@@ -100,6 +103,13 @@ impl Client {
         let Some(follower) = &mut self.follows else { return Ok(()) };
         follower.take(chunks)?;
         follower.flush(self.stream.as_fd())
+    }
+
+    /// Answers the request to wait, as soon as there is an answer.
+    pub(super) fn tell_verdict(&mut self, programs: &mut Programs) -> io::Result<()> {
+        let Some(verdict) = self.awaits.and_then(|awaited| programs.verdict(awaited)) else { return Ok(()) };
+        self.awaits = None;
+        self.reply(&verdict.map_or_else(|error| Reply::Failed(Box::new(error)), |()| Reply::Done), &[])
     }
 
     /// Whether something waits to be sent.
@@ -162,6 +172,17 @@ impl Client {
                 }
                 Ok(Reply::Logs(logs))
             }
+            Request::AwaitReady => {
+                self.awaits = Some(Awaited::Ready);
+                return Ok(());
+            }
+            Request::Stop => match lab.start_for_down() {
+                Ok(()) => {
+                    self.awaits = Some(Awaited::Stopped);
+                    return Ok(());
+                }
+                Err(error) => Err(error),
+            },
             Request::Connect => Err(Error::input("K010", "connections are not the lab's business")),
         };
         let reply = reply.unwrap_or_else(|error| Reply::Failed(Box::new(error)));

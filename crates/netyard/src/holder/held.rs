@@ -178,6 +178,12 @@ impl HeldLab {
         }
     }
 
+    /// Starts what the lab file has for the lab's end.
+    pub(super) fn start_for_down(&mut self) -> Result<()> {
+        let user = self.users.as_ref().map(|users| &users.programs);
+        self.programs.start_for_down(&self.spec, &self.namespaces, &self.full, user)
+    }
+
     /// The state that `spec` asks for. A value below `/proc/sys` that the lab of now asks for and that one does not is
     /// to be again what a new namespace has.
     fn desired(&self, spec: &Spec) -> Result<State> {

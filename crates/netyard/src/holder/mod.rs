@@ -131,7 +131,7 @@ impl Holder {
                     self.lab.programs.reap();
                 }
             }
-            self.lab.programs.restart_due(Instant::now());
+            self.lab.programs.go_on(Instant::now());
             if ready.owner && !self.answer_owner() {
                 return Ok(());
             }
@@ -146,13 +146,18 @@ impl Holder {
             // After the clients were answered: it is by their places that they are known to be ready.
             let chunks = self.lab.programs.read_output();
             self.clients.retain_mut(|client| client.follow(&chunks).is_ok());
+            // What was printed may have made one ready, so that it is the turn of others.
+            self.lab.programs.go_on(Instant::now());
+            let programs = &mut self.lab.programs;
+            self.owner.take_if(|owner| owner.tell_verdict(programs).is_err());
+            self.clients.retain_mut(|client| client.tell_verdict(programs).is_ok());
         }
     }
 
     /// Waits until somebody wants something.
     fn wait(&self, signals: &SignalFd) -> io::Result<Ready> {
         let now = Instant::now();
-        let timeout = self.lab.programs.next_start().map(|at| timespec(at.saturating_duration_since(now)));
+        let timeout = self.lab.programs.next_turn().map(|at| timespec(at.saturating_duration_since(now)));
         let mut fds = vec![PollFd::new(signals, PollFlags::IN)];
         let input = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
         fds.extend(self.owner.iter().map(|owner| input(owner.as_fd())));

@@ -1,18 +1,21 @@
 //! The programs that a lab file starts: started, reaped, started again, and what they print.
 
+mod readiness;
+
+use self::readiness::{Readiness, Verdict};
 use super::client::LogFilter;
 use super::files;
 use super::full::{FullNodes, Numbers};
 use super::sandbox;
 use crate::error::{Error, Result};
 use crate::namespaces::Namespaces;
-use crate::protocol::{LogChunk, ProgramState, ProgramStatus, ServiceChange, Spec};
-use netyard_core::lab::{Node, NodeKind, Program, Restart};
+use crate::protocol::{LogChunk, ProgramState, ProgramStatus, ReadyState, ServiceChange, Spec};
+use netyard_core::lab::{Node, NodeKind, Program, Ready, ReadyWhen, Restart};
 use netyard_core::name::NodeName;
 use netyard_core::state::Ns;
-use netyard_kernel::process::{self, Doors, ExitStatus, Launch, PATH_OF_SYSTEM, Room};
+use netyard_kernel::process::{self, ExitStatus, Launch, PATH_OF_SYSTEM, Room};
 use netyard_kernel::signal::{ChildChange, next_child_change};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ffi::CString;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -26,6 +29,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How long a killed program may take to end.
 const ENDING_TIME: Duration = Duration::from_secs(1);
+/// How long all programs that `down` runs may take together.
+const STOPPING_TIME: Duration = Duration::from_secs(10);
 /// A program that ran this long had a good start: the next pause is short again.
 const GOOD_RUN: Duration = Duration::from_secs(10);
 
@@ -45,6 +50,7 @@ struct Supervised {
     restarts: u32,
     output: Option<std::io::PipeReader>,
     log: VecDeque<u8>,
+    readiness: Readiness,
     /// What it takes to start it.
     launch: Launch,
     net: Option<OwnedFd>,
@@ -53,18 +59,44 @@ struct Supervised {
     room: Option<(Room, u64)>,
 }
 
-/// Why a program runs.
+/// What somebody waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// Programs that say when they are ready.
+    Ready,
+    /// The end of those that `down` runs.
+    Stopped,
+}
+
+/// Whether a program that has not been started is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Now,
+    NotYet,
+    Never,
+}
+
+/// Why a program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Origin {
     /// The lab file names it.
     LabFile,
     /// It is the uplink of its node, for as long as the lab lasts.
     Uplink,
+    /// The lab file names it for the end of the lab.
+    Down,
 }
 
 enum State {
-    Running { pid: u32, pidfd: OwnedFd },
-    Waiting { until: Instant },
+    /// It has not been started: others must be ready first.
+    Held,
+    Running {
+        pid: u32,
+        pidfd: OwnedFd,
+    },
+    Waiting {
+        until: Instant,
+    },
     Exited(ExitStatus),
 }
 
@@ -87,16 +119,114 @@ impl Programs {
         user: Option<&OwnedFd>,
     ) -> Result<()> {
         let kept = full.numbers();
-        let mut started = Vec::new();
+        let mut fresh = Vec::new();
         for (node, program) in programs_of(spec) {
             if !self.supervised.iter().any(|running| running.is(spec, &kept, node, program)) {
-                let mut supervised = Supervised::new(spec, node, program, namespaces, full, user)?;
-                supervised.start().map_err(|error| not_started(node, program, &error))?;
-                started.push(supervised);
+                let origin = Origin::LabFile;
+                fresh.push(Supervised::new(origin, spec, node, program, namespaces, full, user)?);
             }
         }
-        self.supervised.append(&mut started);
+        self.start_all(fresh)
+    }
+
+    /// Starts programs as soon as those that they wait for are ready.
+    ///
+    /// # Errors
+    /// The first that cannot be started at once; none of them runs then.
+    fn start_all(&mut self, mut fresh: Vec<Supervised>) -> Result<()> {
+        let present = self.supervised.len();
+        self.supervised.append(&mut fresh);
+        match self.start_held() {
+            None => Ok(()),
+            Some(error) => {
+                self.supervised.truncate(present);
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts the programs whose turn it is, and returns the first that cannot be started.
+    fn start_held(&mut self) -> Option<Error> {
+        let mut first_error = None;
+        loop {
+            let verdicts: HashMap<(Origin, &NodeName, &str), &Verdict> =
+                self.supervised.iter().map(|s| (s.key(), s.readiness.verdict())).collect();
+            let turns: Vec<Turn> = self.supervised.iter().map(|s| s.turn(&verdicts)).collect();
+            if turns.iter().all(|turn| *turn == Turn::NotYet) {
+                return first_error;
+            }
+            for (supervised, turn) in self.supervised.iter_mut().zip(turns) {
+                match turn {
+                    Turn::NotYet => {}
+                    Turn::Never => supervised.is_orphaned(),
+                    Turn::Now => {
+                        if let Err(error) = supervised.start() {
+                            let error = not_started(&supervised.node, &supervised.program, &error);
+                            supervised.failed(error.title.clone());
+                            first_error.get_or_insert(error);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Starts the programs that the lab file has for its end, those of each node one after another.
+    ///
+    /// # Errors
+    /// The first that cannot be started.
+    pub(super) fn start_for_down(
+        &mut self,
+        spec: &Spec,
+        namespaces: &Namespaces,
+        full: &FullNodes,
+        user: Option<&OwnedFd>,
+    ) -> Result<()> {
+        let is_for_down = |s: &Supervised| s.origin == Origin::Down;
+        if self.supervised.iter().any(|s| is_for_down(s) && s.readiness.is_pending()) {
+            return Ok(());
+        }
+        self.supervised.retain(|s| !is_for_down(s));
+        let within_ms = u32::try_from(STOPPING_TIME.as_millis()).unwrap_or(u32::MAX);
+        let mut fresh = Vec::new();
+        for node in &spec.lab.nodes {
+            let mut before: Option<&Program> = None;
+            for program in &node.on_down {
+                let program_then = Program {
+                    ready: Some(Ready { when: ReadyWhen::Ended, within_ms }),
+                    after: before.iter().map(|before| before.name.clone()).collect(),
+                    ..program.clone()
+                };
+                let origin = Origin::Down;
+                fresh.push(Supervised::new(origin, spec, node, &program_then, namespaces, full, user)?);
+                before = Some(program);
+            }
+        }
+        let until = Instant::now() + STOPPING_TIME;
+        fresh.iter_mut().for_each(|s| s.readiness.end_by(until));
+        self.supervised.append(&mut fresh);
+        // One that cannot be started does not keep the others from it.
+        let _ = self.start_held();
         Ok(())
+    }
+
+    /// Whether all programs of the lab file are ready, or those for its end have ended; none as long as that is open.
+    pub(super) fn verdict(&mut self, awaited: Awaited) -> Option<Result<()>> {
+        let origin = match awaited {
+            Awaited::Ready => Origin::LabFile,
+            Awaited::Stopped => Origin::Down,
+        };
+        let is_open = self.supervised.iter().any(|s| s.origin == origin && s.readiness.is_pending());
+        // At the end of a lab all that can be done is done before a failure is told.
+        if is_open && awaited == Awaited::Stopped {
+            return None;
+        }
+        let failed = self.supervised.iter_mut().filter(|s| s.origin == origin).find_map(Supervised::failure);
+        match failed {
+            Some(error) => Some(Err(error)),
+            None if is_open => None,
+            None => Some(Ok(())),
+        }
     }
 
     /// What [`Programs::end_unwanted`] and [`Programs::change_to`] would do.
@@ -141,7 +271,7 @@ impl Programs {
             ..Launch::default()
         };
         let mut supervised = Supervised::of(Origin::Uplink, node, program, launch);
-        supervised.start().map_err(|error| not_started(node, program, &error))?;
+        supervised.start().map_err(|error| not_started(&node.name, program, &error))?;
         let State::Running { pidfd, .. } = &supervised.state else {
             return Err(Error::kernel("K010", format!("`{}` does not run", program.name)));
         };
@@ -164,21 +294,34 @@ impl Programs {
                 |s: &&mut Supervised| matches!(s.state, State::Running { pid: own, .. } if own == pid);
             if let Some(supervised) = self.supervised.iter_mut().find(is_it) {
                 supervised.ended(status);
+            } else if let Some(asked) = self.supervised.iter_mut().find(|s| s.readiness.is_command(pid)) {
+                asked.answered(status, Instant::now());
             }
         }
     }
 
-    /// When the next program is to be started again.
-    pub(super) fn next_start(&self) -> Option<Instant> {
+    /// When there is something to do again.
+    pub(super) fn next_turn(&self) -> Option<Instant> {
         let due = |s: &Supervised| match s.state {
             State::Waiting { until } => Some(until),
             _ => None,
         };
-        self.supervised.iter().filter_map(due).min()
+        let restarts = self.supervised.iter().filter_map(due);
+        restarts.chain(self.supervised.iter().filter_map(|s| s.readiness.next_look())).min()
+    }
+
+    /// Does what it is time for: starts programs again, looks which are ready, and starts those that waited for them.
+    pub(super) fn go_on(&mut self, now: Instant) {
+        self.restart_due(now);
+        self.supervised.iter_mut().for_each(|supervised| supervised.look_whether_ready(now));
+        if self.supervised.iter().any(|s| matches!(s.state, State::Held)) {
+            // The program's own log says what is wrong with it.
+            let _ = self.start_held();
+        }
     }
 
     /// Starts the programs again whose pause is over.
-    pub(super) fn restart_due(&mut self, now: Instant) {
+    fn restart_due(&mut self, now: Instant) {
         for supervised in &mut self.supervised {
             if matches!(supervised.state, State::Waiting { until } if until <= now) {
                 supervised.restarts += 1;
@@ -214,6 +357,7 @@ impl Programs {
     /// What each program does.
     pub(super) fn status(&self) -> Vec<ProgramStatus> {
         let state = |s: &Supervised| match s.state {
+            State::Held => ProgramState::Held,
             State::Running { .. } => ProgramState::Running,
             State::Waiting { .. } => ProgramState::Waiting,
             State::Exited(status) => ProgramState::Exited(status.shell_code()),
@@ -223,14 +367,16 @@ impl Programs {
             name: s.program.name.clone(),
             argv: s.program.argv.clone(),
             state: state(s),
+            ready: s.ready_state(),
             restarts: s.restarts,
         };
-        self.supervised.iter().map(status).collect()
+        self.supervised.iter().filter(|s| s.origin != Origin::Down).map(status).collect()
     }
 }
 
 impl Supervised {
     fn new(
+        origin: Origin,
         spec: &Spec,
         node: &Node,
         program: &Program,
@@ -265,7 +411,7 @@ impl Supervised {
         };
         let net = Some(duplicated(net)?);
         let user = user.map(|fd| duplicated(fd.as_fd())).transpose()?;
-        let mut supervised = Self::of(Origin::LabFile, node, program, launch);
+        let mut supervised = Self::of(origin, node, program, launch);
         (supervised.net, supervised.user, supervised.room) = (net, user, room);
         Ok(supervised)
     }
@@ -276,12 +422,13 @@ impl Supervised {
             origin,
             node: node.name.clone(),
             program: program.clone(),
-            state: State::Exited(ExitStatus::Code(0)),
+            state: State::Held,
             started: Instant::now(),
             pause: PAUSE_MIN,
             restarts: 0,
             output: None,
             log: VecDeque::new(),
+            readiness: Readiness::new(),
             launch,
             net: None,
             user: None,
@@ -302,7 +449,7 @@ impl Supervised {
 
     /// Whether it runs on in a lab that has changed to this.
     fn is_wanted(&self, spec: &Spec, kept: &Numbers) -> bool {
-        self.origin == Origin::Uplink
+        self.origin != Origin::LabFile
             || programs_of(spec).any(|(node, program)| self.is(spec, kept, node, program))
     }
 
@@ -311,17 +458,61 @@ impl Supervised {
         rustix::io::ioctl_fionbio(&reader, true).map_err(std::io::Error::from)?;
         let null = std::fs::File::open("/dev/null")?;
         self.launch.stdio = [Some(null.into()), Some(writer.try_clone()?.into()), Some(writer.into())];
-        let [user, net] = [&self.user, &self.net].map(|fd| fd.as_ref().map(AsFd::as_fd));
-        let room = self.room.as_ref().map(|(room, _)| room);
-        let doors = Doors { holder: None, user, net, room };
-        let started = self.launch.start(&doors);
+        let started = self.launch_behind_doors();
         self.launch.stdio = [None, None, None];
         let running = started?;
         self.read_output();
         self.output = Some(reader);
         self.started = Instant::now();
         self.state = State::Running { pid: running.pid, pidfd: running.pidfd };
+        self.started_to_get_ready(self.started);
         Ok(())
+    }
+
+    /// What no other program of the lab shares.
+    fn key(&self) -> (Origin, &NodeName, &str) {
+        (self.origin, &self.node, &self.program.name)
+    }
+
+    /// Whether it is to be started now.
+    fn turn(&self, verdicts: &HashMap<(Origin, &NodeName, &str), &Verdict>) -> Turn {
+        if !matches!(self.state, State::Held) || !self.readiness.is_pending() {
+            return Turn::NotYet;
+        }
+        let before = self.program.after.iter();
+        let mut before = before.filter_map(|name| verdicts.get(&(self.origin, &self.node, name.as_str())));
+        match self.origin {
+            Origin::Down if before.all(|verdict| **verdict != Verdict::Pending) => Turn::Now,
+            Origin::Down => Turn::NotYet,
+            _ if before.clone().any(|v| matches!(v, Verdict::Failed(_) | Verdict::Orphaned)) => Turn::Never,
+            _ if before.all(|verdict| **verdict == Verdict::Ready) => Turn::Now,
+            _ => Turn::NotYet,
+        }
+    }
+
+    /// Whether it is ready; none where it says nothing of that.
+    fn ready_state(&self) -> Option<ReadyState> {
+        match self.readiness.verdict() {
+            Verdict::Failed(_) | Verdict::Orphaned => Some(ReadyState::Failed),
+            _ if self.program.ready.is_none() => None,
+            Verdict::Pending => Some(ReadyState::Pending),
+            Verdict::Ready => Some(ReadyState::Ready),
+        }
+    }
+
+    /// That it has failed to get ready, if it has.
+    fn failure(&mut self) -> Option<Error> {
+        let Verdict::Failed(why) = self.readiness.verdict() else { return None };
+        let title = format!("program `{}` of node `{}` {why}", self.program.name, self.node);
+        let mut error = Error::kernel("K020", title).note(format!("waited for {}", self.awaited()));
+        let lines = self.last_lines();
+        if !lines.is_empty() {
+            error = error.note("its last lines:");
+        }
+        for line in lines {
+            error = error.note(format!("  {line}"));
+        }
+        Some(error)
     }
 
     fn ended(&mut self, status: ExitStatus) {
@@ -332,6 +523,7 @@ impl Supervised {
             Restart::OnFailure => is_failure,
             Restart::Always => true,
         };
+        self.ended_before_ready(status, again);
         let how = match status {
             ExitStatus::Code(code) => format!("ended with code {code}"),
             ExitStatus::Signal(signal) => format!("ended by signal {signal}"),
@@ -343,7 +535,8 @@ impl Supervised {
             self.say(&format!("{how}; starts again in {} ms", self.pause.as_millis()));
             self.wait_for_start();
         } else {
-            if is_failure {
+            // Who waited for it has said so.
+            if is_failure && !matches!(self.readiness.verdict(), Verdict::Failed(_)) {
                 self.say(&how);
             }
             self.state = State::Exited(status);
@@ -385,6 +578,7 @@ impl Supervised {
             return None;
         }
         self.keep(&fresh);
+        self.printed(&fresh);
         Some(self.chunk(String::from_utf8_lossy(&fresh).into_owned()))
     }
 
@@ -414,13 +608,16 @@ fn programs_of(spec: &Spec) -> impl Iterator<Item = (&Node, &Program)> {
 
 /// The words of a program for the kernel.
 fn texts(node: &Node, program: &Program, words: impl IntoIterator<Item = String>) -> Result<Vec<CString>> {
-    let text = |word| {
-        CString::new(word).map_err(|_| {
-            let whose = format!("program `{}` of node `{}`", program.name, node.name);
-            Error::input("U008", format!("{whose} has a zero byte in its words"))
-        })
-    };
-    words.into_iter().map(text).collect()
+    texts_of(words).map_err(|_| {
+        let whose = format!("program `{}` of node `{}`", program.name, node.name);
+        Error::input("U008", format!("{whose} has a zero byte in its words"))
+    })
+}
+
+fn texts_of(
+    words: impl IntoIterator<Item = String>,
+) -> std::result::Result<Vec<CString>, std::ffi::NulError> {
+    words.into_iter().map(CString::new).collect()
 }
 
 /// The environment of a lab's program: the node's, the program's, and nothing of the caller's but `PATH`, which is of
@@ -445,8 +642,8 @@ fn copied_room(room: &Room) -> Result<Room> {
     room.try_clone().map_err(|e| Error::io("cannot copy a descriptor", &e))
 }
 
-fn not_started(node: &Node, program: &Program, error: &process::LaunchError) -> Error {
-    let title = format!("cannot start program `{}` of node `{}`: {}", program.name, node.name, error.source);
+fn not_started(node: &NodeName, program: &Program, error: &process::LaunchError) -> Error {
+    let title = format!("cannot start program `{}` of node `{node}`: {}", program.name, error.source);
     let mut result = Error::kernel("K008", title).note(format!("while trying to {}", error.doing));
     if error.is_program {
         let word = program.argv.first().map_or("", String::as_str);

@@ -4,7 +4,7 @@ use crate::output::count;
 use crate::output::table::{aligned, heading};
 use crate::output::theme::{Cell, Label, Theme};
 use netyard_core::show::{
-    Connection, Direction, InterfaceView, LinkState, NodeView, ProgramState, RuleView, View,
+    Connection, Direction, InterfaceView, LinkState, NodeView, ProgramState, ReadyState, RuleView, View,
 };
 
 /// Everything but connections: one table of interfaces, and one for each other thing that there is.
@@ -103,6 +103,19 @@ fn socket_cells(node: &NodeView) -> Vec<[Cell; 2]> {
 fn program_cells(node: &NodeView) -> Vec<[Cell; 2]> {
     let cells = |program: &netyard_core::show::ProgramView| {
         let (label, state) = match (program.state, program.status) {
+            (ProgramState::Running, _) if program.ready == Some(ReadyState::Pending) => {
+                (Label::Doubtful, "running, not ready yet".to_owned())
+            }
+            (ProgramState::Running, _) if program.ready == Some(ReadyState::Failed) => {
+                (Label::Bad, "running, but did not get ready".to_owned())
+            }
+            (ProgramState::Held, _) if program.ready == Some(ReadyState::Failed) => {
+                (Label::Bad, "not started".to_owned())
+            }
+            (ProgramState::Running, _) if program.ready == Some(ReadyState::Ready) => {
+                (Label::Good, "running, ready".to_owned())
+            }
+            (ProgramState::Held, _) => (Label::Doubtful, "waits for other programs".to_owned()),
             (ProgramState::Running, _) => (Label::Good, "running".to_owned()),
             (ProgramState::Waiting, _) => (Label::Doubtful, "waiting for its next start".to_owned()),
             (ProgramState::Exited, Some(0)) => (Label::Quiet, "ended".to_owned()),

@@ -6,6 +6,8 @@ use super::tmpfiles;
 use crate::full_node::VAR_LEFT_OUT;
 use crate::holder::sandbox;
 use crate::protocol::{Owned, Spec};
+use crate::sandbox::PROGRAM;
+use crate::service::FULL_STAND_INS;
 use netyard_core::lab::{NodeRoot, RootBase};
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -72,6 +74,7 @@ impl Base {
             copy_machine(&spec.owned, &tree)?;
         }
         copy_layers(&layers, &tree)?;
+        link_stand_ins("etc", &tree.join("etc"))?;
         let accounts = make_accounts(&tree.join("etc"), below)?;
         for root in [below.unwrap_or(Path::new("/"))].iter().chain(&layers) {
             tmpfiles::make(&root.join("usr/lib/tmpfiles.d"), &tree, &accounts)?;
@@ -80,7 +83,7 @@ impl Base {
         let below_tree = below.map(Path::to_owned);
         let mut base = Self { of, tree, below: below_tree, tops: Vec::new(), read_only: Vec::new() };
         if below.is_some() {
-            link_services(&base.tree.join("usr"))?;
+            link_stand_ins("usr", &base.tree.join("usr"))?;
             return Ok(base);
         }
         for name in SHOWN {
@@ -130,7 +133,7 @@ impl Base {
         make_skeleton(&lower, &skeleton, 2)?;
         if name == "usr" {
             make_skeleton(&[host.join("local")], &skeleton.join("local"), 4)?;
-            link_services(&skeleton)?;
+            link_stand_ins(name, &skeleton)?;
         }
         self.tops.push((name.to_owned(), [skeleton].into_iter().chain(lower).collect()));
         Ok(())
@@ -287,11 +290,22 @@ fn make_skeleton(trees: &[PathBuf], to: &Path, depth: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// The words for services are this program.
-fn link_services(usr: &Path) -> io::Result<()> {
-    for (folder, name) in [("bin", "systemctl"), ("sbin", "service")] {
-        make_folder(&usr.join(folder), 0o755)?;
-        symlink(Path::new(sandbox::SHOWN).join(name), usr.join(folder).join(name))?;
+/// Links to this program under the names that it has in full nodes, of those below one folder of the root.
+fn link_stand_ins(name: &str, folder: &Path) -> io::Result<()> {
+    for stand_in in FULL_STAND_INS {
+        let Ok(path) = Path::new(stand_in.path).strip_prefix(Path::new("/").join(name)) else { continue };
+        let link = folder.join(path);
+        let is_there = link.symlink_metadata().is_ok();
+        if is_there && stand_in.yields {
+            continue;
+        }
+        if is_there {
+            fs::remove_file(&link)?;
+        }
+        if let Some(parent) = link.parent() {
+            make_folder(parent, 0o755)?;
+        }
+        symlink(PROGRAM, link)?;
     }
     Ok(())
 }

@@ -1,0 +1,109 @@
+//! `netyard kathara lstart`: start a lab, or some of its devices.
+
+use super::{devices, running, startup};
+use crate::args::kathara::Lstart;
+use crate::output::{self, Progress, json};
+use netyard::kathara::{KatharaLab, devices as devices_of, load};
+use netyard::protocol::Changes;
+use netyard::store::Store;
+use netyard::{Error, Result};
+use netyard_core::kathara::Wishes;
+use netyard_core::kathara::report::{Fidelity, Remark};
+use netyard_core::name::NodeName;
+use serde::Serialize;
+use std::process::ExitCode;
+use std::time::Instant;
+
+#[derive(Serialize)]
+struct Started<'a> {
+    lab: &'a str,
+    devices: Vec<startup::Device>,
+    milliseconds: u128,
+    report: &'a [Remark],
+}
+
+pub fn run(args: &Lstart) -> Result<ExitCode> {
+    args.unused.notes().iter().for_each(|note| output::say(&format!("note: {note}")));
+    let folder = &args.place.directory;
+    let mut wishes = wishes(args)?;
+    if !args.devices.is_empty()
+        && let Some(lab) = running(folder)?
+    {
+        // Devices that run already go on.
+        wishes.only.extend(devices_of(&lab.definition()?).into_keys());
+    }
+    let KatharaLab { lab, imported } = load(folder, &wishes, args.force, output::style())?;
+    lab.warnings.iter().for_each(|warning| output::say(warning.trim_end()));
+    if args.print {
+        return printed(args, lab.definition().name.as_str(), &imported.remarks);
+    }
+    if wishes.makes_shared {
+        let shared = folder.join("shared");
+        std::fs::create_dir_all(&shared)
+            .map_err(|error| Error::input("U007", format!("cannot make {}: {error}", shared.display())))?;
+    }
+    let told = imported.remarks.iter().filter(|remark| remark.fidelity != Fidelity::Used);
+    told.for_each(|remark| output::say(&remark.to_string()));
+    let begun = Instant::now();
+    let mut progress = Progress::new(format!("starting lab {lab}"));
+    let upped = lab.up_named(&Store::of_user(), &mut |done, all| progress.at(done, all))?;
+    drop(progress);
+    let milliseconds = begun.elapsed().as_millis();
+    let count = output::count(lab.definition().nodes.len(), "device");
+    match upped.changes.as_ref().is_some_and(Changes::is_empty) {
+        true => output::say(&format!("lab {lab} runs already: {count}")),
+        false => output::say(&format!("lab {lab} is up: {count}, {milliseconds} ms")),
+    }
+    let nodes: Vec<NodeName> = lab.definition().nodes.iter().map(|node| node.name.clone()).collect();
+    let limit = if args.no_wait { std::time::Duration::ZERO } else { startup::LIMIT };
+    let devices = startup::wait_for(&upped.lab, &nodes, limit)?;
+    if !args.no_wait {
+        startup::tell(&devices);
+    }
+    if args.json {
+        let report = imported.remarks.as_slice();
+        json::print("kathara-lstart", &Started { lab: upped.lab.name().as_str(), devices, milliseconds, report });
+    } else if args.list {
+        devices::print(&upped.lab, None)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn wishes(args: &Lstart) -> Result<Wishes> {
+    Ok(Wishes {
+        overrides: overrides(&args.pass)?,
+        is_folders_only: args.force_lab,
+        only: args.devices.iter().cloned().collect(),
+        except: args.exclude.iter().cloned().collect(),
+        makes_shared: args.shared,
+        hides_shared: args.no_shared,
+    })
+}
+
+/// `NAME=VALUE`, of each.
+pub fn overrides(words: &[String]) -> Result<Vec<(String, String)>> {
+    let pair = |word: &String| {
+        let (name, value) = word.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    words
+        .iter()
+        .map(|word| {
+            let wrong = || Error::input("U011", format!("`-o {word}` is not an option with its value"));
+            pair(word).ok_or_else(|| wrong().help("`-o NAME=VALUE`, for example `-o ipv6=true`"))
+        })
+        .collect()
+}
+
+/// What would be started, and how true it would be.
+fn printed(args: &Lstart, lab: &str, remarks: &[Remark]) -> Result<ExitCode> {
+    if args.json {
+        json::print("kathara-lstart", &Started { lab, devices: Vec::new(), milliseconds: 0, report: remarks });
+    } else {
+        for remark in remarks {
+            output::print(&format!("{remark}\n"));
+        }
+        output::say(&format!("lab {lab} can be started"));
+    }
+    Ok(ExitCode::SUCCESS)
+}

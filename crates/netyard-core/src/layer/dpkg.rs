@@ -1,0 +1,120 @@
+//! The status of installed packages (`/var/lib/dpkg/status`, deb822(5)).
+
+use serde::{Deserialize, Serialize};
+
+/// An installed package.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// Whether a text can be the name of a package (Debian policy 5.6.1), perhaps with its architecture.
+#[must_use]
+pub fn is_package_name(text: &str) -> bool {
+    let (name, architecture) = text.split_once(':').unwrap_or((text, "any"));
+    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    name.len() >= 2
+        && name.starts_with(is_word)
+        && name.chars().all(|c| is_word(c) || "+-.".contains(c))
+        && !architecture.is_empty()
+        && architecture.chars().all(|c| is_word(c) || c == '-')
+}
+
+/// What a paragraph of the file tells.
+struct Paragraph<'a>(&'a str);
+
+impl<'a> Paragraph<'a> {
+    fn field(&self, name: &str) -> Option<&'a str> {
+        self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    fn is_installed(&self) -> bool {
+        self.field("Status").is_some_and(|status| status.ends_with(" installed"))
+    }
+
+    /// Whether the system does not work without it.
+    fn is_vital(&self) -> bool {
+        self.field("Essential") == Some("yes") || self.field("Priority") == Some("required")
+    }
+}
+
+fn paragraphs(status: &str) -> impl Iterator<Item = Paragraph<'_>> {
+    status.split("\n\n").map(|text| Paragraph(text.trim_matches('\n'))).filter(|p| !p.0.is_empty())
+}
+
+/// The installed packages, by name.
+#[must_use]
+pub fn installed(status: &str) -> Vec<Package> {
+    let package = |paragraph: Paragraph<'_>| {
+        let text = |field| paragraph.field(field).map(str::to_owned);
+        paragraph.is_installed().then_some(Package { name: text("Package")?, version: text("Version")? })
+    };
+    let mut packages: Vec<Package> = paragraphs(status).filter_map(package).collect();
+    packages.sort();
+    packages.dedup();
+    packages
+}
+
+/// The packages of the second status that the first does not have in that version.
+#[must_use]
+pub fn added(before: &str, after: &str) -> Vec<Package> {
+    let before = installed(before);
+    installed(after).into_iter().filter(|package| before.binary_search(package).is_err()).collect()
+}
+
+/// The status without these packages, as if they had never been installed, and the names of those that it had. What the
+/// system does not work without stays.
+#[must_use]
+pub fn without(status: &str, names: &[String]) -> (String, Vec<String>) {
+    let mut rest = String::new();
+    let mut removed = Vec::new();
+    for paragraph in paragraphs(status) {
+        let name = paragraph.field("Package").unwrap_or_default();
+        if names.iter().any(|other| other == name) && !paragraph.is_vital() {
+            removed.push(name.to_owned());
+        } else {
+            rest.push_str(paragraph.0);
+            rest.push_str("\n\n");
+        }
+    }
+    removed.dedup();
+    (rest, removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATUS: &str = "Package: bash\nEssential: yes\nStatus: install ok installed\nVersion: 5.2\n\n\
+                          Package: frr\nStatus: install ok installed\nVersion: 8.4\nDescription: x\n Package: y\n\n\
+                          Package: old\nStatus: deinstall ok config-files\nVersion: 1\n";
+
+    #[test]
+    fn only_installed_packages_count() {
+        let names: Vec<String> = installed(STATUS).into_iter().map(|package| package.name).collect();
+        assert_eq!(names, ["bash", "frr"]);
+    }
+
+    #[test]
+    fn a_package_is_taken_out_but_not_one_that_the_system_needs() {
+        let names = ["frr".to_owned(), "bash".to_owned(), "none".to_owned()];
+        let (rest, removed) = without(STATUS, &names);
+        assert_eq!(removed, ["frr"]);
+        assert!(rest.contains("Package: bash\n") && !rest.contains("frr"), "{rest}");
+        assert_eq!(installed(&rest).len(), 1);
+        assert_eq!(added(&rest, STATUS), [Package { name: "frr".into(), version: "8.4".into() }]);
+    }
+
+    #[test]
+    fn names_of_packages() {
+        for good in ["frr", "libstdc++6", "g++", "libc6:amd64", "7zip"] {
+            assert!(is_package_name(good), "{good}");
+        }
+        for bad in ["", "a", "-y", "Frr", "a b", "frr=1", "frr/sid", "./x.deb", "frr:"] {
+            assert!(!is_package_name(bad), "{bad}");
+        }
+    }
+}
