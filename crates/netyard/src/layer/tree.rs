@@ -136,9 +136,7 @@ mod tests {
         let mut names: Vec<_> = fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["link", "open"]);
-        assert!(
-            is_same(&from.join("open"), &to.join("open")) && is_same(&from.join("link"), &to.join("link"))
-        );
+        assert_eq!(fs::read_to_string(to.join("open")).unwrap(), "open");
         let is_copy = |path: &Path| super::is_copy(&path.symlink_metadata().unwrap());
         assert!(is_copy(&to.join("open")) && is_copy(&to.join("link")) && !is_copy(&from.join("open")));
         fs::write(to.join("open"), "changed").unwrap();

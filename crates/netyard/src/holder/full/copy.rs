@@ -64,7 +64,7 @@ fn link(from: &Path, to: &Path) -> io::Result<()> {
     let Ok(target) = fs::read_link(from) else { return Ok(()) };
     // One from a layer takes the place of the machine's.
     match fs::remove_file(to) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Ok(()),
         _ => symlink(target, to),
     }
 }
