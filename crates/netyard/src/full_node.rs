@@ -18,6 +18,28 @@ use std::path::{Path, PathBuf};
 /// Variables of the caller's that say something of the terminal or the language, not of files.
 const KEPT: [&str; 7] = ["TERM", "COLORTERM", "NO_COLOR", "LANG", "LANGUAGE", "TZ", "COLUMNS"];
 
+/// What is large and of no use without the machine's package manager or container engines.
+pub(crate) const VAR_LEFT_OUT: [&str; 18] = [
+    "backups",
+    "cache/apt",
+    "cache/debconf",
+    "cache/fontconfig",
+    "cache/man",
+    "cache/ldconfig",
+    "lib/apt",
+    "lib/containerd",
+    "lib/containers",
+    "lib/docker",
+    "lib/dpkg",
+    "lib/flatpak",
+    "lib/lxc",
+    "lib/netyard",
+    "lib/snapd",
+    "lib/systemd",
+    "lib/ucf",
+    "snap",
+];
+
 /// The environment of what a person starts in a full node: there the person is root, with root's home.
 pub(crate) fn adapt_environment(all: &mut BTreeMap<OsString, OsString>) {
     let is_kept =
@@ -99,7 +121,11 @@ fn collect_owned(folder: &Path, owned: &mut Vec<Owned>) {
         if (uid, gid) != (0, 0) && !of.is_symlink() {
             owned.push(Owned { path: path.clone(), uid, gid, mode: of.mode() & 0o7777 });
         }
-        if of.is_dir() && of.mode() & 0o005 == 0o005 {
+        let is_left_out = || {
+            path.strip_prefix("/var")
+                .is_ok_and(|path| VAR_LEFT_OUT.iter().any(|name| path == Path::new(name)))
+        };
+        if of.is_dir() && of.mode() & 0o005 == 0o005 && !is_left_out() {
             collect_owned(&path, owned);
         }
     }

@@ -3,6 +3,7 @@
 use super::accounts::Accounts;
 use super::copy::{self, Rules};
 use super::{layers, tmpfiles};
+use crate::full_node::VAR_LEFT_OUT;
 use crate::holder::sandbox;
 use crate::protocol::{Owned, Spec};
 use crate::sandbox::PROGRAM;
@@ -33,27 +34,6 @@ const ETC_LEFT_OUT: [&str; 10] = [
 ];
 /// Folders of `/var` whose files are left out.
 const VAR_EMPTIED: [&str; 4] = ["log", "tmp", "mail", "spool"];
-/// What is large and of no use without the machine's package manager or container engines.
-const VAR_LEFT_OUT: [&str; 18] = [
-    "backups",
-    "cache/apt",
-    "cache/debconf",
-    "cache/fontconfig",
-    "cache/man",
-    "cache/ldconfig",
-    "lib/apt",
-    "lib/containerd",
-    "lib/containers",
-    "lib/docker",
-    "lib/dpkg",
-    "lib/flatpak",
-    "lib/lxc",
-    "lib/netyard",
-    "lib/snapd",
-    "lib/systemd",
-    "lib/ucf",
-    "snap",
-];
 
 /// A root file system to lay nodes over.
 pub(super) struct Base {
@@ -232,7 +212,7 @@ fn give_to_owners(owned: &[Owned], tree: &Path) -> io::Result<()> {
 }
 
 /// Gives a file to an account. Ids that the lab does not have are left as they are: root's.
-pub(super) fn own(path: &Path, uid: Option<u32>, gid: Option<u32>) {
+fn own(path: &Path, uid: Option<u32>, gid: Option<u32>) {
     for (uid, gid) in [(uid, None), (None, gid)] {
         let _ = chown(path, uid, gid);
     }
