@@ -58,7 +58,8 @@ pub fn states(lab: &RunningLab, nodes: &[NodeName]) -> Result<Vec<Device>> {
     let programs = lab.programs()?;
     let mut devices = Vec::new();
     for node in definition.nodes.iter().filter(|node| nodes.contains(&node.name)) {
-        let program = programs.iter().find(|program| program.node == node.name && program.name == STARTUP_NAME);
+        let program =
+            programs.iter().find(|program| program.node == node.name && program.name == STARTUP_NAME);
         let (state, failure) = match program.map(|program| program.state) {
             Some(ProgramState::Exited(0)) | None => (State::Ready, None),
             Some(ProgramState::Exited(code)) => (State::Failed, Some(failure(lab, &node.name, code)?)),
@@ -76,7 +77,8 @@ fn failure(lab: &RunningLab, node: &NodeName, code: i32) -> Result<String> {
         text.push_str(&chunk.text);
         true
     })?;
-    let last = text.lines().rev().find(|line| !line.trim().is_empty());
+    // What the holder says of its own is not the script's.
+    let last = text.lines().rev().find(|line| !line.trim().is_empty() && !line.starts_with("netyard: "));
     Ok(last.map_or_else(|| format!("exit code {code}"), str::to_owned))
 }
 
