@@ -109,6 +109,25 @@ pub enum Probe {
         via: Option<IpAddr>,
         /// Interface that it must use.
         dev: Option<IfName>,
+        /// Who must have made it.
+        #[serde(default)]
+        protocol: Option<RouteProtocol>,
+    },
+    /// An OSPF neighbour of FRR's ospfd or ospf6d (`show ip ospf neighbor`).
+    OspfNeighbour {
+        /// The node, or its router id or address.
+        to: Target,
+        /// State, in small letters.
+        state: String,
+    },
+    /// A BGP session of FRR's bgpd (`show bgp summary`).
+    BgpSession {
+        /// The node, or its address.
+        to: Target,
+        /// State, in small letters.
+        state: String,
+        /// The autonomous system of the other end.
+        remote_as: Option<u32>,
     },
     /// A neighbour entry (`ip neighbour show`).
     Neighbour {
@@ -137,6 +156,73 @@ pub enum Probe {
         /// Allowed deviation in per cent.
         tolerance_percent: f64,
     },
+}
+
+/// Who made a route (`proto` of ip-route(8)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RouteProtocol {
+    /// The kernel, for an address.
+    Kernel,
+    /// A person, a lab file, or a static route of a daemon.
+    Static,
+    /// OSPF.
+    Ospf,
+    /// BGP.
+    Bgp,
+    /// RIP or RIPng.
+    Rip,
+    /// IS-IS.
+    Isis,
+    /// EIGRP.
+    Eigrp,
+    /// Babel.
+    Babel,
+}
+
+impl RouteProtocol {
+    /// All of them.
+    pub const ALL: [Self; 8] =
+        [Self::Kernel, Self::Static, Self::Ospf, Self::Bgp, Self::Rip, Self::Isis, Self::Eigrp, Self::Babel];
+
+    /// The protocol of this number; none for others.
+    ///
+    /// Source: linux/rtnetlink.h `RTPROT_*`, and FRR's zebra/rt_netlink.h for RIPng (190) and its static routes (196).
+    #[must_use]
+    pub fn of_number(number: u8) -> Option<Self> {
+        Some(match number {
+            2 => Self::Kernel,
+            3 | 4 | 196 => Self::Static,
+            42 => Self::Babel,
+            186 => Self::Bgp,
+            187 => Self::Isis,
+            188 => Self::Ospf,
+            189 | 190 => Self::Rip,
+            192 => Self::Eigrp,
+            _ => return None,
+        })
+    }
+
+    /// Its word in lab files.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Static => "static",
+            Self::Ospf => "ospf",
+            Self::Bgp => "bgp",
+            Self::Rip => "rip",
+            Self::Isis => "isis",
+            Self::Eigrp => "eigrp",
+            Self::Babel => "babel",
+        }
+    }
+}
+
+impl fmt::Display for RouteProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
 }
 
 /// ICMP echo requests and what each must satisfy.

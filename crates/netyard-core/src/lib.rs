@@ -16,6 +16,7 @@ pub mod explain;
 pub mod fault;
 pub mod feature;
 pub mod filter;
+pub mod frr;
 pub mod generate;
 pub mod journey;
 pub mod kathara;

@@ -505,6 +505,49 @@ fn own_links_and_tables_in_every_form() {
 }
 
 #[test]
+fn frr_in_every_form() {
+    use netyard_core::lab::{FileContent, NodeKind};
+    let lab = lab(forms::FRR_IN_EVERY_FORM);
+    assert!(lab.nodes.iter().all(|node| node.kind == NodeKind::Full && node.forwards_ipv4));
+    let programs = |name: &str| -> Vec<String> {
+        let programs = &lab.node(name).unwrap().programs;
+        programs.iter().map(|p| format!("{} after {}", p.name, p.after.join(" "))).collect()
+    };
+    assert_eq!(
+        programs("both"),
+        [
+            "zebra after ",
+            "mgmtd after zebra",
+            "staticd after zebra mgmtd",
+            "bgpd after zebra mgmtd",
+            "ospfd after zebra mgmtd",
+            "frr-config after zebra mgmtd staticd bgpd ospfd",
+        ]
+    );
+    assert_eq!(programs("each").last().unwrap(), "last after ospfd");
+    assert!(!programs("each").iter().any(|program| program.starts_with("frr-config")));
+    let files = |name: &str| &lab.node(name).unwrap().root.files;
+    let of = |name: &str, path: &str| {
+        files(name).iter().rev().find(|file| file.path == path).map(|file| &file.content)
+    };
+    let from = FileContent::From { path: "ospfd.conf".to_owned(), fixes_text: false };
+    assert_eq!(of("each", "/etc/frr/ospfd.conf"), Some(&from));
+    assert_eq!(of("each", "/etc/frr/frr.conf"), None);
+    assert!(
+        matches!(of("both", "/etc/frr/frr.conf"), Some(FileContent::Text(text)) if text.starts_with("router ospf"))
+    );
+    let Some(FileContent::Text(daemons)) = of("both", "/etc/frr/daemons") else { panic!() };
+    assert!(
+        daemons.contains("ospfd=yes\n")
+            && daemons.contains("ospfd_options=\" -A 127.0.0.1 -f /etc/frr/ospfd.conf\"")
+    );
+    assert_eq!(of("named", "/etc/frr/isisd.conf"), Some(&FileContent::Text("router isis x".to_owned())));
+    assert!(
+        files("one").iter().all(|file| file.owner.as_deref() == Some("frr:frr") && file.mode == Some(0o640))
+    );
+}
+
+#[test]
 fn full_nodes_in_every_form() {
     use netyard_core::lab::{FileContent, NodeKind, ReadyWhen, RootBase};
     let lab = lab(forms::FULL_NODES_IN_EVERY_FORM);

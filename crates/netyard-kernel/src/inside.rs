@@ -7,8 +7,9 @@ use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, fchown};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 /// Permissions and owner of a file.
@@ -36,6 +37,16 @@ impl Inside<'_> {
         let mut text = String::new();
         File::from(fd).read_to_string(&mut text)?;
         Ok(text)
+    }
+
+    /// A connection to the socket at a path (unix(7)).
+    ///
+    /// # Errors
+    /// `ENOENT` where there is none; `ECONNREFUSED` where nobody listens; those of connect(2).
+    pub fn connect(self, path: &Path) -> io::Result<UnixStream> {
+        let socket = self.open(path, OFlags::PATH)?;
+        // By its descriptor: the way to it has been gone, and is not gone a second time from elsewhere.
+        UnixStream::connect(format!("/proc/self/fd/{}", socket.as_raw_fd()))
     }
 
     /// Makes a folder, and those that it is in, where there is none. One that is there stays as it is.

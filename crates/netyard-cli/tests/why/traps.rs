@@ -200,6 +200,14 @@ traps! {
     address_that_nobody_has: lab, check, [], ["pc", "10.0.0.77"] => ["no-such-address pc"], "fabric:lan";
     blackhole: lab, check_mended,
         [("pc", "ip route add blackhole 1.1.1.0/24")], ["pc", "1.1.1.1"] => ["blackhole pc"], "pc";
+    blackhole_by_a_rule: lab, check_mended,
+        [("pc", "ip rule add to 1.1.1.0/24 blackhole")], ["pc", "1.1.1.1"] => ["blackhole pc"], "pc";
+    blackhole_by_a_rule_on_the_way: lab, check_mended,
+        [("router", "ip rule add from 10.0.0.0/24 to 1.1.1.0/24 blackhole")],
+        ["pc", "1.1.1.1"] => ["blackhole router"], "router:eth0";
+    prohibited_by_a_rule: lab, check_mended,
+        [("router", "ip rule add iif eth0 to 1.1.1.0/24 prohibit")],
+        ["pc", "1.1.1.1"] => ["prohibit router"], "router:eth0";
     blackhole_on_the_way: lab, check_mended,
         [("router", "ip route add blackhole 1.1.1.0/24")], ["pc", "1.1.1.1"] => ["blackhole router"], "router:eth0";
     prohibit_on_the_way: lab, check_mended,

@@ -7,11 +7,23 @@ use super::read::{Fields, Problems, one_or_many};
 use super::syntax::{At, DroppedDecl, ExpectDecl, PingDecl, ProbeDecl, TargetDecl, Via};
 use super::tree::{Entry, Tree, Value};
 use crate::diagnostic::{Code, Diagnostic, Span};
-use crate::expect::Outcome;
+use crate::expect::{Outcome, RouteProtocol};
 use crate::fault::Cause;
 use ipnet::IpNet;
 
-const PROBES: [&str; 9] = ["ping", "tcp", "udp", "http", "dns", "route", "neighbour", "path", "throughput"];
+const PROBES: [&str; 11] = [
+    "ping",
+    "tcp",
+    "udp",
+    "http",
+    "dns",
+    "route",
+    "neighbour",
+    "path",
+    "throughput",
+    "ospf-neighbour",
+    "bgp-session",
+];
 const TARGET: &str = "a node, an address or a list of them";
 
 pub(crate) fn list(tree: &Tree, problems: &mut Problems) -> Vec<ExpectDecl> {
@@ -131,12 +143,16 @@ fn refuse_contradiction(
         "udp" => (&["answer"], &[]),
         "http" => (&["status", "contains"], &[]),
         "dns" => (&["address"], &[]),
-        "route" => (&["via", "dev"], &[Outcome::Refused, Outcome::TooBig, Outcome::TtlExceeded]),
+        "route" => (&["via", "dev", "protocol"], &[Outcome::Refused, Outcome::TooBig, Outcome::TtlExceeded]),
         "neighbour" => (
             &["mac", "state"],
             &[Outcome::Refused, Outcome::NoRoute, Outcome::Timeout, Outcome::TooBig, Outcome::TtlExceeded],
         ),
         "throughput" => (&["rate"], &[]),
+        "ospf-neighbour" | "bgp-session" => (
+            &["state", "as"],
+            &[Outcome::Refused, Outcome::NoRoute, Outcome::Timeout, Outcome::TooBig, Outcome::TtlExceeded],
+        ),
         _ => (&[], &[]),
     };
     let contradiction = |label: String| Diagnostic::new(Code::ContradictoryExpectation, span).label(label);
@@ -186,7 +202,7 @@ fn probe_entry<'t>(fields: &mut Fields<'t>, problems: &mut Problems) -> Option<&
 fn finish(fields: Fields<'_>, probe: &Entry, problems: &mut Problems) {
     let mut found = Problems::default();
     fields.finish(&mut found);
-    const KEYS: [&str; 24] = [
+    const KEYS: [&str; 26] = [
         "seen-as",
         "dropped-by",
         "dropped-at",
@@ -211,6 +227,8 @@ fn finish(fields: Fields<'_>, probe: &Entry, problems: &mut Problems) {
         "dev",
         "mac",
         "state",
+        "protocol",
+        "as",
     ];
     for problem in found.into_list() {
         // A key of another probe is no misspelling.
@@ -244,12 +262,23 @@ fn probe(entry: &Entry, fields: &mut Fields<'_>, problems: &mut Problems) -> Opt
         "route" => {
             let via = fields.get("via").and_then(|t| address_or_node(t, problems));
             let dev = fields.get("dev").and_then(|t| problems.word(t, "an interface or a network"));
-            Some(ProbeDecl::Route { to: targets(tree, problems)?, via, dev })
+            let protocols = RouteProtocol::ALL.map(|protocol| (protocol.word(), protocol));
+            let protocol = fields.get("protocol").and_then(|t| problems.choice(t, &protocols));
+            Some(ProbeDecl::Route { to: targets(tree, problems)?, via, dev, protocol })
         }
         "neighbour" => {
             let mac = fields.get("mac").and_then(|t| problems.mac(t));
             let state = fields.get("state").and_then(|t| neighbour_state(t, problems));
             Some(ProbeDecl::Neighbour { to: targets(tree, problems)?, mac, state })
+        }
+        "ospf-neighbour" => {
+            let state = state(fields, &OSPF_STATES, problems);
+            Some(ProbeDecl::OspfNeighbour { to: targets(tree, problems)?, state })
+        }
+        "bgp-session" => {
+            let state = state(fields, &BGP_STATES, problems);
+            let remote_as = fields.get("as").and_then(|t| problems.number(t, 1, u32::MAX.into()));
+            Some(ProbeDecl::BgpSession { to: targets(tree, problems)?, state, remote_as })
         }
         "path" => {
             let to = fields.get("to").and_then(|t| target(t, problems));
@@ -391,6 +420,17 @@ fn dns(tree: &Tree, fields: &mut Fields<'_>, problems: &mut Problems) -> Option<
     let address = fields.get("address").and_then(|t| address_or_node(t, problems));
     let name = problems.text(tree, "a name to look up")?.to_owned();
     Some(ProbeDecl::Dns { name, server, is_ipv6, address })
+}
+
+/// States of a neighbour (RFC 2328, 10.1), the one that is waited for first.
+const OSPF_STATES: [&str; 8] = ["full", "2-way", "loading", "exchange", "exstart", "init", "attempt", "down"];
+/// States of a session (RFC 4271, 8.2.2), the one that is waited for first.
+const BGP_STATES: [&str; 6] = ["established", "openconfirm", "opensent", "active", "connect", "idle"];
+
+fn state(fields: &mut Fields<'_>, states: &[&'static str], problems: &mut Problems) -> String {
+    let words: Vec<(&str, &str)> = states.iter().map(|state| (*state, *state)).collect();
+    let state = fields.get("state").and_then(|tree| problems.choice(tree, &words));
+    state.unwrap_or(states[0]).to_owned()
 }
 
 fn neighbour_state(tree: &Tree, problems: &mut Problems) -> Option<String> {

@@ -1,6 +1,7 @@
 //! One node of a lab file: tree to what is written.
 
 use super::decode::{mtu, stp};
+use super::decode_frr;
 use super::decode_nat;
 use super::decode_own;
 use super::decode_program;
@@ -68,6 +69,7 @@ impl NodeDecl {
             rootfs: fields.get("rootfs").and_then(|tree| decode_root::rootfs(tree, problems)),
             layers: fields.get("layers").map(|tree| decode_root::layers(tree, problems)),
             binds: fields.get("binds").map(|tree| decode_root::binds(tree, problems)),
+            frr: fields.get("frr").and_then(|tree| decode_frr::frr(tree, problems)),
             env: fields.get("env").map(|tree| environment(tree, problems)).unwrap_or_default(),
             hostname: fields.get("hostname").and_then(|tree| hostname(tree, problems)),
             uplink: fields.get("uplink").and_then(|tree| uplink(tree, problems)),

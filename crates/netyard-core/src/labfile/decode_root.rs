@@ -1,7 +1,7 @@
 //! The file system of a node, `files:`, `rootfs:`, `layers:` and `binds:`: tree to what is written.
 
-use super::read::{Problems, one_or_many};
-use super::syntax::{At, BindDecl, NodeDecl, NodeFileDecl, Word};
+use super::read::{Fields, Problems, one_or_many};
+use super::syntax::{At, BindDecl, FrrDecl, NodeDecl, NodeFileDecl, Word};
 use super::tree::{Entry, Tree, Value};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::lab::{FileContent, RootBase};
@@ -46,12 +46,32 @@ fn file(entry: &Entry, problems: &mut Problems) -> Option<NodeFileDecl> {
     Some(NodeFileDecl { path, content, mode, owner })
 }
 
+/// A text, `{ text: ... }` or `{ from: FILE }`.
+pub(crate) fn content(tree: &Tree, wanted: &str, problems: &mut Problems) -> Option<FileContent> {
+    if !matches!(tree.value, Value::Map(_)) {
+        let wanted = format!("{wanted}: a text, or `{{ from: FILE }}`");
+        return problems.text(tree, &wanted).map(|text| FileContent::Text(text.to_owned()));
+    }
+    let mut fields = problems.fields(tree, wanted)?;
+    let content = content_fields(tree, &mut fields, problems);
+    fields.finish(problems);
+    content
+}
+
 type FileFields = (FileContent, Option<u32>, Option<String>);
 
 fn file_fields(tree: &Tree, problems: &mut Problems) -> Option<FileFields> {
     let mut fields = problems.fields(tree, "a text or a map")?;
+    let content = content_fields(tree, &mut fields, problems);
+    let mode = fields.get("mode").and_then(|tree| mode(tree, problems));
+    let owner = fields.get("owner").and_then(|tree| owner(tree, problems));
+    fields.finish(problems);
+    Some((content?, mode, owner))
+}
+
+fn content_fields(tree: &Tree, fields: &mut Fields<'_>, problems: &mut Problems) -> Option<FileContent> {
     let (text, from) = (fields.entry("text"), fields.entry("from"));
-    let content = match (text, from) {
+    match (text, from) {
         (Some(first), Some(second)) => {
             let problem = Diagnostic::new(Code::KeysExclude, second.key_span);
             let problem = problem.label("a file has one content").related(first.key_span, "given here");
@@ -67,11 +87,7 @@ fn file_fields(tree: &Tree, problems: &mut Problems) -> Option<FileFields> {
             fields.missing("text", tree.span, "`text: ...` or `from: FILE`: what is in the file");
             None
         }
-    };
-    let mode = fields.get("mode").and_then(|tree| mode(tree, problems));
-    let owner = fields.get("owner").and_then(|tree| owner(tree, problems));
-    fields.finish(problems);
-    Some((content?, mode, owner))
+    }
 }
 
 /// Permission bits in octal digits, as chmod(1) takes them.
@@ -296,10 +312,18 @@ const BYTES_OF_VALUE: usize = 64;
 impl NodeDecl {
     /// What the texts of its files weigh, as each node of a range gets its own.
     pub(crate) fn weight_of_texts(&self) -> usize {
-        let len = |file: &NodeFileDecl| match &file.content {
+        let len = |content: &FileContent| match content {
             FileContent::Text(text) => text.len() / BYTES_OF_VALUE,
             FileContent::From { .. } => 0,
         };
-        self.files.iter().flatten().map(len).sum()
+        let of_frr = |frr: &FrrDecl| {
+            frr.daemons
+                .iter()
+                .filter_map(|daemon| daemon.config.as_ref())
+                .chain(&frr.config)
+                .map(len)
+                .sum::<usize>()
+        };
+        self.files.iter().flatten().map(|file| len(&file.content)).chain(self.frr.iter().map(of_frr)).sum()
     }
 }

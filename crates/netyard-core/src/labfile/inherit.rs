@@ -300,6 +300,7 @@ impl NodeDecl {
         absent(&mut self.rootfs, &base.rootfs);
         absent(&mut self.layers, &base.layers);
         absent(&mut self.binds, &base.binds);
+        absent(&mut self.frr, &base.frr);
         absent(&mut self.hostname, &base.hostname);
         fill(&mut self.sysctls, &base.sysctls);
         fill(&mut self.env, &base.env);

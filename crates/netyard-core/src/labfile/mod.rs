@@ -14,6 +14,7 @@
 
 mod decode;
 mod decode_expect;
+mod decode_frr;
 mod decode_nat;
 mod decode_node;
 mod decode_own;
@@ -33,6 +34,7 @@ mod resolve_bridge;
 mod resolve_expect;
 mod resolve_firewall;
 mod resolve_forward;
+mod resolve_frr;
 mod resolve_link;
 mod resolve_nat;
 mod resolve_own;
@@ -53,6 +55,7 @@ use crate::lab::Lab;
 pub use crate::diagnostic::Source;
 pub use encoding::foreign_encoding;
 pub use fuzz::fuzz;
+pub(crate) use resolve_frr::DAEMONS as FRR_DAEMONS;
 pub use suggest::nearest;
 
 /// A lab file that was understood.

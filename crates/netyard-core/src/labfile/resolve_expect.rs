@@ -5,7 +5,7 @@ use super::read::Problems;
 use super::resolve::Draft;
 use super::syntax::{At, ExpectDecl, FileDecl, PingDecl, ProbeDecl, TargetDecl, Via, Word};
 use crate::diagnostic::{Code, Diagnostic, Source, Span, line_ends};
-use crate::expect::{Dropped, Expectation, Outcome, Ping, Probe, Target};
+use crate::expect::{Dropped, Expectation, Outcome, Ping, Probe, RouteProtocol, Target};
 use crate::lab::Role;
 use crate::name::IfName;
 use std::net::IpAddr;
@@ -175,8 +175,14 @@ impl Writer<'_> {
             ProbeDecl::Neighbour { to, mac, state } => self.each(to, senders, problems, |to, _| {
                 Some(Probe::Neighbour { to, mac: *mac, state: state.clone() })
             }),
-            ProbeDecl::Route { to, via, dev } => {
-                self.routes(to, via.as_ref(), dev.as_ref(), senders, problems)
+            ProbeDecl::OspfNeighbour { to, state } => self
+                .each(to, senders, problems, |to, _| Some(Probe::OspfNeighbour { to, state: state.clone() })),
+            ProbeDecl::BgpSession { to, state, remote_as } => self.each(to, senders, problems, |to, _| {
+                Some(Probe::BgpSession { to, state: state.clone(), remote_as: *remote_as })
+            }),
+            ProbeDecl::Route { to, via, dev, protocol } => {
+                let how = RouteDecl { via: via.as_ref(), dev: dev.as_ref(), protocol: *protocol };
+                self.routes(to, &how, senders, problems)
             }
             ProbeDecl::Dns { name, server, is_ipv6, address } => {
                 self.dns(name, server.as_ref(), *is_ipv6, address.as_ref(), senders, problems)
@@ -334,21 +340,20 @@ impl Writer<'_> {
     fn routes(
         &self,
         to: &[TargetDecl],
-        via: Option<&At<Via>>,
-        dev: Option<&Word>,
+        how: &RouteDecl<'_>,
         senders: &[usize],
         problems: &mut Problems,
     ) -> Vec<Sent> {
         let mut all = Vec::new();
         for sender in senders {
-            let via_of_sender = match via {
+            let via_of_sender = match how.via {
                 None => None,
                 Some(via) => match self.via(via, *sender, problems) {
                     Some(address) => Some(address),
                     None => continue,
                 },
             };
-            let dev_of_sender: Option<IfName> = match dev {
+            let dev_of_sender: Option<IfName> = match how.dev {
                 None => None,
                 Some(word) => match self.draft.find_devs(*sender, word, problems).into_iter().next() {
                     Some(dev) => Some(dev),
@@ -356,7 +361,12 @@ impl Writer<'_> {
                 },
             };
             all.extend(self.each(to, &[*sender], problems, |to, _| {
-                Some(Probe::Route { to, via: via_of_sender, dev: dev_of_sender.clone() })
+                Some(Probe::Route {
+                    to,
+                    via: via_of_sender,
+                    dev: dev_of_sender.clone(),
+                    protocol: how.protocol,
+                })
             }));
             if all.len() > EXPECTATIONS_MAX {
                 return all;
@@ -488,6 +498,13 @@ impl Writer<'_> {
         }
         all
     }
+}
+
+/// What a look-up must find.
+struct RouteDecl<'a> {
+    via: Option<&'a At<Via>>,
+    dev: Option<&'a Word>,
+    protocol: Option<RouteProtocol>,
 }
 
 fn ping_of(decl: &PingDecl, to: Target) -> Ping {

@@ -51,7 +51,7 @@ pub(crate) fn decide(draft: &mut Draft) {
 
 fn implied(draft: &Draft, decl: &NodeDecl, lab_uses_ipv6: bool) -> Families {
     let mut families = Families::default();
-    if decl.role == Some(Role::Router) {
+    if decl.role == Some(Role::Router) || decl.frr.is_some() {
         families.add(Families { ipv4: true, ipv6: lab_uses_ipv6 });
     }
     let is_on = |key: &str| decl.sysctls.get(key).is_some_and(|value| value == "1");

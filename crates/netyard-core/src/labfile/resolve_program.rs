@@ -2,6 +2,7 @@
 
 use super::read::Problems;
 use super::resolve::Draft;
+use super::resolve_frr;
 use super::syntax::ProgramDecl;
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::lab::Program;
@@ -13,21 +14,28 @@ pub(crate) fn add_programs(draft: &mut Draft, problems: &mut Problems) {
     for at in 0..draft.nodes.len() {
         let decl = Rc::clone(&draft.nodes[at].decl);
         let node = &mut draft.nodes[at].node;
+        node.programs = decl.frr.as_ref().map(resolve_frr::programs).unwrap_or_default();
         if let Some(run) = &decl.run {
-            node.programs = programs(run, problems);
+            let own = programs(run, &node.programs, problems);
+            node.programs.extend(own);
             check_order(run, &node.programs, problems);
         }
         if let Some(stop) = &decl.stop {
-            node.on_down = programs(stop, problems);
+            node.on_down = programs(stop, &[], problems);
         }
     }
 }
 
-fn programs(run: &[ProgramDecl], problems: &mut Problems) -> Vec<Program> {
+/// The programs that a file names, beside those of FRR.
+fn programs(run: &[ProgramDecl], of_frr: &[Program], problems: &mut Problems) -> Vec<Program> {
     let mut given = HashMap::new();
     for word in run.iter().filter_map(|decl| decl.name.as_ref()) {
         if let Some(why) = flaw_of_name(&word.value) {
             problems.push(Diagnostic::new(Code::BadProgramName, word.span).label(why));
+        }
+        if of_frr.iter().any(|program| program.name == word.value) {
+            let problem = Diagnostic::new(Code::ProgramTwice, word.span);
+            problems.push(problem.label(format!("`frr` starts `{}`", word.value)));
         }
         if let Some(first) = given.insert(word.value.as_str(), word.span) {
             let problem =
@@ -35,7 +43,8 @@ fn programs(run: &[ProgramDecl], problems: &mut Problems) -> Vec<Program> {
             problems.push(problem.related(first, "first here"));
         }
     }
-    let mut taken: HashSet<String> = given.keys().map(|name| (*name).to_owned()).collect();
+    let of_frr = of_frr.iter().map(|program| program.name.clone());
+    let mut taken: HashSet<String> = given.keys().map(|name| (*name).to_owned()).chain(of_frr).collect();
     let mut name_of = |decl: &ProgramDecl| match &decl.name {
         Some(word) => word.value.clone(),
         None => {
@@ -62,7 +71,8 @@ fn programs(run: &[ProgramDecl], problems: &mut Problems) -> Vec<Program> {
 fn check_order(run: &[ProgramDecl], programs: &[Program], problems: &mut Problems) {
     let index: HashMap<&str, usize> =
         programs.iter().enumerate().map(|(at, program)| (program.name.as_str(), at)).collect();
-    let mut waits_for: Vec<Vec<(usize, Span)>> = Vec::new();
+    // Those of FRR come first, and wait for none of the file's.
+    let mut waits_for: Vec<Vec<(usize, Span)>> = vec![Vec::new(); programs.len() - run.len()];
     for decl in run {
         let mut known = Vec::new();
         for word in &decl.after {

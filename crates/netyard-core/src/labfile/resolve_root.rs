@@ -2,6 +2,7 @@
 
 use super::read::Problems;
 use super::resolve::Draft;
+use super::resolve_frr;
 use super::syntax::{BindDecl, NodeDecl, NodeFileDecl};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::lab::{NodeBind, NodeFile, NodeKind, NodeRoot, RootBase};
@@ -23,7 +24,8 @@ fn needs_full(decl: &NodeDecl) -> Option<(Span, &'static str)> {
     let binds = decl.binds.iter().flatten().map(|bind| (bind.path.span, "binds"));
     let layers = decl.layers.iter().flatten().map(|layer| (layer.span, "layers"));
     let rootfs = decl.rootfs.iter().map(|base| (base.span, "rootfs"));
-    files.chain(rootfs).chain(layers).chain(binds).next()
+    let frr = decl.frr.iter().map(|frr| (frr.span, "frr"));
+    files.chain(rootfs).chain(layers).chain(binds).chain(frr).next()
 }
 
 /// Gives every full node its file system.
@@ -64,7 +66,8 @@ fn root(decl: &NodeDecl, problems: &mut Problems) -> NodeRoot {
     NodeRoot {
         base: decl.rootfs.as_ref().map_or(RootBase::Machine, |base| base.value.clone()),
         layers: decl.layers.iter().flatten().map(|layer| layer.value.clone()).collect(),
-        files: files.into_iter().map(node_file).collect(),
+        // What the file itself says of a path stands over what FRR is given by itself.
+        files: decl.frr.iter().flat_map(resolve_frr::files).chain(files.into_iter().map(node_file)).collect(),
         binds: binds.into_iter().map(node_bind).collect(),
     }
 }

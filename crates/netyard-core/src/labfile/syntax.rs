@@ -2,7 +2,7 @@
 
 use super::shape::ShapingDecl;
 use crate::diagnostic::Span;
-use crate::expect::Outcome;
+use crate::expect::{Outcome, RouteProtocol};
 use crate::fault::Cause;
 use crate::lab::{Arp, FileContent, NodeKind, Profile, Ready, Restart, Role, RootBase, Uplink};
 use crate::mac::Mac;
@@ -109,6 +109,7 @@ pub(crate) struct NodeDecl {
     pub rootfs: Option<At<RootBase>>,
     pub layers: Option<Vec<Word>>,
     pub binds: Option<Vec<BindDecl>>,
+    pub frr: Option<FrrDecl>,
     pub env: BTreeMap<String, String>,
     pub hostname: Option<String>,
     pub uplink: Option<Option<Uplink>>,
@@ -324,6 +325,21 @@ pub(crate) struct NodeFileDecl {
     pub owner: Option<String>,
 }
 
+/// Routing daemons of a node.
+#[derive(Debug, Clone)]
+pub(crate) struct FrrDecl {
+    pub span: Span,
+    pub daemons: Vec<FrrDaemonDecl>,
+    /// One configuration for all of them.
+    pub config: Option<FileContent>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct FrrDaemonDecl {
+    pub name: &'static str,
+    pub config: Option<FileContent>,
+}
+
 /// A folder of the machine that a node sees.
 #[derive(Debug, Clone)]
 pub(crate) struct BindDecl {
@@ -364,7 +380,9 @@ pub(crate) enum ProbeDecl {
     Udp { to: Vec<TargetDecl>, payload: String, answer: Option<String> },
     Http { to: Vec<TargetDecl>, path: String, status: Option<u16>, contains: Option<String> },
     Dns { name: String, server: Option<TargetDecl>, is_ipv6: bool, address: Option<At<Via>> },
-    Route { to: Vec<TargetDecl>, via: Option<At<Via>>, dev: Option<Word> },
+    Route { to: Vec<TargetDecl>, via: Option<At<Via>>, dev: Option<Word>, protocol: Option<RouteProtocol> },
+    OspfNeighbour { to: Vec<TargetDecl>, state: String },
+    BgpSession { to: Vec<TargetDecl>, state: String, remote_as: Option<u32> },
     Neighbour { to: Vec<TargetDecl>, mac: Option<Mac>, state: Option<String> },
     Path { to: Option<TargetDecl>, nodes: Vec<Word> },
     Throughput { to: Vec<TargetDecl>, rate_bit_per_s: u64, tolerance_percent: f64 },

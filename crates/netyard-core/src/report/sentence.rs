@@ -51,10 +51,16 @@ fn does(probe: &Probe) -> String {
             let to = address.map(|address| format!(" to {address}")).unwrap_or_default();
             format!("resolves {}{to}", asked(probe))
         }
-        Probe::Route { to, via, dev } => {
+        Probe::OspfNeighbour { to, state } => format!("has OSPF neighbour {to}, {state}"),
+        Probe::BgpSession { to, state, remote_as } => {
+            let remote_as = remote_as.map(|number| format!(" of AS {number}")).unwrap_or_default();
+            format!("has a BGP session with {to}{remote_as}, {state}")
+        }
+        Probe::Route { to, via, dev, protocol } => {
             let via = via.map(|via| format!(" via {via}")).unwrap_or_default();
             let dev = dev.as_ref().map(|dev| format!(" dev {dev}")).unwrap_or_default();
-            format!("routes {to}{via}{dev}")
+            let protocol = protocol.map(|protocol| format!(" by {protocol}")).unwrap_or_default();
+            format!("routes {to}{via}{dev}{protocol}")
         }
         Probe::Neighbour { to, mac, state } => {
             let mac = mac.map(|mac| format!(" at {mac}")).unwrap_or_default();
@@ -80,6 +86,8 @@ fn cannot(probe: &Probe) -> String {
         Probe::Dns { .. } => format!("cannot resolve {}", asked(probe)),
         Probe::Route { to, .. } => format!("cannot route {to}"),
         Probe::Neighbour { to, .. } => format!("has no neighbour {to}"),
+        Probe::OspfNeighbour { to, .. } => format!("has no OSPF neighbour {to}"),
+        Probe::BgpSession { to, .. } => format!("has no BGP session with {to}"),
         Probe::Path { to, .. } => format!("does not reach {to}"),
         Probe::Throughput { to, .. } => format!("cannot send to {to}"),
     }

@@ -252,7 +252,12 @@ fn every_probe_has_its_sentences() {
         "pc cannot resolve one.one (AAAA) by internet: unreachable",
     );
     check(
-        Probe::Route { to: target("1.1.1.1"), via: "10.0.0.254".parse().ok(), dev: "eth0".parse().ok() },
+        Probe::Route {
+            to: target("1.1.1.1"),
+            via: "10.0.0.254".parse().ok(),
+            dev: "eth0".parse().ok(),
+            protocol: None,
+        },
         "pc routes 1.1.1.1 via 10.0.0.254 dev eth0",
         "pc cannot route 1.1.1.1: unreachable",
     );

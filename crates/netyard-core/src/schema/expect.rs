@@ -1,6 +1,7 @@
 //! Expectations in the schema: one form for each probe.
 
 use super::{entries, number, object, refers, with, words};
+use crate::expect::RouteProtocol;
 use crate::fault::Cause;
 use serde_json::{Map, Value, json};
 
@@ -63,6 +64,20 @@ pub(super) fn definitions() -> Map<String, Value> {
             json!({
                 "via": refers("word", "Gateway that it must use: an address or a node."),
                 "dev": refers("word", "Interface, or its network, that it must use."),
+                "protocol": words("Who must have made it.", &RouteProtocol::ALL.map(RouteProtocol::word)),
+            }),
+        ),
+        probe(
+            "ospf-neighbour",
+            "The OSPF neighbour: a node, or its router id.",
+            json!({ "state": words("Its state; `full` where none is given.", &["full", "2-way", "loading", "exchange", "exstart", "init", "attempt", "down"]) }),
+        ),
+        probe(
+            "bgp-session",
+            "The other end of the BGP session: a node or an address.",
+            json!({
+                "state": words("Its state; `established` where none is given.", &["established", "openconfirm", "opensent", "active", "connect", "idle"]),
+                "as": number(1, u32::MAX.into(), "The autonomous system of the other end."),
             }),
         ),
         probe(

@@ -1,6 +1,7 @@
 //! Nodes, groups and defaults in the schema.
 
 use super::{entries, map_of, number, object, one_or_many, refers, shaping, with, words};
+use crate::labfile::FRR_DAEMONS;
 use serde_json::{Map, Value, json};
 
 /// The definitions of nodes and of all that is in them.
@@ -56,6 +57,7 @@ fn node() -> Value {
             "files": refers("files", "Files of its own: a folder laid over `/`, or texts and copies by path."),
             "rootfs": refers("text", "Its root file system: a folder, `.tar` or `.tar.gz`; the machine's programs where none is given."),
             "layers": refers("words", "Package layers by name, as `netyard layer` makes them."),
+            "frr": refers("frr", "Routing daemons of FRR; implies forwarding."),
             "binds": { "anyOf": [{ "type": "null" }, { "$ref": "#/$defs/bind" }, { "type": "array", "items": { "$ref": "#/$defs/bind" } }], "description": "Folders of the machine that it sees." },
             "env": refers("environment", "Environment of its programs."),
             "hostname": refers("text", "Host name where it is not the node's name."),
@@ -346,7 +348,20 @@ fn root() -> Map<String, Value> {
         "read-only": refers("switch", "Whether the node may not write there."),
     });
     let one = json!({ "anyOf": [{ "type": "null" }, { "$ref": "#/$defs/text" }, by_path] });
+    let content = json!({ "anyOf": [{ "$ref": "#/$defs/text" }, object(json!({
+        "text": refers("text", "The text."),
+        "from": refers("text", "A file below the lab file's folder."),
+    }), &[])] });
+    let mut frr = Map::new();
+    for daemon in FRR_DAEMONS {
+        frr.insert(daemon.to_owned(), json!({ "anyOf": [{ "type": "null" }, content] }));
+    }
+    let names = json!({ "enum": FRR_DAEMONS });
+    let names = json!({ "anyOf": [names, { "type": "array", "items": names }] });
+    frr.insert("daemons".to_owned(), names.clone());
+    frr.insert("config".to_owned(), content);
     entries(json!({
+        "frr": { "anyOf": [names, object(Value::Object(frr), &[])] },
         "files": { "anyOf": [one, { "type": "array", "items": one }] },
         "bind": { "anyOf": [{ "$ref": "#/$defs/text" }, object(bind, &["source", "path"])] },
     }))

@@ -2,6 +2,7 @@
 
 mod link;
 mod nobody;
+mod policy;
 mod route;
 mod rule;
 mod target;

@@ -3,7 +3,7 @@
 use crate::mac::Mac;
 use crate::name::IfName;
 use crate::nft::{BaseChain, Family, Rule};
-use crate::state::{MacvlanMode, Ns};
+use crate::state::{MacvlanMode, Ns, PolicyRule};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -206,6 +206,9 @@ pub struct Inside {
     pub learned: Vec<Learned>,
     /// Routes of all tables but `local`.
     pub routes: Vec<Route>,
+    /// Rules that choose a table, in the order of the kernel.
+    #[serde(default)]
+    pub policy: Vec<PolicyRule>,
     /// Rules, nf_tables and legacy.
     pub rulesets: Vec<Ruleset>,
     /// Why rules could not be read, where they could not.

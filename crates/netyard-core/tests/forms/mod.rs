@@ -278,6 +278,22 @@ nodes:
   other: { links: [lan], rootfs: /srv/roots/debian, files: tree }
 ";
 
+/// FRR in every form.
+pub const FRR_IN_EVERY_FORM: &str = "\
+networks: { lan: 10.0.0.0/24 }
+nodes:
+  both: { links: [lan], frr: { daemons: [ospfd, bgpd], config: \"router ospf\\nrouter bgp 65001\\n\" } }
+  each: { links: [lan], frr: { ospfd: { from: ospfd.conf }, zebra: 'hostname x', ripd: }, run: { last: { command: x, after: ospfd } } }
+  named: { links: [lan], frr: [isisd], files: { /etc/frr/isisd.conf: 'router isis x' } }
+  one: { links: [lan], frr: ripd }
+expect:
+  - { from: all, ospf-neighbour: each, within: 5s }
+  - { from: all, ospf-neighbour: 10.0.0.2, state: 2-way }
+  - { from: all, bgp-session: each, as: 65002 }
+  - { from: all, bgp-session: [each, one], outcome: unreachable }
+  - { from: all, route: one, protocol: ospf, via: each }
+";
+
 /// All of them.
 #[allow(dead_code)]
 pub const ALL: &[&str] = &[
@@ -297,4 +313,5 @@ pub const ALL: &[&str] = &[
     TRANSLATIONS_IN_EVERY_FORM,
     OWN_LINKS_AND_TABLES_IN_EVERY_FORM,
     FULL_NODES_IN_EVERY_FORM,
+    FRR_IN_EVERY_FORM,
 ];

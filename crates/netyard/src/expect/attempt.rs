@@ -4,8 +4,9 @@ use super::{Options, target};
 use crate::dns::{Rcode, Type};
 use crate::probe::ping::{Echo, Pinger, Reply};
 use crate::probe::witness::{Sign, Transport, Witness};
-use crate::probe::{Miss, NodeSockets, Patience, dns, http, neighbour, path, route, tcp, throughput, udp};
+use crate::probe::{Miss, NodeSockets, Patience, dns, frr, http, neighbour, path, route, tcp, throughput, udp};
 use netyard_core::expect::{Dropped, Expectation, Outcome, Ping, Probe, Target};
+use netyard_core::frr::{Daemon, Neighbour};
 use netyard_core::lab::Lab;
 use netyard_core::name::NodeName;
 use netyard_core::nft::Protocol;
@@ -132,11 +133,23 @@ impl Attempt<'_> {
             Probe::Dns { name, server, is_ipv6, address } => {
                 self.dns(name, server.as_ref(), *is_ipv6, *address)
             }
-            Probe::Route { to, via, dev } => {
-                let found = route::look_up(self.sockets, self.from, self.address(to)?)?;
+            Probe::Route { to, via, dev, protocol } => {
+                let to = self.address(to)?;
+                let found = route::look_up(self.sockets, self.from, to)?;
+                let made_by = match protocol {
+                    Some(_) => route::protocol(self.sockets, self.from, to)?,
+                    None => None,
+                };
                 let mismatch = differs("via", via.as_ref(), found.via.as_ref())
-                    .or_else(|| differs("dev", dev.as_ref(), found.dev.as_ref()));
+                    .or_else(|| differs("dev", dev.as_ref(), found.dev.as_ref()))
+                    .or_else(|| differs("protocol", protocol.as_ref(), made_by.as_ref()));
                 Ok(Answer::new(route_words(&found)).but(mismatch))
+            }
+            Probe::OspfNeighbour { to, state } => {
+                self.neighbour_of_daemon(&[Daemon::Ospfd, Daemon::Ospf6d], to, state, None)
+            }
+            Probe::BgpSession { to, state, remote_as } => {
+                self.neighbour_of_daemon(&[Daemon::Bgpd], to, state, *remote_as)
             }
             Probe::Neighbour { to, mac, state } => {
                 let found = neighbour::look_up(self.sockets, self.from, self.address(to)?)?;
@@ -151,6 +164,46 @@ impl Attempt<'_> {
                 self.throughput(to, *address, *rate_bit_per_s, *tolerance_percent)
             }
         }
+    }
+
+    /// What the daemons of the node that run say of a neighbour.
+    fn neighbour_of_daemon(
+        &self,
+        daemons: &[Daemon],
+        to: &Target,
+        state: &str,
+        remote_as: Option<u32>,
+    ) -> Result<Answer, Failed> {
+        let ids: Vec<IpAddr> = match to {
+            Target::Node(name) => {
+                let node = self.lab.node(name.as_str()).into_iter();
+                node.flat_map(|node| node.addresses()).map(|net| net.addr()).collect()
+            }
+            other => vec![self.address(other)?],
+        };
+        let asked: Vec<Result<Vec<Neighbour>, Miss>> =
+            daemons.iter().map(|daemon| frr::neighbours(self.sockets, self.from, *daemon)).collect();
+        if asked.iter().all(Result::is_err) {
+            return Err(asked.into_iter().find_map(Result::err).map_or_else(
+                || Miss::impossible("there is no daemon to ask".to_owned()).into(),
+                Failed::from,
+            ));
+        }
+        let known: Vec<Neighbour> = asked.into_iter().flatten().flatten().collect();
+        let is_it = |neighbour: &&Neighbour| neighbour.ids.iter().any(|id| ids.contains(id));
+        // One of several links may be up, another not.
+        let mut found: Vec<&Neighbour> = known.iter().filter(is_it).collect();
+        found.sort_by_key(|neighbour| neighbour.state != state);
+        let Some(found) = found.first() else {
+            let others: Vec<String> =
+                known.iter().filter_map(|other| other.ids.first()).map(ToString::to_string).collect();
+            let others = if others.is_empty() { "nobody".to_owned() } else { others.join(", ") };
+            return Err(Miss::new(Outcome::Unreachable, format!("{} knows {others}", self.from)).into());
+        };
+        let wanted = state.to_owned();
+        let mismatch = differs("state", Some(&wanted), Some(&found.state))
+            .or_else(|| differs("as", remote_as.as_ref(), found.remote_as.as_ref()));
+        Ok(Answer::new(found.state.clone()).but(mismatch))
     }
 
     /// Whether what was not answered ended for the reason that is stated.

@@ -101,6 +101,7 @@ fn runs_alone(expectation: &Expectation) -> bool {
             expectation.seen_as.is_some()
         }
         Probe::Ping(_) | Probe::Route { .. } | Probe::Path { .. } => false,
+        Probe::OspfNeighbour { .. } | Probe::BgpSession { .. } => false,
     }
 }
 

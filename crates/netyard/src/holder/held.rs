@@ -428,6 +428,16 @@ impl HeldLab {
 
     /// Sockets made inside nodes.
     pub(super) fn sockets(&self, wanted: &[(NodeName, SocketKind)]) -> Result<Vec<OwnedFd>> {
+        // Those of daemons are not of a network namespace, but of files.
+        if let [(node, SocketKind::Frr(daemon))] = wanted {
+            self.node(node)?;
+            let connection = self.full.connect(node, Path::new(daemon.socket()));
+            return connection.map(|connection| vec![connection]).map_err(|error| {
+                Error::kernel("K012", format!("{} does not run in node `{node}`", daemon.name()))
+                    .note(format!("kernel: {}: {error}", daemon.socket()))
+                    .help(format!("`frr: {{ daemons: [{}] }}` starts it in a node", daemon.name()))
+            });
+        }
         let mut rooms = Vec::with_capacity(wanted.len());
         for (node, kind) in wanted {
             rooms.push((node, *kind, self.namespace_of(&Ns::Node(node.clone()))?));

@@ -6,6 +6,7 @@
 //! A probe gives what it learned, or a [`Miss`]: the network answered otherwise, with the reason in words.
 
 pub mod dns;
+pub mod frr;
 pub mod http;
 pub mod matrix;
 mod miss;
@@ -23,6 +24,7 @@ pub mod witness;
 
 pub use miss::Miss;
 
+use netyard_core::frr::Daemon;
 use netyard_core::name::NodeName;
 use netyard_kernel::socket::Family;
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, ipproto, netlink, socket_with};
@@ -75,6 +77,8 @@ pub enum SocketKind {
     SockDiag,
     /// Connection tracking; `CAP_NET_ADMIN`.
     Netfilter,
+    /// A connection to a daemon of FRR, for its commands; of full nodes, where the daemon runs.
+    Frr(Daemon),
 }
 
 impl SocketKind {
@@ -100,6 +104,9 @@ impl SocketKind {
             Self::Route => (AddressFamily::NETLINK, SocketType::RAW, None),
             Self::SockDiag => (AddressFamily::NETLINK, SocketType::RAW, Some(netlink::SOCK_DIAG)),
             Self::Netfilter => (AddressFamily::NETLINK, SocketType::RAW, Some(netlink::NETFILTER)),
+            Self::Frr(daemon) => {
+                return std::os::unix::net::UnixStream::connect(daemon.socket()).map(OwnedFd::from);
+            }
         };
         Ok(socket_with(family, kind, SocketFlags::CLOEXEC, protocol)?)
     }

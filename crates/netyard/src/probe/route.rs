@@ -1,8 +1,8 @@
 //! The kernel's own route look-up in a node (`ip route get`): no packet is sent.
 
-use super::rtnetlink::{self, route_type};
+use super::rtnetlink::{self, Told, route_type};
 use super::{Miss, NodeSockets, SocketKind, open};
-use netyard_core::expect::Outcome;
+use netyard_core::expect::{Outcome, RouteProtocol};
 use netyard_core::name::{IfName, NodeName};
 use netyard_kernel::netlink::Socket;
 use rustix::io::Errno;
@@ -27,7 +27,7 @@ pub struct Route {
 /// [`Outcome::Timeout`] for `blackhole` routes, which drop in silence.
 pub fn look_up(sockets: &dyn NodeSockets, from: &NodeName, to: IpAddr) -> Result<Route, Miss> {
     let mut socket = Socket::from_fd(open(sockets, from, SocketKind::Route)?);
-    let found = rtnetlink::route_to(&mut socket, to).map_err(|refusal| {
+    let found = rtnetlink::route_to(&mut socket, to, Told::Result).map_err(|refusal| {
         // The look-up gives the error that sending would give.
         match Errno::from_raw_os_error(refusal.errno) {
             Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::ACCESS | Errno::INVAL => {
@@ -48,4 +48,20 @@ pub fn look_up(sockets: &dyn NodeSockets, from: &NodeName, to: IpAddr) -> Result
             Ok(Route { via: found.via, dev, source: found.source })
         }
     }
+}
+
+/// Who made the route of a node to an address (`ip route get fibmatch`); none for protocols without a name here.
+///
+/// # Errors
+/// As [`look_up`].
+pub fn protocol(
+    sockets: &dyn NodeSockets,
+    from: &NodeName,
+    to: IpAddr,
+) -> Result<Option<RouteProtocol>, Miss> {
+    let mut socket = Socket::from_fd(open(sockets, from, SocketKind::Route)?);
+    let found = rtnetlink::route_to(&mut socket, to, Told::Entry).map_err(|refusal| {
+        Miss::impossible(format!("cannot look up who made the route of {from} to {to}: {refusal}"))
+    })?;
+    Ok(RouteProtocol::of_number(found.protocol))
 }

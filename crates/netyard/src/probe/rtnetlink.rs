@@ -9,6 +9,7 @@ const RTM_NEWNEIGH: u16 = 28;
 const RTM_DELNEIGH: u16 = 29;
 const RTM_GETNEIGH: u16 = 30;
 const RTM_GETROUTE: u16 = 26;
+const RTM_F_FIB_MATCH: u32 = 0x2000;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
@@ -45,16 +46,28 @@ pub(super) struct FoundRoute {
     pub(super) ifindex: Option<u32>,
     pub(super) via: Option<IpAddr>,
     pub(super) source: Option<IpAddr>,
+    /// Who made it, `RTPROT_*`; 0 where the kernel does not tell.
+    pub(super) protocol: u8,
+}
+
+/// Whether a look-up tells what the kernel would do, or which entry of the table it would do it by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    Result,
+    Entry,
 }
 
 /// Looks a destination up (`ip route get`).
 ///
 /// `struct rtmsg`: family, destination length, source length, TOS, table, protocol, scope, type, flags (4 bytes).
-pub(super) fn route_to(socket: &mut Socket, to: IpAddr) -> Result<FoundRoute, Refusal> {
+pub(super) fn route_to(socket: &mut Socket, to: IpAddr, told: Told) -> Result<FoundRoute, Refusal> {
     let (family, octets) = family_and_octets(to);
     let mut header = [0; FAMILY_HEADER_LEN];
     header[0] = family;
     header[1] = u8::try_from(octets.len() * 8).expect("an address has at most 128 bits");
+    if told == Told::Entry {
+        header[8..].copy_from_slice(&RTM_F_FIB_MATCH.to_ne_bytes());
+    }
     let mut messages = Messages::new();
     messages.begin(RTM_GETROUTE, 0, &header).put(RTA_DST, &octets);
     let (_, answer) = socket.request(&mut messages)?;
@@ -66,6 +79,7 @@ pub(super) fn route_to(socket: &mut Socket, to: IpAddr) -> Result<FoundRoute, Re
         ifindex: attributes.u32(RTA_OIF),
         via: attributes.get(RTA_GATEWAY).and_then(address).or(other_family),
         source: attributes.get(RTA_PREFSRC).and_then(address),
+        protocol: answer.get(5).copied().unwrap_or_default(),
     })
 }
 

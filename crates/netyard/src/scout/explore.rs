@@ -12,7 +12,7 @@ use netyard_core::why::{
 };
 use netyard_kernel::netlink::link::{self, Settings};
 use netyard_kernel::netlink::sockdiag::Transport;
-use netyard_kernel::netlink::{Protocol, Socket, address, neighbour, nft, qdisc, route};
+use netyard_kernel::netlink::{Protocol, Socket, address, neighbour, nft, qdisc, route, rule};
 use netyard_kernel::procnet;
 use netyard_kernel::traveller::Traveller;
 use serde::{Deserialize, Serialize};
@@ -122,6 +122,7 @@ pub(super) fn inside(traveller: &mut Traveller, interfaces: &[IfName]) -> io::Re
             .collect(),
         learned: again(|| neighbour::forwarding(&mut socket))?,
         routes: routes.into_iter().filter(|route| route.table != 255).map(told_route).collect(),
+        policy: again(|| rule::dump(&mut socket))?,
         rulesets,
         unread_rules,
         sysctls: read_sysctls(traveller, &keys(interfaces))?,

@@ -79,7 +79,9 @@ impl Walk<'_> {
         if !self.way.is_there() && self.blame_not_translated(ns, packet, &command, errno) {
             return;
         }
-        if self.blame_route_type(ns, packet, &command, errno) {
+        if self.blame_policy_rule(ns, None, packet, errno)
+            || self.blame_route_type(ns, packet, &command, errno)
+        {
             return;
         }
         if self.blame_down_link(ns, packet, &command, errno)
@@ -104,7 +106,8 @@ impl Walk<'_> {
         if !self.way.is_there() && self.blame_not_translated(ns, packet, &command, errno) {
             return;
         }
-        if self.blame_route_type(ns, packet, &command, errno)
+        if self.blame_policy_rule(ns, Some(iif), packet, errno)
+            || self.blame_route_type(ns, packet, &command, errno)
             || self.blame_down_link(ns, packet, &command, errno)
         {
             return;
@@ -433,6 +436,9 @@ impl Walk<'_> {
         let place = self.place(ns, iif);
         let outline = self.outline(ns);
         let command = self.route_command(ns, packet, Some(iif));
+        if self.blame_policy_rule(ns, Some(iif), packet, errno) {
+            return;
+        }
         if outline.has(packet.source) {
             let sentence = format!(
                 "{ns} has the address {} itself, and takes nothing from it: two nodes have one address",

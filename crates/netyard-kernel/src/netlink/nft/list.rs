@@ -1,11 +1,13 @@
 //! Reads the tables of a network namespace back.
 
 use super::decode;
+use super::edit::{be64, counter};
 use super::expression::{Expression, Verdict, read_value, read_verdict};
 use super::{NFT_TABLE_F_OWNER, SUBSYSTEM, family_of, hooks};
 use crate::netlink::{Attributes, Messages, Refusal, Socket};
 use netyard_core::nft::{BaseChain, Chain, ChainKind, Family, Policy, Table};
 use netyard_core::trace::rules::OWN_TABLE;
+use netyard_core::why::{self, PlacedRule, Ruleset};
 use std::collections::BTreeMap;
 
 const NFT_MSG_GETTABLE: u16 = 1;
@@ -48,8 +50,27 @@ pub(super) type Sets = BTreeMap<(Family, String, String), Set>;
 /// that have a name are not part of the result. Same as `nft list ruleset`.
 ///
 /// # Errors
-/// `EPERM` without CAP_NET_ADMIN over the socket's network namespace; `EINTR` when the ruleset never stood still.
+/// As [`placed()`].
 pub fn list(socket: &mut Socket) -> Result<Vec<Table>, Refusal> {
+    let chain = |chain: why::Chain| Chain {
+        name: chain.name,
+        base: chain.base,
+        rules: chain.rules.into_iter().map(|placed| placed.rule).collect(),
+    };
+    let table = |table: Ruleset| Table {
+        family: table.family,
+        name: table.name,
+        chains: table.chains.into_iter().map(chain).collect(),
+    };
+    Ok(placed(socket)?.into_iter().map(table).collect())
+}
+
+/// As [`list()`], with the handle of each rule, its count where it counts, and the links that a chain is at.
+/// Same as `nft -a list ruleset`.
+///
+/// # Errors
+/// `EPERM` without CAP_NET_ADMIN over the socket's network namespace; `EINTR` when the ruleset never stood still.
+pub fn placed(socket: &mut Socket) -> Result<Vec<Ruleset>, Refusal> {
     let interrupted = Refusal { index: 0, errno: libc::EINTR, message: None };
     for _ in 0..ATTEMPTS_MAX {
         let before = generation(socket)?;
@@ -64,7 +85,7 @@ pub fn list(socket: &mut Socket) -> Result<Vec<Table>, Refusal> {
 
 /// The tables without their chains. Those by which somebody traces are no part of what is there: they decide nothing,
 /// and go with the trace.
-pub(super) fn tables(socket: &mut Socket) -> Result<Vec<Table>, Refusal> {
+fn tables(socket: &mut Socket) -> Result<Vec<Ruleset>, Refusal> {
     const NFTA_TABLE_NAME: u16 = 1;
     const NFTA_TABLE_FLAGS: u16 = 2;
     let mut tables = Vec::new();
@@ -72,13 +93,13 @@ pub(super) fn tables(socket: &mut Socket) -> Result<Vec<Table>, Refusal> {
         let Some(name) = attributes.str(NFTA_TABLE_NAME) else { return };
         let is_owned = attributes.be32(NFTA_TABLE_FLAGS).unwrap_or(0) & NFT_TABLE_F_OWNER != 0;
         if !(is_owned && name.starts_with(OWN_TABLE)) {
-            tables.push(Table { family, name: name.to_owned(), chains: Vec::new() });
+            tables.push(Ruleset { is_legacy: false, family, name: name.to_owned(), chains: Vec::new() });
         }
     })?;
     Ok(tables)
 }
 
-fn read_all(socket: &mut Socket) -> Result<Vec<Table>, Refusal> {
+fn read_all(socket: &mut Socket) -> Result<Vec<Ruleset>, Refusal> {
     let mut tables = tables(socket)?;
     if tables.is_empty() {
         return Ok(tables);
@@ -88,13 +109,15 @@ fn read_all(socket: &mut Socket) -> Result<Vec<Table>, Refusal> {
         let table = attributes.str(NFTA_CHAIN_TABLE);
         let place = tables.iter_mut().find(|t| t.family == family && Some(t.name.as_str()) == table);
         if let (Some(place), Some(chain)) = (place, chain(family, attributes)) {
-            place.chains.push(chain);
+            let (name, base) = (chain.name, chain.base);
+            place.chains.push(why::Chain { name, base, devices: devices(attributes), rules: Vec::new() });
         }
     })?;
     let sets = anonymous_sets(socket)?;
     dump(socket, NFT_MSG_GETRULE, None, &[], |family, attributes| {
         const NFTA_RULE_TABLE: u16 = 1;
         const NFTA_RULE_CHAIN: u16 = 2;
+        const NFTA_RULE_HANDLE: u16 = 3;
         const NFTA_RULE_EXPRESSIONS: u16 = 4;
         let (table, chain) = (attributes.str(NFTA_RULE_TABLE), attributes.str(NFTA_RULE_CHAIN));
         let place = tables.iter_mut().find(|t| t.family == family && Some(t.name.as_str()) == table);
@@ -103,7 +126,9 @@ fn read_all(socket: &mut Socket) -> Result<Vec<Table>, Refusal> {
             let list = attributes.nested(NFTA_RULE_EXPRESSIONS);
             let expressions: Vec<_> = list.map(|(_, e)| Expression::read(Attributes(e))).collect();
             let set = |name: &str| sets.get(&(family, table.to_owned(), name.to_owned()));
-            place.rules.push(decode::rule(family, &expressions, &set));
+            let rule = decode::rule(family, &expressions, &set);
+            let packets = rule.counts.then(|| counter(list).0);
+            place.rules.push(PlacedRule { handle: be64(attributes, NFTA_RULE_HANDLE), rule, packets });
         }
     })?;
     Ok(tables)
@@ -113,6 +138,20 @@ pub(super) fn chain(family: Family, attributes: Attributes<'_>) -> Option<Chain>
     const NFTA_CHAIN_NAME: u16 = 3;
     let name = attributes.str(NFTA_CHAIN_NAME)?.to_owned();
     Some(Chain { name, base: base(family, attributes), rules: Vec::new() })
+}
+
+/// The links of a chain at ingress or egress (`NFTA_HOOK_DEV`, `NFTA_HOOK_DEVS`).
+fn devices(attributes: Attributes<'_>) -> Vec<String> {
+    const NFTA_CHAIN_HOOK: u16 = 4;
+    const NFTA_HOOK_DEV: u16 = 3;
+    const NFTA_HOOK_DEVS: u16 = 4;
+    let hook = attributes.nested(NFTA_CHAIN_HOOK);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned();
+    let several = hook.nested(NFTA_HOOK_DEVS).map(|(_, name)| text(name));
+    let one = hook.get(NFTA_HOOK_DEV).map(text);
+    let mut all: Vec<String> = several.collect();
+    all.extend(one.filter(|one| !all.contains(one)).into_iter().collect::<Vec<_>>());
+    all
 }
 
 fn base(family: Family, attributes: Attributes<'_>) -> Option<BaseChain> {

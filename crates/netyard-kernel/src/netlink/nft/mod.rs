@@ -14,7 +14,6 @@ mod encode;
 mod expression;
 mod list;
 mod piece;
-mod placed;
 mod statement;
 #[cfg(test)]
 mod tests;
@@ -25,9 +24,8 @@ mod words;
 use crate::netlink::{Message, Messages, Refusal, Socket};
 pub use edit::{Edit, PlacedChain, PlacedRule, edit, read};
 use expression::Expression;
-pub use list::{list, named_sets};
+pub use list::{list, named_sets, placed};
 use netyard_core::nft::{Action, BaseChain, Chain, ChainKind, Family, Hook, Policy, Table};
-pub use placed::placed;
 use std::os::fd::AsFd;
 
 /// `NFNL_SUBSYS_NFTABLES`, and message types of `enum nf_tables_msg_types`.

@@ -194,6 +194,15 @@ impl FullNodes {
         self.nodes.get(node).map(|made| (&made.process.room, made.number))
     }
 
+    /// A connection to a socket among a node's files.
+    ///
+    /// # Errors
+    /// `NotFound` for a node without files of its own; those of connect(2).
+    pub(super) fn connect(&self, node: &NodeName, path: &Path) -> io::Result<OwnedFd> {
+        let made = self.nodes.get(node).ok_or(io::ErrorKind::NotFound)?;
+        Inside(made.process.root.as_fd()).connect(path).map(OwnedFd::from)
+    }
+
     fn make(
         &mut self,
         spec: &Spec,
