@@ -1,7 +1,7 @@
 //! Work on files of many owners, in namespaces of its own that end with it.
 
 use super::fork::become_root_of_namespace;
-use crate::subid::SystemIds;
+use crate::userns::IdMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -23,9 +23,9 @@ pub struct Enclosed {
 /// what it has written to files. Same as `unshare --user --map-auto --map-root-user --mount --pid --fork --kill-child`.
 ///
 /// # Errors
-/// Those of fork(2), unshare(2) and [`SystemIds::write`]. `EBUSY` when the caller has other threads: they may hold locks
+/// Those of fork(2), unshare(2) and [`IdMap::write`]. `EBUSY` when the caller has other threads: they may hold locks
 /// that the child would wait for.
-pub fn enclosed(ids: &SystemIds, work: impl FnOnce(File)) -> io::Result<Enclosed> {
+pub fn enclosed(ids: &IdMap, work: impl FnOnce(File)) -> io::Result<Enclosed> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
     if !crate::visit::is_alone() {
         return Err(io::Error::from_raw_os_error(libc::EBUSY));

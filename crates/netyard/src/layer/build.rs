@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use netyard_core::layer::dpkg::is_package_name;
 use netyard_core::layer::{LayerName, MANIFEST, Manifest, recipe};
 use netyard_kernel::process::{Enclosed, enclosed};
-use netyard_kernel::subid::SystemIds;
+use netyard_kernel::userns::IdMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -116,19 +116,13 @@ pub fn build(layers: &Layers, order: &Order, on_stage: &mut dyn FnMut(&Stage)) -
 }
 
 /// Makes a folder that belongs to root of the layer's user namespace.
-fn make_for(folder: &Path, ids: &SystemIds) -> std::io::Result<()> {
+fn make_for(folder: &Path, ids: &IdMap) -> std::io::Result<()> {
     fs::DirBuilder::new().mode(0o755).create(folder)?;
-    let (user, group) = ids.root();
-    std::os::unix::fs::chown(folder, Some(user), Some(group))
+    std::os::unix::fs::chown(folder, Some(ids.uid), Some(ids.gid))
 }
 
 /// Fills the folder with what the packages add.
-fn filled(
-    folder: &Path,
-    order: &Order,
-    ids: &SystemIds,
-    on_stage: &mut dyn FnMut(&Stage),
-) -> Result<Manifest> {
+fn filled(folder: &Path, order: &Order, ids: &IdMap, on_stage: &mut dyn FnMut(&Stage)) -> Result<Manifest> {
     let installed: install::Installed =
         told_by(inside(ids, |tell| install::install(folder, order, tell)), on_stage)?;
     let bytes: u64 = told_by(inside(ids, |tell| gather::gather(folder, order, tell)), on_stage)?;
@@ -166,7 +160,7 @@ fn system() -> String {
 
 /// A child that does something in namespaces of its own and tells what came of it.
 fn inside<T: Serialize>(
-    ids: &SystemIds,
+    ids: &IdMap,
     work: impl FnOnce(&mut dyn FnMut(Stage)) -> Result<T>,
 ) -> Result<Enclosed> {
     let started = enclosed(ids, |socket| {
