@@ -182,7 +182,10 @@ fn a_service_comes_back_and_a_killed_keeper_leaves_nothing_that_lasts() {
     });
     let keeper = "ps -eo pid=,args= | sed -n 's/^ *\\([0-9]*\\) netyard-keeper .*/\\1/p'";
     assert_eq!(
-        node.says(&format!("kill -9 $({keeper}); systemctl is-active a; pgrep -xc sleep")),
+        node.says(&format!(
+            "k=$({keeper}); kill -9 $k; while [ -d /proc/$k ]; do sleep 0.01; done
+            systemctl is-active a; pgrep -xc sleep"
+        )),
         "failed\n1\n"
     );
     // Three at once: one starts it, and ends what was left behind; the others wait and find it started.
@@ -195,9 +198,9 @@ fn a_service_comes_back_and_a_killed_keeper_leaves_nothing_that_lasts() {
 fn init_scripts_are_services_too() {
     let node = Node::new("script");
     let script = "#!/bin/sh\n# Short-Description: old\ncase $1 in\nstart) setsid sleep 1000 >/dev/null 2>&1 & echo started;;\n\
-                  stop) echo stopped;;\nstatus) echo fine;;\n*) exit 3;;\nesac";
+                  stop) echo stopped;;\nstatus) echo fine; pgrep -x sleep >/dev/null;;\n*) exit 3;;\nesac";
     node.says(&format!("cat > /etc/init.d/old <<'END'\n{script}\nEND\nchmod +x /etc/init.d/old"));
-    assert_eq!(node.says("service old status; service old fly; echo $?"), "fine\n3\n");
+    assert_eq!(node.says("service old status; echo $?; service old fly; echo $?"), "fine\n1\n3\n");
     assert_eq!(
         node.says("systemctl start old; systemctl is-active old; journalctl -u old; systemctl stop old; systemctl is-active old"),
         "active\nold: started\ninactive\n"
