@@ -116,6 +116,14 @@ fn a_layer_holds_what_packages_add_and_the_machine_stays_as_it_is() {
     assert_eq!(owner == own.uid(), !is_root());
     assert!(run(&yard, &["layer", "list"]).stdout.contains(&name));
 
+    let lab =
+        format!("networks: {{ lan: 10.0.0.0/24 }}\nnodes:\n  pc: {{ links: [lan], layers: ['{name}'] }}\n");
+    let file = yard.write("lab.yaml", &format!("lab: {}\n{lab}", yard.lab));
+    let upped = run(&yard, &["up", "--quiet", file.to_str().unwrap()]);
+    assert_eq!(upped.code, Some(0), "{upped:?}");
+    assert_eq!(run(&yard, &["exec", "pc", "--", PACKAGE]).stdout, "Hello, world!\n");
+    assert_eq!(run(&yard, &["down", &yard.lab]).code, Some(0));
+
     let again = run(&yard, &["layer", "build", &name, "--apt", PACKAGE]);
     assert!(again.stderr.contains("error[U041]") && again.stderr.contains("is there already"), "{again:?}");
     let removed = run(&yard, &["layer", "remove", &name]);
