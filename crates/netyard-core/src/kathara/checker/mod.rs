@@ -167,11 +167,14 @@ pub fn parse(source: &Source) -> Result<Checks, Vec<Diagnostic>> {
     labfile::read_tree(source, |tree, problems| decode::checks(tree, source, problems))
 }
 
+/// A device and its collision domains, by the number of the interface.
+pub type Wiring = (String, BTreeSet<(i64, String)>);
+
 /// Each device of a `lab.conf` with its collision domains.
 ///
 /// # Errors
 /// Every problem of the text.
-pub fn devices(source: &Source) -> Result<Vec<(String, BTreeSet<(i64, String)>)>, Vec<Diagnostic>> {
+pub fn devices(source: &Source) -> Result<Vec<Wiring>, Vec<Diagnostic>> {
     let (conf, _) = super::conf::parse(source)?;
     let domains = |device: super::conf::Device| {
         let domains = device.interfaces.into_iter().map(|interface| (interface.number, interface.domain));
@@ -182,8 +185,8 @@ pub fn devices(source: &Source) -> Result<Vec<(String, BTreeSet<(i64, String)>)>
 
 /// Checks that the lab is built as a template says.
 #[must_use]
-pub fn structure(template: &[(String, BTreeSet<(i64, String)>)]) -> Vec<Check> {
-    let check = |(device, domains): &(String, BTreeSet<(i64, String)>)| {
+pub fn structure(template: &[Wiring]) -> Vec<Check> {
+    let check = |(device, domains): &Wiring| {
         let names: Vec<String> =
             domains.iter().map(|(number, domain)| format!("eth{number} on {domain}")).collect();
         let text = match names.is_empty() {
