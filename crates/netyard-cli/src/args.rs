@@ -1,7 +1,7 @@
 //! What can be typed.
 
-pub mod layer;
 pub mod kathara;
+pub mod layer;
 mod quantity;
 
 use crate::completion;
