@@ -6,6 +6,7 @@
 mod capture;
 mod figures;
 mod floor;
+mod full;
 mod lab;
 mod rows;
 mod sandbox;
