@@ -44,6 +44,7 @@ pub const GROUPS: &[(&str, Group)] = &[
     ("test", test),
     ("ping", ping),
     ("capture", crate::capture::rows),
+    ("kathara", crate::kathara::rows),
 ];
 
 /// Runs of one builder at one size.
