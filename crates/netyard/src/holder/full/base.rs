@@ -212,7 +212,7 @@ fn give_to_owners(owned: &[Owned], tree: &Path) -> io::Result<()> {
 }
 
 /// Gives a file to an account. Ids that the lab does not have are left as they are: root's.
-fn own(path: &Path, uid: Option<u32>, gid: Option<u32>) {
+pub(super) fn own(path: &Path, uid: Option<u32>, gid: Option<u32>) {
     for (uid, gid) in [(uid, None), (None, gid)] {
         let _ = chown(path, uid, gid);
     }
