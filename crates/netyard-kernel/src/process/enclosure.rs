@@ -83,12 +83,12 @@ fn separate(socket: File, work: impl FnOnce(File)) -> io::Result<()> {
     // SAFETY: this process has one thread.
     unsafe { become_root_of_namespace() };
     die_with_parent();
-    let (alive, _held) = io::pipe()?;
+    let (alive, held) = io::pipe()?;
     // SAFETY: as above; the child ends with `_exit`.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => {
-            drop(_held);
+            drop(held);
             die_with_parent();
             if !is_closed(&alive.into()) {
                 let _ = catch_unwind(AssertUnwindSafe(|| work(socket)));
@@ -101,6 +101,8 @@ fn separate(socket: File, work: impl FnOnce(File)) -> io::Result<()> {
             while unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) } < 0
                 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
             {}
+            // Closed now, or with us: pid 1 looks whether we are still there.
+            drop(held);
             Ok(())
         }
     }

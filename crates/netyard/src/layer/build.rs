@@ -8,7 +8,7 @@ use netyard_kernel::process::{Enclosed, enclosed};
 use netyard_kernel::userns::IdMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -144,7 +144,7 @@ fn place_at(folder: &Path, place: &Path, manifest: &Manifest) -> std::io::Result
     std::os::unix::fs::chown(folder, Some(own[0]), Some(own[1]))?;
     let file = folder.join(MANIFEST);
     let text = serde_json::to_string_pretty(manifest).map_err(std::io::Error::other)?;
-    fs::write(file, text + "\n")?;
+    File::create_new(file)?.write_all((text + "\n").as_bytes())?;
     if let Some(parent) = place.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
     }
@@ -174,7 +174,7 @@ fn inside<T: Serialize>(
 }
 
 /// A line to the parent, who ends us when it is gone.
-fn say<T: Serialize>(mut socket: &fs::File, told: &Told<T>) {
+fn say<T: Serialize>(mut socket: &File, told: &Told<T>) {
     let mut line = serde_json::to_vec(told).expect("maps with text keys");
     line.push(b'\n');
     let _ = socket.write_all(&line);

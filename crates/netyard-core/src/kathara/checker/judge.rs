@@ -1,6 +1,6 @@
 //! What to ask a device for a check, and whether the answer is right.
 
-use super::{About, Answer, Check, Command, Domains, Facts, Http};
+use super::{About, Answer, Check, Command, Facts, Http};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -152,11 +152,11 @@ fn json(answer: &Answer) -> Result<Value, String> {
     serde_json::from_str(&answer.stdout).map_err(|_| reason(answer, "no answer that can be read"))
 }
 
-fn domains(device: &str, wanted: &Domains, facts: &Facts) -> Result<(), String> {
+fn domains(device: &str, wanted: &BTreeSet<(i64, String)>, facts: &Facts) -> Result<(), String> {
     let Some((_, found)) = facts.devices.iter().find(|(name, _)| name == device) else {
         return Err("there is no such device".to_owned());
     };
-    let words = |set: &Domains| {
+    let words = |set: &BTreeSet<(i64, String)>| {
         let words: Vec<String> =
             set.iter().map(|(number, domain)| format!("eth{number} on {domain}")).collect();
         if words.is_empty() { "no interfaces".to_owned() } else { words.join(", ") }

@@ -46,7 +46,7 @@ pub enum About {
     /// The device has a startup script.
     Startup,
     /// The device is there, with these collision domains by interface.
-    Domains(Domains),
+    Domains(BTreeSet<(i64, String)>),
     /// An interface has this address with its length.
     Address(String, String),
     /// IPv6 is on.
@@ -126,14 +126,11 @@ pub struct Answer {
     pub stderr: String,
 }
 
-/// The collision domains of a device, each with the number of its interface.
-pub type Domains = BTreeSet<(i64, String)>;
-
 /// What can be known of a lab without asking its devices.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// Devices with their collision domains by interface.
-    pub devices: Vec<(String, Domains)>,
+    pub devices: Vec<(String, BTreeSet<(i64, String)>)>,
     /// Devices that have a startup script.
     pub startups: BTreeSet<String>,
 }
@@ -170,11 +167,14 @@ pub fn parse(source: &Source) -> Result<Checks, Vec<Diagnostic>> {
     labfile::read_tree(source, |tree, problems| decode::checks(tree, source, problems))
 }
 
+/// A device and its collision domains, by the number of the interface.
+pub type Wiring = (String, BTreeSet<(i64, String)>);
+
 /// Each device of a `lab.conf` with its collision domains.
 ///
 /// # Errors
 /// Every problem of the text.
-pub fn devices(source: &Source) -> Result<Vec<(String, Domains)>, Vec<Diagnostic>> {
+pub fn devices(source: &Source) -> Result<Vec<Wiring>, Vec<Diagnostic>> {
     let (conf, _) = super::conf::parse(source)?;
     let domains = |device: super::conf::Device| {
         let domains = device.interfaces.into_iter().map(|interface| (interface.number, interface.domain));
@@ -185,8 +185,8 @@ pub fn devices(source: &Source) -> Result<Vec<(String, Domains)>, Vec<Diagnostic
 
 /// Checks that the lab is built as a template says.
 #[must_use]
-pub fn structure(template: &[(String, Domains)]) -> Vec<Check> {
-    let check = |(device, domains): &(String, Domains)| {
+pub fn structure(template: &[Wiring]) -> Vec<Check> {
+    let check = |(device, domains): &Wiring| {
         let names: Vec<String> =
             domains.iter().map(|(number, domain)| format!("eth{number} on {domain}")).collect();
         let text = match names.is_empty() {
