@@ -45,6 +45,7 @@ pub const GROUPS: &[(&str, Group)] = &[
     ("ping", ping),
     ("capture", crate::capture::rows),
     ("kathara", crate::kathara::rows),
+    ("full", crate::full::rows),
 ];
 
 /// Runs of one builder at one size.

@@ -106,7 +106,9 @@ fn links_in_a_tree_of_files_lead_to_the_node_itself() {
 
 #[test]
 fn files_are_not_written_below_proc() {
-    for (target, file) in [("/proc/sys/net/ipv4", "ip_forward"), ("/sys/class/net/lo", "mtu"), ("/dev/pts", "x")] {
+    for (target, file) in
+        [("/proc/sys/net/ipv4", "ip_forward"), ("/sys/class/net/lo", "mtu"), ("/dev/pts", "x")]
+    {
         let story = with_files(&format!("/: {{ from: tree }}, /way/{file}: text"));
         let tree = story.folder.join("lab/tree");
         std::fs::create_dir(&tree).unwrap();

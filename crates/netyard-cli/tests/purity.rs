@@ -45,7 +45,10 @@ fn full_nodes_add_nothing_to_the_host_and_change_nothing() {
     story.up();
     let script = "echo x > /etc/hosts; rm /etc/fstab /etc/passwd; echo x > /usr/local/x; rm -rf /var/lib/*; \
                   sysctl -qw net.ipv4.ip_forward=1; cat /etc/motd";
-    assert_eq!(story.says(&["exec", "server", "--", "sh", "-c", &format!("{script} 2>/dev/null")]), "of the node\n");
+    assert_eq!(
+        story.says(&["exec", "server", "--", "sh", "-c", &format!("{script} 2>/dev/null")]),
+        "of the node\n"
+    );
     is_as(&before, "with the lab up");
     story.says(&["down", &story.lab]);
     is_as(&before, "after the lab");

@@ -4,6 +4,7 @@
 //! machine's `/etc` among it, is made once ([`base`]); each node writes into folders of its own that lie over it.
 
 mod accounts;
+mod archive;
 mod base;
 mod bundle;
 mod copy;
@@ -27,7 +28,7 @@ use netyard_kernel::process::{self, Ballast, LaunchError, NodeProcess, Room};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -52,6 +53,8 @@ fn home() -> PathBuf {
 pub(super) struct Supply {
     bundle: Bundle,
     trees: Vec<Tree>,
+    /// Archives of root file systems, each with its path on the machine.
+    archives: Vec<(PathBuf, File)>,
 }
 
 /// A folder of the machine, as the lab's ids own it.
@@ -93,7 +96,8 @@ impl Supply {
     pub(super) fn new(given: Given) -> Result<Self> {
         let tree = |(source, is_read_only, fd)| Tree { source, is_read_only, fd, place: OnceCell::new() };
         let trees = given.trees.into_iter().map(tree).collect();
-        Ok(Self { bundle: Bundle::new(given.bundle)?, trees })
+        let archives = given.archives.into_iter().map(|(source, fd)| (source, fd.into())).collect();
+        Ok(Self { bundle: Bundle::new(given.bundle)?, trees, archives })
     }
 }
 
@@ -248,7 +252,14 @@ impl FullNodes {
         let folder = home().join("bases").join(self.bases.len().to_string());
         let below = match &root.base {
             RootBase::Folder(source) => Some(self.supply.seen(&spec.folder.join(source), true)?),
-            RootBase::Machine | RootBase::Archive(_) => None,
+            RootBase::Archive(source) => {
+                let source = spec.folder.join(source);
+                let found = self.supply.archives.iter().find(|(path, _)| *path == source);
+                let below = folder.join("below");
+                archive::unpack(found.map(|(_, archive)| archive).ok_or(io::ErrorKind::NotFound)?, &below)?;
+                Some(below)
+            }
+            RootBase::Machine => None,
         };
         self.bases.push(Base::make(spec, root, below.as_deref(), &folder)?);
         Ok(self.bases.last().expect("it was just put there"))
