@@ -44,6 +44,7 @@ pub const GROUPS: &[(&str, Group)] = &[
     ("test", test),
     ("ping", ping),
     ("capture", crate::capture::rows),
+    ("kathara", crate::kathara::rows),
     ("full", crate::full::rows),
 ];
 
