@@ -37,7 +37,8 @@ pub struct KatharaLab {
 pub fn load(folder: &Path, wishes: &Wishes, tries_all: bool, style: Style) -> Result<KatharaLab> {
     let path = canonical(folder)?;
     let texts = read(&path)?;
-    let mut imported = kathara::import(&texts, wishes).map_err(|problems| refused_all(&problems, folder, style))?;
+    let mut imported =
+        kathara::import(&texts, wishes).map_err(|problems| refused_all(&problems, folder, style))?;
     let lacks = lacks(&mut imported);
     if !lacks.is_empty() && !tries_all {
         return Err(refused_all(&lacks, folder, style));
@@ -89,7 +90,8 @@ fn name_of(path: &Path) -> String {
 /// # Errors
 /// That it cannot be read; that `lab.conf` is not text.
 fn read(path: &Path) -> Result<Folder> {
-    let unreadable = |error: &io::Error| Error::input("U007", format!("cannot read {}: {error}", path.display()));
+    let unreadable =
+        |error: &io::Error| Error::input("U007", format!("cannot read {}: {error}", path.display()));
     let mut folder = Folder { name: name_of(path), ..Folder::default() };
     for entry in fs::read_dir(path).map_err(|e| unreadable(&e))? {
         let entry = entry.map_err(|e| unreadable(&e))?;
@@ -149,16 +151,19 @@ fn lacks(imported: &mut Imported) -> Vec<Problem> {
         let diagnostic = match need.what {
             What::Feature(kind) => {
                 let list = found.iter().flat_map(|found| &found.list);
-                let missing = list.filter(|feature| feature.kind == kind).find_map(|f| match &f.availability {
-                    Availability::Missing(reason) => Some(reason),
-                    Availability::Available | Availability::Untried => None,
-                });
+                let missing =
+                    list.filter(|feature| feature.kind == kind).find_map(|f| match &f.availability {
+                        Availability::Missing(reason) => Some(reason),
+                        Availability::Available | Availability::Untried => None,
+                    });
                 missing.map(|reason| without_feature(&need, kind, reason))
             }
-            What::Program(what, file, package) => match Path::new(file).exists() || add_layer(imported, &layers, &need, package) {
-                true => None,
-                false => Some(without_program(&need, what, package)),
-            },
+            What::Program(what, file, package) => {
+                match Path::new(file).exists() || add_layer(imported, &layers, &need, package) {
+                    true => None,
+                    false => Some(without_program(&need, what, package)),
+                }
+            }
         };
         lacks.extend(diagnostic.map(|diagnostic| Problem { source: need.source, diagnostic }));
     }
@@ -206,6 +211,8 @@ fn without_program(need: &DeviceNeed, what: &str, package: &str) -> Diagnostic {
 
 /// All problems of a lab's files, rendered.
 fn refused_all(problems: &[Problem], folder: &Path, style: Style) -> Error {
-    let rendered = problems.iter().map(|problem| (problem.diagnostic.code, problem.diagnostic.render(&problem.source, style)));
+    let rendered = problems
+        .iter()
+        .map(|problem| (problem.diagnostic.code, problem.diagnostic.render(&problem.source, style)));
     refused(rendered, &folder.display().to_string())
 }

@@ -124,7 +124,10 @@ impl Unused {
     /// Flags that were given and ask for something that is not done, with the reason.
     pub fn notes(&self) -> Vec<&'static str> {
         let notes = [
-            (self.terminals, "--terminals: no terminals open by themselves; `netyard kathara connect DEVICE` gives one"),
+            (
+                self.terminals,
+                "--terminals: no terminals open by themselves; `netyard kathara connect DEVICE` gives one",
+            ),
             (self.terminal_emu.is_some(), "--terminal-emu: no terminals open by themselves"),
             (self.privileged, "--privileged: root of a device is nobody on the machine"),
             (self.hosthome, "--hosthome: devices do not see your home folder"),

@@ -33,7 +33,12 @@ pub fn add(lab: &mut Lab, node: &NodeName, domain: &str) -> Result<IfName, Strin
     let mtu = lab.network(network.as_str()).map_or(1500, |network| network.mtu);
     let mac = mac.unwrap_or_else(|| Mac::of_interface(name.as_str(), node.as_str(), interface.as_str()));
     if lab.network(network.as_str()).is_none() {
-        lab.networks.push(Network { name: network.clone(), kind: NetworkKind::Hub, prefixes: Vec::new(), mtu });
+        lab.networks.push(Network {
+            name: network.clone(),
+            kind: NetworkKind::Hub,
+            prefixes: Vec::new(),
+            mtu,
+        });
     }
     let (up, down) = (Shaping::default(), Shaping::default());
     let new = Interface { name: interface.clone(), network, port, mac, mtu, addresses: Vec::new(), up, down };

@@ -60,7 +60,8 @@ fn of_conf(args: &Linfo) -> Result<ExitCode> {
     let source = Source::new("lab.conf", std::fs::read_to_string(&file).map_err(unreadable)?);
     let (conf, _) = conf::parse(&source).map_err(|problems| {
         let mut error = Error::input("I001", format!("{} has problems", file.display()));
-        error.report = Some(problems.iter().map(|problem| problem.render(&source, output::style()) + "\n").collect());
+        error.report =
+            Some(problems.iter().map(|problem| problem.render(&source, output::style()) + "\n").collect());
         error
     })?;
     let domains: std::collections::BTreeSet<&str> =
@@ -74,7 +75,8 @@ fn of_conf(args: &Linfo) -> Result<ExitCode> {
     for (word, value) in &found.metadata {
         output::print(&format!("{word}: {value}\n"));
     }
-    let (devices, domains) = (output::count(found.devices, "device"), output::count(found.links, "collision domain"));
+    let (devices, domains) =
+        (output::count(found.devices, "device"), output::count(found.links, "collision domain"));
     output::print(&format!("{devices}, {domains}\n"));
     Ok(ExitCode::SUCCESS)
 }

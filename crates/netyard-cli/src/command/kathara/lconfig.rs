@@ -16,7 +16,8 @@ pub fn run(args: &Lconfig) -> Result<ExitCode> {
     let lab = must_run(folder)?;
     let node = node_of(&lab, &args.name)?;
     let mut definition = lab.definition()?;
-    let wrong = |reason: String| Error::input("I003", reason).help("`netyard kathara linfo` shows its interfaces");
+    let wrong =
+        |reason: String| Error::input("I003", reason).help("`netyard kathara linfo` shows its interfaces");
     for domain in &args.add {
         let interface = connect::add(&mut definition, &node, domain).map_err(wrong)?;
         output::say(&format!("{}: {interface} on {domain}", args.name));

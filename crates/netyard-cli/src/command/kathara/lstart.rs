@@ -62,7 +62,10 @@ pub fn run(args: &Lstart) -> Result<ExitCode> {
     }
     if args.json {
         let report = imported.remarks.as_slice();
-        json::print("kathara-lstart", &Started { lab: upped.lab.name().as_str(), devices, milliseconds, report });
+        json::print(
+            "kathara-lstart",
+            &Started { lab: upped.lab.name().as_str(), devices, milliseconds, report },
+        );
     } else if args.list {
         devices::print(&upped.lab, None)?;
     }
@@ -98,7 +101,10 @@ pub fn overrides(words: &[String]) -> Result<Vec<(String, String)>> {
 /// What would be started, and how true it would be.
 fn printed(args: &Lstart, lab: &str, remarks: &[Remark]) -> Result<ExitCode> {
     if args.json {
-        json::print("kathara-lstart", &Started { lab, devices: Vec::new(), milliseconds: 0, report: remarks });
+        json::print(
+            "kathara-lstart",
+            &Started { lab, devices: Vec::new(), milliseconds: 0, report: remarks },
+        );
     } else {
         for remark in remarks {
             output::print(&format!("{remark}\n"));

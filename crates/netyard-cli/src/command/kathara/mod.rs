@@ -7,8 +7,8 @@ mod lstart;
 mod startup;
 
 use super::{doctor, down, exec};
-use crate::args::{Down, Json};
 use crate::args::kathara::{Connect, Exec, Kathara, Lclean, Wipe};
+use crate::args::{Down, Json};
 use crate::output;
 use netyard::kathara::{devices as devices_of, identity};
 use netyard::store::Store;
@@ -27,7 +27,11 @@ pub fn run(verb: Kathara) -> Result<ExitCode> {
         Kathara::Lstart(args) => lstart::run(&args),
         Kathara::Lclean(args) => lclean(&args),
         Kathara::Lrestart(args) => {
-            let rest = Lclean { place: args.place.clone(), exclude: args.exclude.clone(), devices: args.devices.clone() };
+            let rest = Lclean {
+                place: args.place.clone(),
+                exclude: args.exclude.clone(),
+                devices: args.devices.clone(),
+            };
             lclean(&rest)?;
             lstart::run(&args)
         }
@@ -109,7 +113,10 @@ fn connect(args: &Connect) -> Result<ExitCode> {
     let node = node_of(&lab, &args.device)?;
     if args.logs {
         for log in ["/var/log/shared.log", "/var/log/startup.log"] {
-            lab.known_node(node.clone()).command("sh").args(["-c", &format!("! [ -e {log} ] || cat {log}")]).status()?;
+            lab.known_node(node.clone())
+                .command("sh")
+                .args(["-c", &format!("! [ -e {log} ] || cat {log}")])
+                .status()?;
         }
     }
     let own = startup::shell(&lab.definition()?, &node);
@@ -125,11 +132,15 @@ fn exec_in(args: &Exec) -> Result<ExitCode> {
     }
     let node = lab.known_node(node);
     let mut command = match args.command.as_slice() {
-        [line] if line.to_string_lossy().contains(char::is_whitespace) => node.command("sh").arg("-c").arg(line),
+        [line] if line.to_string_lossy().contains(char::is_whitespace) => {
+            node.command("sh").arg("-c").arg(line)
+        }
         [program, rest @ ..] => node.command(program).args(rest),
         [] => return Ok(ExitCode::SUCCESS),
     };
-    let null = || OpenOptions::new().write(true).open("/dev/null").map_err(|e| Error::io("cannot open /dev/null", &e));
+    let null = || {
+        OpenOptions::new().write(true).open("/dev/null").map_err(|e| Error::io("cannot open /dev/null", &e))
+    };
     if args.no_stdout {
         command = command.stdout(null()?);
     }
@@ -159,7 +170,8 @@ fn wipe(args: &Wipe) -> Result<ExitCode> {
 
 fn is_sure(labs: usize) -> Result<bool> {
     if !std::io::stdin().is_terminal() {
-        return Err(Error::input("U011", "nobody is there to be asked").help("`-f` stops the labs without a question"));
+        return Err(Error::input("U011", "nobody is there to be asked")
+            .help("`-f` stops the labs without a question"));
     }
     output::say(&format!("stop {}? [y/n]", output::count(labs, "lab")));
     let mut answer = String::new();

@@ -58,7 +58,8 @@ pub fn states(lab: &RunningLab, nodes: &[NodeName]) -> Result<Vec<Device>> {
     let programs = lab.programs()?;
     let mut devices = Vec::new();
     for node in definition.nodes.iter().filter(|node| nodes.contains(&node.name)) {
-        let program = programs.iter().find(|program| program.node == node.name && program.name == STARTUP_NAME);
+        let program =
+            programs.iter().find(|program| program.node == node.name && program.name == STARTUP_NAME);
         let (state, failure) = match program.map(|program| program.state) {
             Some(ProgramState::Exited(0)) | None => (State::Ready, None),
             Some(ProgramState::Exited(code)) => (State::Failed, Some(failure(lab, &node.name, code)?)),
