@@ -630,9 +630,12 @@ pub enum TestFormat {
 
 #[derive(Debug, ClapArgs)]
 pub struct Test {
-    /// A lab file, or the name of a running lab
+    /// A lab file, the name of a running lab, or a file for kathara-lab-checker
     #[arg(add = Names::new(completion::targets))]
     pub target: Option<String>,
+    /// The folder of the lab that a file for kathara-lab-checker is about; beside that file when not given
+    #[arg(short, long, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
     /// Form of the report
     #[arg(long, value_enum, default_value_t)]
     pub format: TestFormat,

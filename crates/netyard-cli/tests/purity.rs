@@ -26,3 +26,30 @@ fn a_lab_adds_nothing_to_the_host_and_changes_nothing() {
     story.says(&["down", &story.lab]);
     is_as(&before, "after the lab");
 }
+
+const FULL_LAB: &str = "
+networks: { lan: 10.0.0.0/24 }
+nodes:
+  pc: { kind: full, links: { lan: 10.0.0.1 }, run: sleep 1000 }
+  server:
+    kind: full
+    links: { lan: 10.0.0.2 }
+    run: [\"sh -c 'while :; do sleep 1000 & wait; done'\"]
+    files: { /etc/motd: \"of the node\\n\", /usr/local/bin/tool: \"#!/bin/sh\\n\", /var/lib/tool/state: new }
+";
+
+#[test]
+fn full_nodes_add_nothing_to_the_host_and_change_nothing() {
+    let story = Story::new(FULL_LAB);
+    let before = host();
+    story.up();
+    let script = "echo x > /etc/hosts; rm /etc/fstab /etc/passwd; echo x > /usr/local/x; rm -rf /var/lib/*; \
+                  sysctl -qw net.ipv4.ip_forward=1; cat /etc/motd";
+    assert_eq!(
+        story.says(&["exec", "server", "--", "sh", "-c", &format!("{script} 2>/dev/null")]),
+        "of the node\n"
+    );
+    is_as(&before, "with the lab up");
+    story.says(&["down", &story.lab]);
+    is_as(&before, "after the lab");
+}

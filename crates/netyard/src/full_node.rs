@@ -2,6 +2,7 @@
 
 use crate::bundle;
 use crate::error::{Error, Result};
+use crate::layer;
 use crate::protocol::{Enclosed, Owned, Spec};
 use crate::up::is_root_of_machine;
 use netyard_core::lab::RootBase;
@@ -16,6 +17,28 @@ use std::path::{Path, PathBuf};
 
 /// Variables of the caller's that say something of the terminal or the language, not of files.
 const KEPT: [&str; 7] = ["TERM", "COLORTERM", "NO_COLOR", "LANG", "LANGUAGE", "TZ", "COLUMNS"];
+
+/// What is large and of no use without the machine's package manager or container engines.
+pub(crate) const VAR_LEFT_OUT: [&str; 18] = [
+    "backups",
+    "cache/apt",
+    "cache/debconf",
+    "cache/fontconfig",
+    "cache/man",
+    "cache/ldconfig",
+    "lib/apt",
+    "lib/containerd",
+    "lib/containers",
+    "lib/docker",
+    "lib/dpkg",
+    "lib/flatpak",
+    "lib/lxc",
+    "lib/netyard",
+    "lib/snapd",
+    "lib/systemd",
+    "lib/ucf",
+    "snap",
+];
 
 /// The environment of what a person starts in a full node: there the person is root, with root's home.
 pub(crate) fn adapt_environment(all: &mut BTreeMap<OsString, OsString>) {
@@ -53,6 +76,7 @@ pub(crate) fn enclose(spec: &mut Spec, holder: Option<u32>) -> Result<Vec<OwnedF
     if !spec.has_full_nodes() {
         return Ok(fds);
     }
+    spec.layers = layer::folders(&spec.lab)?;
     if spec.owned.is_empty() {
         for top in ["/etc", "/var"] {
             collect_owned(Path::new(top), &mut spec.owned);
@@ -97,7 +121,11 @@ fn collect_owned(folder: &Path, owned: &mut Vec<Owned>) {
         if (uid, gid) != (0, 0) && !of.is_symlink() {
             owned.push(Owned { path: path.clone(), uid, gid, mode: of.mode() & 0o7777 });
         }
-        if of.is_dir() && of.mode() & 0o005 == 0o005 {
+        let is_left_out = || {
+            path.strip_prefix("/var")
+                .is_ok_and(|path| VAR_LEFT_OUT.iter().any(|name| path == Path::new(name)))
+        };
+        if of.is_dir() && of.mode() & 0o005 == 0o005 && !is_left_out() {
             collect_owned(&path, owned);
         }
     }

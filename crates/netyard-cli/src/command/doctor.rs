@@ -12,7 +12,7 @@ use netyard_core::name::LabName;
 use netyard_kernel::feature::{
     self, Availability, BridgeNetfilter, Facts, Feature, Features, ForwardPolicy, Kind,
 };
-use netyard_kernel::subid::SystemIds;
+use netyard_kernel::subid;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
@@ -202,7 +202,7 @@ fn machine(facts: &Facts) -> Vec<Fact> {
 
 /// Whether nodes can have users other than root.
 fn users_of_nodes() -> String {
-    match SystemIds::of_caller() {
+    match subid::of_caller() {
         Ok(_) => "as on the machine".to_owned(),
         Err(lack) => format!("root only: {lack}; {}", lack.remedy()),
     }

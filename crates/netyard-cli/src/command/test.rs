@@ -1,5 +1,7 @@
 //! `netyard test`: check the expectations of a lab.
 
+mod checks;
+
 use super::running;
 use crate::args::{Test, TestFormat};
 use crate::output::theme::{Label, Theme};
@@ -11,8 +13,10 @@ use std::process::ExitCode;
 
 pub fn run(args: &Test, lab: Option<&str>) -> Result<ExitCode> {
     let format = if args.json { TestFormat::Json } else { args.format };
-    let report = match args.target.as_deref() {
-        Some(target) if is_file(target) => {
+    let checks = args.target.as_deref().map(checks::source).transpose()?.flatten();
+    let report = match (&checks, args.target.as_deref()) {
+        (Some(source), _) => checks::report_of(source, args)?,
+        (None, Some(target)) if is_file(target) => {
             let lab = Lab::from_file(Path::new(target), output::style())?.allowing_host(args.allow_host);
             lab.warnings.iter().for_each(|warning| output::say(warning));
             let mut progress = Progress::new(format!("building lab {lab}"));
@@ -20,7 +24,7 @@ pub fn run(args: &Test, lab: Option<&str>) -> Result<ExitCode> {
             drop(progress);
             report_of(&copy)?
         }
-        name => report_of(&running(name, lab)?)?,
+        (None, name) => report_of(&running(name, lab)?)?,
     };
     output::print(&rendered(&report, format, false));
     Ok(exit_code(&report))

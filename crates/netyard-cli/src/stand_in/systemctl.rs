@@ -38,7 +38,7 @@ pub fn carry_out(order: &Order) -> u8 {
         Verb::IsSystemRunning => is_system_running(order),
         Verb::Status if order.units.is_empty() => list_units(&units, order),
         Verb::ResetFailed if order.units.is_empty() => {
-            Record::all().iter().map(|name| reset_failed(name)).fold(0, u8::max)
+            Record::all().iter().map(reset_failed).fold(0, u8::max)
         }
         Verb::IsActive | Verb::IsFailed | Verb::IsEnabled => ask(&units, order),
         _ => order.units.iter().map(|typed| for_one(&units, order, typed)).fold(0, u8::max),
@@ -113,16 +113,19 @@ fn reload_or_restart(units: &Units, name: &UnitName, order: &Order) -> u8 {
     }
 }
 
-/// A unit with its state; one that was started without us is seen by its PID file.
+/// A unit with its state; one that was started without us may be seen by its init script or PID file.
 fn known(units: &Units, name: &UnitName) -> Option<(Found, UnitState)> {
     let found = units.find(name)?;
     let mut state = Record::of(&found.unit.name).state();
-    if matches!(state.activity, Activity::Inactive | Activity::Failed)
-        && let Some(pid) = service::native(&found)
+    if state.activity == Activity::Inactive
+        && let Some(native) = service::native(&found)
     {
         state.activity = Activity::Active;
         "running".clone_into(&mut state.sub);
-        state.main_pid = Some(pid);
+        state.main_pid = match native {
+            service::Native::Process(pid) => Some(pid),
+            service::Native::Script(_) => None,
+        };
     }
     Some((found, state))
 }

@@ -209,6 +209,7 @@ codes! {
     Error UplinkRefused = "U015", "an uplink is not possible here";
     Error InsideOfLab = "U016", "this cannot be done from inside of the lab";
     Error NoSuchNamespace = "U018", "there is no such network namespace";
+    Error FileNotWritten = "U060", "a file of a node cannot be written";
     Error NoSuchLesson = "U021", "there is no such lesson";
     Error ExamUnreadable = "U022", "the result of an exam cannot be read";
     Error OutputNotWritten = "U023", "the result cannot be written";

@@ -46,10 +46,12 @@ pub(super) fn node(
         setting(importer, device, at, &mut sysctls, &mut env, &mut binds);
     }
     let files = files(importer, device, &image);
+    // Every device forwards; those that have somewhere to forward to are shown as what they are for.
+    let role = if interfaces.len() > 1 { Role::Router } else { Role::Host };
     Node {
         name,
         kind: NodeKind::Full,
-        role: Role::Host,
+        role,
         interfaces,
         bridges: Vec::new(),
         own_links: Vec::new(),

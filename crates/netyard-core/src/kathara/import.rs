@@ -328,7 +328,7 @@ impl Importer<'_> {
         for file in [format!("{}.startup", device.name), "shared.startup".to_owned()] {
             let Some(text) = self.folder.texts.get(&file) else { continue };
             let features = scan::needs(text).into_iter().map(|need| (What::Feature(need.kind), need.span));
-            let services = scan::programs(text).into_iter().map(|(program, span)| (program, span));
+            let services = scan::programs(text).into_iter();
             for (what, span) in features.chain(services).collect::<Vec<_>>() {
                 let source = self.source(&file);
                 self.needs.push(DeviceNeed { device: device.name.clone(), source, span, what });

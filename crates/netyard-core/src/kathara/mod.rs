@@ -4,6 +4,7 @@
 //! full nodes of it and says how true it is ([`report`]); [`yaml()`] writes that as a lab file.
 
 pub mod bind;
+pub mod checker;
 pub mod conf;
 pub mod connect;
 pub mod dep;

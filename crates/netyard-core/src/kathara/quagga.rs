@@ -75,12 +75,12 @@ fn wanted(daemons: Option<&str>, frr: &BTreeMap<String, String>) -> Vec<&'static
 
 /// Whether `daemons` of Quagga turns a daemon on: by `yes` or by a priority other than 0. The last line counts.
 fn is_on(text: &str, daemon: &str) -> bool {
-    let values = text.lines().filter_map(|line| {
+    let mut values = text.lines().filter_map(|line| {
         let (name, value) = line.split('#').next().unwrap_or_default().split_once('=')?;
         (name.trim() == daemon).then(|| value.trim().trim_matches(['"', '\'']))
     });
     values
-        .last()
+        .next_back()
         .is_some_and(|value| value == "yes" || value.parse::<u32>().is_ok_and(|priority| priority > 0))
 }
 

@@ -1,6 +1,6 @@
 //! A lab of Kathara as a lab file.
 
-use crate::lab::{FileContent, Lab, Node, NodeFile, Program};
+use crate::lab::{FileContent, Lab, Node, NodeFile, Program, Role};
 use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 
@@ -32,6 +32,7 @@ impl File {
     fn node(&mut self, node: &Node) {
         self.line(1, format_args!("{}:", quoted(&node.name)));
         self.line(2, "kind: full");
+        self.line(2, if node.role == Role::Router { "role: router" } else { "role: host" });
         // Host names of Kathara may hold what the lab file does not take for one.
         let is_plain = |name: &&String| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         if let Some(name) = node.hostname.as_ref().filter(is_plain) {

@@ -1,6 +1,7 @@
 //! The status of installed packages (`/var/lib/dpkg/status`, deb822(5)).
 
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// An installed package.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,10 +36,28 @@ impl<'a> Paragraph<'a> {
         self.field("Status").is_some_and(|status| status.ends_with(" installed"))
     }
 
+    /// Names of packages that it depends on, alternatives too (deb-control(5)).
+    fn needs(&self) -> impl Iterator<Item = &'a str> {
+        let fields = ["Depends", "Pre-Depends"].into_iter().filter_map(|name| self.field(name));
+        fields.flat_map(|list| list.split([',', '|'])).map(bare_name)
+    }
+
+    /// Its own name, and those for which it stands.
+    fn provides(&self) -> impl Iterator<Item = &'a str> {
+        let others = self.field("Provides").into_iter().flat_map(|list| list.split(',')).map(bare_name);
+        self.field("Package").into_iter().chain(others)
+    }
+
     /// Whether the system does not work without it.
     fn is_vital(&self) -> bool {
         self.field("Essential") == Some("yes") || self.field("Priority") == Some("required")
     }
+}
+
+/// ` libc6:any (>= 2.36)` without what is around the name.
+fn bare_name(entry: &str) -> &str {
+    let entry = entry.trim();
+    entry.split([' ', ':', '(']).next().unwrap_or(entry)
 }
 
 fn paragraphs(status: &str) -> impl Iterator<Item = Paragraph<'_>> {
@@ -65,21 +84,33 @@ pub fn added(before: &str, after: &str) -> Vec<Package> {
     installed(after).into_iter().filter(|package| before.binary_search(package).is_err()).collect()
 }
 
-/// The status without these packages, as if they had never been installed, and the names of those that it had. What the
-/// system does not work without stays.
+/// The status without these packages, as if they had never been installed, and the names of those that it had.
+///
+/// What the system does not work without stays, and so does what a package that stays depends on.
 #[must_use]
 pub fn without(status: &str, names: &[String]) -> (String, Vec<String>) {
-    let mut rest = String::new();
-    let mut removed = Vec::new();
-    for paragraph in paragraphs(status) {
-        let name = paragraph.field("Package").unwrap_or_default();
-        if names.iter().any(|other| other == name) && !paragraph.is_vital() {
-            removed.push(name.to_owned());
-        } else {
-            rest.push_str(paragraph.0);
-            rest.push_str("\n\n");
+    let all: Vec<Paragraph<'_>> = paragraphs(status).collect();
+    let is_asked = |paragraph: &&Paragraph<'_>| {
+        let name = paragraph.field("Package");
+        !paragraph.is_vital() && names.iter().any(|other| Some(other.as_str()) == name)
+    };
+    let mut gone: HashSet<&str> = all.iter().filter(is_asked).map(|paragraph| paragraph.0).collect();
+    loop {
+        let stay = all.iter().filter(|paragraph| !gone.contains(paragraph.0) && paragraph.is_installed());
+        let needed: HashSet<&str> = stay.flat_map(Paragraph::needs).collect();
+        let needed = |paragraph: &&Paragraph<'_>| {
+            gone.contains(paragraph.0) && paragraph.provides().any(|name| needed.contains(name))
+        };
+        let kept: Vec<&str> = all.iter().filter(needed).map(|paragraph| paragraph.0).collect();
+        if kept.is_empty() {
+            break;
         }
+        gone.retain(|paragraph| !kept.contains(paragraph));
     }
+    let stay = all.iter().filter(|paragraph| !gone.contains(paragraph.0));
+    let rest = stay.map(|paragraph| format!("{}\n\n", paragraph.0)).collect();
+    let removed = all.iter().filter(|paragraph| gone.contains(paragraph.0));
+    let mut removed: Vec<String> = removed.filter_map(|p| p.field("Package")).map(str::to_owned).collect();
     removed.dedup();
     (rest, removed)
 }
@@ -106,6 +137,19 @@ mod tests {
         assert!(rest.contains("Package: bash\n") && !rest.contains("frr"), "{rest}");
         assert_eq!(installed(&rest).len(), 1);
         assert_eq!(added(&rest, STATUS), [Package { name: "frr".into(), version: "8.4".into() }]);
+    }
+
+    #[test]
+    fn a_package_on_which_another_depends_stays() {
+        let status = "Package: a\nStatus: install ok installed\nDepends: x | y (>= 1), b:any\n\n\
+                      Package: b\nStatus: install ok installed\nDepends: c\n\n\
+                      Package: c\nStatus: install ok installed\n\n\
+                      Package: d\nStatus: install ok installed\nDepends: c\n\n\
+                      Package: e\nStatus: install ok installed\nProvides: y (= 1), z\n\n\
+                      Package: f\nStatus: deinstall ok config-files\nDepends: d\n";
+        let names = ["b", "c", "d", "e"].map(str::to_owned);
+        assert_eq!(without(status, &names).1, ["d"]);
+        assert_eq!(without(status, &["b", "c", "d", "a"].map(str::to_owned)).1, ["a", "b", "c", "d"]);
     }
 
     #[test]

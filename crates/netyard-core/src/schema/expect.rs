@@ -77,7 +77,7 @@ pub(super) fn definitions() -> Map<String, Value> {
             "The other end of the BGP session: a node or an address.",
             json!({
                 "state": words("Its state; `established` where none is given.", &["established", "openconfirm", "opensent", "active", "connect", "idle"]),
-                "as": number(1, u32::MAX.into(), "The autonomous system of the other end."),
+                "as": number(1, u32::MAX, "The autonomous system of the other end."),
             }),
         ),
         probe(

@@ -1,7 +1,7 @@
 //! Work on files of many owners, in namespaces of its own that end with it.
 
 use super::fork::become_root_of_namespace;
-use crate::subid::SystemIds;
+use crate::userns::IdMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -23,9 +23,9 @@ pub struct Enclosed {
 /// what it has written to files. Same as `unshare --user --map-auto --map-root-user --mount --pid --fork --kill-child`.
 ///
 /// # Errors
-/// Those of fork(2), unshare(2) and [`SystemIds::write`]. `EBUSY` when the caller has other threads: they may hold locks
+/// Those of fork(2), unshare(2) and [`IdMap::write`]. `EBUSY` when the caller has other threads: they may hold locks
 /// that the child would wait for.
-pub fn enclosed(ids: &SystemIds, work: impl FnOnce(File)) -> io::Result<Enclosed> {
+pub fn enclosed(ids: &IdMap, work: impl FnOnce(File)) -> io::Result<Enclosed> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
     if !crate::visit::is_alone() {
         return Err(io::Error::from_raw_os_error(libc::EBUSY));
@@ -83,12 +83,12 @@ fn separate(socket: File, work: impl FnOnce(File)) -> io::Result<()> {
     // SAFETY: this process has one thread.
     unsafe { become_root_of_namespace() };
     die_with_parent();
-    let (alive, _held) = io::pipe()?;
+    let (alive, held) = io::pipe()?;
     // SAFETY: as above; the child ends with `_exit`.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => {
-            drop(_held);
+            drop(held);
             die_with_parent();
             if !is_closed(&alive.into()) {
                 let _ = catch_unwind(AssertUnwindSafe(|| work(socket)));
@@ -101,6 +101,8 @@ fn separate(socket: File, work: impl FnOnce(File)) -> io::Result<()> {
             while unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) } < 0
                 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
             {}
+            // Closed now, or with us: pid 1 looks whether we are still there.
+            drop(held);
             Ok(())
         }
     }

@@ -19,7 +19,7 @@ pub use holder::{
     HOLDER_ARGV0, HOLDER_LISTENER_FD, HOLDER_OWNER_FD, HolderOptions, HolderProcess, spawn_holder,
 };
 pub use launch::{Doors, Launch, Mount, PATH_OF_SYSTEM, Running};
-pub use node::{NodePlan, NodeProcess};
+pub use node::{Ballast, NodePlan, NodeProcess};
 pub use report::LaunchError;
 pub use room::{Own, Room};
 pub use service::{Credentials, ServiceSettings, adopt_orphans, as_service, detached, send_signal};

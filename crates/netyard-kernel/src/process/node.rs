@@ -20,6 +20,33 @@ pub struct NodePlan {
     pub hostname: String,
 }
 
+/// Parts of the caller's memory that a node's first process gives up: what it shares with the caller would be copied
+/// for it as soon as the caller writes there.
+#[derive(Debug, Default)]
+pub struct Ballast(Vec<(usize, usize)>);
+
+impl Ballast {
+    /// The heap and all other memory without a file behind it, but for the caller's stack.
+    #[must_use]
+    pub fn of_self() -> Self {
+        let on_stack = 0u8;
+        let stack = (&raw const on_stack).addr();
+        let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+        let is_given_up = |range: &(usize, usize)| !(range.0..range.1).contains(&stack);
+        Self(maps.lines().filter_map(range_without_file).filter(is_given_up).collect())
+    }
+}
+
+/// The range of a line of `/proc/PID/maps`, when it is private, writable, and of no file (proc(5)).
+fn range_without_file(line: &str) -> Option<(usize, usize)> {
+    let mut words = line.split_whitespace();
+    let (from, to) = words.next()?.split_once('-')?;
+    let is_writable = words.next()?.starts_with("rw-p");
+    let is_of_file = words.nth(2)? != "0" || words.next().is_some_and(|name| name != "[heap]");
+    let range = (usize::from_str_radix(from, 16).ok()?, usize::from_str_radix(to, 16).ok()?);
+    (is_writable && !is_of_file).then_some(range)
+}
+
 /// Pid 1 of a node. Its end is the end of all processes of the node (pid_namespaces(7)).
 #[derive(Debug)]
 pub struct NodeProcess {
@@ -38,7 +65,7 @@ impl NodePlan {
     /// (pivot_root(2)), and locks what it has made by entering the user namespace of programs and making its mount
     /// namespace once more from there. From then on it waits; its children are reaped by the kernel.
     ///
-    /// It executes nothing, so that its memory is the caller's, shared. All its descriptors are closed, and no other
+    /// It executes nothing: what it needs of memory is the caller's, shared. All its descriptors are closed, and no other
     /// process of the node can look into it. For the holder.
     ///
     /// # Errors
@@ -47,6 +74,7 @@ impl NodePlan {
         &self,
         user: Option<BorrowedFd<'_>>,
         net: BorrowedFd<'_>,
+        ballast: &Ballast,
     ) -> Result<NodeProcess, LaunchError> {
         let (mut reports, report) = io::pipe()?;
         let (reader, writer) = (reports.as_raw_fd(), report.as_raw_fd());
@@ -58,7 +86,7 @@ impl NodePlan {
             unsafe {
                 libc::close(reader);
                 self.arrange(user, net, writer);
-                rest()
+                rest(ballast)
             }
         }
         // SAFETY: clone3 has put a fresh descriptor there.
@@ -120,11 +148,69 @@ impl NodePlan {
     }
 }
 
-/// Waits until it is killed.
-fn rest() -> ! {
+/// Gives up memory, and waits until it is killed.
+///
+/// # Safety
+/// For a process that nothing is ever to be done in any more: system calls only, without the C library, whose own
+/// memory is given up too.
+unsafe fn rest(ballast: &Ballast) -> ! {
+    // The list is in what is given up: a page at a time is copied to the stack.
+    let mut some = [(0, 0); RANGES_MAX];
+    let count = ballast.0.len().min(RANGES_MAX);
+    some[..count].copy_from_slice(&ballast.0[..count]);
+    for (from, to) in &some[..count] {
+        // SAFETY: as the caller says.
+        unsafe { raw_syscall(libc::SYS_munmap, *from, to - from) };
+    }
     loop {
-        // SAFETY: pause(2) takes nothing.
-        unsafe { libc::pause() };
+        // SAFETY: without descriptors and time ppoll(2) waits for signals, of which none has a handler.
+        unsafe { raw_syscall(libc::SYS_ppoll, 0, 0) };
+    }
+}
+
+/// The most ranges that are given up.
+const RANGES_MAX: usize = 128;
+
+/// A system call with two arguments, the others being zero; its result is not looked at.
+///
+/// # Safety
+/// Of the call.
+unsafe fn raw_syscall(number: libc::c_long, first: usize, second: usize) {
+    // SAFETY: as the caller says; the kernel changes no more registers than these.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            inlateout("rax") number => _,
+            in("rdi") first,
+            in("rsi") second,
+            in("rdx") 0usize,
+            in("r10") 0usize,
+            in("r8") 0usize,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        std::arch::asm!(
+            "svc 0",
+            in("x8") number,
+            inlateout("x0") first => _,
+            in("x1") second,
+            in("x2") 0usize,
+            in("x3") 0usize,
+            in("x4") 0usize,
+            options(nostack),
+        );
+    }
+    // Elsewhere the C library keeps its memory.
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    unsafe {
+        if number != libc::SYS_munmap {
+            libc::syscall(number, first, second, 0, 0, 0);
+        }
     }
 }
 

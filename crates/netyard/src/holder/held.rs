@@ -574,6 +574,7 @@ impl HeldLab {
         files::refresh(lab).map_err(|e| Error::io("cannot write the files of the nodes", &e))?;
         self.internet.change_to(&self.spec.lab, &self.namespaces)?;
         let user = self.users.as_ref().map(|users| &users.programs);
+        self.programs.end_unwanted(&self.spec, &self.full.kept(&self.spec, &supply));
         self.full.change_to(&self.spec, supply, &self.namespaces, user)?;
         self.programs.change_to(&self.spec, &self.namespaces, &self.full, user)
     }

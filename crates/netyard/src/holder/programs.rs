@@ -101,7 +101,13 @@ enum State {
 }
 
 impl Programs {
-    /// Ends the programs that are no longer wanted or have changed, and starts those that are new.
+    /// Ends the programs that are no longer wanted or have changed. What one holds (a port, a file, its node) is free
+    /// then.
+    pub(super) fn end_unwanted(&mut self, spec: &Spec, kept: &Numbers) {
+        self.supervised.retain(|running| running.is_wanted(spec, kept));
+    }
+
+    /// Starts the programs that are new, after [`Programs::end_unwanted`].
     ///
     /// # Errors
     /// The first program that cannot be started; none of the new ones runs then.
@@ -112,9 +118,7 @@ impl Programs {
         full: &FullNodes,
         user: Option<&OwnedFd>,
     ) -> Result<()> {
-        // What a program holds (a port, a file) is free for the one that takes its place.
         let kept = full.numbers();
-        self.supervised.retain(|running| running.is_wanted(spec, &kept));
         let mut fresh = Vec::new();
         for (node, program) in programs_of(spec) {
             if !self.supervised.iter().any(|running| running.is(spec, &kept, node, program)) {
@@ -225,7 +229,7 @@ impl Programs {
         }
     }
 
-    /// What [`Programs::change_to`] would do.
+    /// What [`Programs::end_unwanted`] and [`Programs::change_to`] would do.
     pub(super) fn changes_to(&self, spec: &Spec, kept: &Numbers) -> Vec<ServiceChange> {
         let named = |running: &Supervised, node: &Node, program: &Program| {
             running.origin == Origin::LabFile
@@ -589,7 +593,10 @@ impl Drop for Supervised {
         if let State::Running { pid, pidfd } = &self.state {
             // It has not been reaped, so that the number of its process group is still its own.
             process::kill_group(*pid);
-            let _ = process::wait_gone(pidfd.as_fd(), ENDING_TIME);
+            if process::wait_gone(pidfd.as_fd(), ENDING_TIME).is_ok_and(|is_gone| is_gone) {
+                // The first process of its node, if that has one, cannot end before.
+                let _ = process::reap(pidfd.as_fd());
+            }
         }
     }
 }

@@ -5,10 +5,10 @@ use crate::error::{Error, Result};
 use netyard_core::layer::dpkg::is_package_name;
 use netyard_core::layer::{LayerName, MANIFEST, Manifest, recipe};
 use netyard_kernel::process::{Enclosed, enclosed};
-use netyard_kernel::subid::SystemIds;
+use netyard_kernel::userns::IdMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -116,19 +116,13 @@ pub fn build(layers: &Layers, order: &Order, on_stage: &mut dyn FnMut(&Stage)) -
 }
 
 /// Makes a folder that belongs to root of the layer's user namespace.
-fn make_for(folder: &Path, ids: &SystemIds) -> std::io::Result<()> {
+fn make_for(folder: &Path, ids: &IdMap) -> std::io::Result<()> {
     fs::DirBuilder::new().mode(0o755).create(folder)?;
-    let (user, group) = ids.root();
-    std::os::unix::fs::chown(folder, Some(user), Some(group))
+    std::os::unix::fs::chown(folder, Some(ids.uid), Some(ids.gid))
 }
 
 /// Fills the folder with what the packages add.
-fn filled(
-    folder: &Path,
-    order: &Order,
-    ids: &SystemIds,
-    on_stage: &mut dyn FnMut(&Stage),
-) -> Result<Manifest> {
+fn filled(folder: &Path, order: &Order, ids: &IdMap, on_stage: &mut dyn FnMut(&Stage)) -> Result<Manifest> {
     let installed: install::Installed =
         told_by(inside(ids, |tell| install::install(folder, order, tell)), on_stage)?;
     let bytes: u64 = told_by(inside(ids, |tell| gather::gather(folder, order, tell)), on_stage)?;
@@ -150,7 +144,7 @@ fn place_at(folder: &Path, place: &Path, manifest: &Manifest) -> std::io::Result
     std::os::unix::fs::chown(folder, Some(own[0]), Some(own[1]))?;
     let file = folder.join(MANIFEST);
     let text = serde_json::to_string_pretty(manifest).map_err(std::io::Error::other)?;
-    fs::write(file, text + "\n")?;
+    File::create_new(file)?.write_all((text + "\n").as_bytes())?;
     if let Some(parent) = place.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
     }
@@ -166,7 +160,7 @@ fn system() -> String {
 
 /// A child that does something in namespaces of its own and tells what came of it.
 fn inside<T: Serialize>(
-    ids: &SystemIds,
+    ids: &IdMap,
     work: impl FnOnce(&mut dyn FnMut(Stage)) -> Result<T>,
 ) -> Result<Enclosed> {
     let started = enclosed(ids, |socket| {
@@ -180,7 +174,7 @@ fn inside<T: Serialize>(
 }
 
 /// A line to the parent, who ends us when it is gone.
-fn say<T: Serialize>(mut socket: &fs::File, told: &Told<T>) {
+fn say<T: Serialize>(mut socket: &File, told: &Told<T>) {
     let mut line = serde_json::to_vec(told).expect("maps with text keys");
     line.push(b'\n');
     let _ = socket.write_all(&line);

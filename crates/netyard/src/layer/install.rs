@@ -146,8 +146,7 @@ fn show_machine(site: &Site, top: &str) -> io::Result<()> {
     for folder in [&written, &work, &folders, &target] {
         make_folder(folder, 0o755)?;
     }
-    let leaves_out = |path: &Path| NOT_UNPACKED.iter().any(|left_out| Path::new(left_out) == path);
-    copy_folders(&machine, &folders, &leaves_out)?;
+    copy_folders(&machine, &folders)?;
     rootfs::overlay(&[&folders, &machine], &written, &work, &target)
 }
 
@@ -354,8 +353,8 @@ fn refusal(ended: &Ended, lists: &Ended) -> Error {
         None => Error::input("U041", "apt could not install the packages"),
     };
     if unknown.is_none() {
-        let last: Vec<&str> = ended.said.lines().rev().take(8).collect();
-        error = last.into_iter().rev().fold(error, |error, line| error.note(format!("apt: {line}")));
+        error =
+            telling(&ended.said).into_iter().fold(error, |error, line| error.note(format!("apt: {line}")));
     }
     // Without lists nothing is known; what kept them away is the cause.
     for line in complaints(&lists.said).into_iter().take(3) {
@@ -364,9 +363,28 @@ fn refusal(ended: &Ended, lists: &Ended) -> Error {
     error
 }
 
+/// The lines that tell what failed, each with the one before, which tells at what.
+fn telling(said: &str) -> Vec<&str> {
+    const LINES_MAX: usize = 12;
+    let lines: Vec<&str> = said.lines().collect();
+    let is_error = |line: &str| line.starts_with("E: ") || line.to_ascii_lowercase().contains("error");
+    let is_shown = |at: usize| is_error(lines[at]) || lines.get(at + 1).is_some_and(|next| is_error(next));
+    let shown: Vec<&str> =
+        (0..lines.len()).filter(|at| is_shown(*at)).map(|at| lines[at]).take(LINES_MAX).collect();
+    if shown.is_empty() { lines[lines.len().saturating_sub(3)..].to_vec() } else { shown }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_failure_the_telling_lines_are_told() {
+        let said = "Reading\nSetting up x\nx: cannot open\ndpkg: error processing package x\n y\nE: failed\n";
+        let told = ["x: cannot open", "dpkg: error processing package x", " y", "E: failed"];
+        assert_eq!(telling(said), told);
+        assert_eq!(telling("a\nb\nc\nd\n"), ["b", "c", "d"]);
+    }
 
     #[test]
     fn progress_of_apt_is_understood() {

@@ -4,9 +4,8 @@ use super::{Layer, Layers, named};
 use crate::error::{Error, Result};
 use netyard_core::lab::{Lab, NodeKind};
 use netyard_core::layer::{Lack, Machine, lacking, remedy, user_of};
-use netyard_kernel::subid::SystemIds;
+use netyard_kernel::subid;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +33,14 @@ pub fn check(lab: &Lab) -> Result<()> {
     if lacks.is_empty() { Ok(()) } else { Err(refusal(&lacks)) }
 }
 
+/// The folders of the layers that nodes name, by name.
+///
+/// # Errors
+/// That there is none of a name.
+pub(crate) fn folders(lab: &Lab) -> Result<BTreeMap<String, PathBuf>> {
+    Ok(layers_of(lab)?.into_iter().map(|(name, layer)| (name, layer.folder)).collect())
+}
+
 /// What an ordinary user without subordinate ids should know of a lab with daemons that have users of their own.
 #[must_use]
 pub fn advice(lab: &Lab) -> Option<String> {
@@ -43,7 +50,7 @@ pub fn advice(lab: &Lab) -> Option<String> {
         programs.filter_map(|program| user_of(program)).map(|user| (node.name.as_str(), user))
     });
     let (node, user) = daemons.next()?;
-    let lack = SystemIds::of_caller().err()?;
+    let lack = subid::of_caller().err()?;
     let help = lack.remedy();
     Some(format!(
         "warning: {lack}: in the nodes of lab {} every user is root, `{user}` of node `{node}` among them\n  \
@@ -95,8 +102,13 @@ impl Found<'_> {
 
 impl Machine for Found<'_> {
     fn has_program(&self, program: &str, layers: &[String]) -> bool {
-        let places = if program.starts_with('/') { vec![PathBuf::from(program)] } else { places(program) };
-        places.iter().any(|path| is_at(path, self.of(layers).map(|layer| layer.folder.as_path())))
+        let is_path = program.starts_with('/');
+        let places = if is_path { vec![PathBuf::from(program)] } else { places(program) };
+        let is_anywhere = |path: &PathBuf| {
+            let layers = self.of(layers).map(|layer| layer.folder.as_path());
+            ways(path, layers).any(|path| is_file(&path, is_path))
+        };
+        places.iter().any(is_anywhere)
     }
 
     fn has_user(&self, user: &str, layers: &[String]) -> bool {
@@ -107,23 +119,24 @@ impl Machine for Found<'_> {
 }
 
 fn places(program: &str) -> Vec<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_else(OsString::new);
+    let path = std::env::var_os("PATH").unwrap_or_default();
     let own = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
     own.chain(FOLDERS.map(PathBuf::from)).map(|folder| folder.join(program)).collect()
 }
 
-/// Whether a file is there, on the machine or in a layer. What the caller may not look into may hold it.
-fn is_at<'a>(path: &Path, layers: impl Iterator<Item = &'a Path>) -> bool {
-    let is_there = |path: &Path| match path.symlink_metadata() {
-        Ok(metadata) => !metadata.is_dir(),
-        Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
-    };
+/// Where a file of a node may come from: the machine, or a layer, which has all in `/usr` where the machine has.
+fn ways<'a>(path: &'a Path, layers: impl Iterator<Item = &'a Path>) -> impl Iterator<Item = PathBuf> {
     let below = path.strip_prefix("/").unwrap_or(path);
-    // Where `/usr` has all, layers have nothing else.
-    is_there(path)
-        || layers
-            .into_iter()
-            .any(|layer| is_there(&layer.join(below)) || is_there(&layer.join("usr").join(below)))
+    let of_layers = layers.flat_map(move |layer| [layer.join(below), layer.join("usr").join(below)]);
+    std::iter::once(path.to_owned()).chain(of_layers)
+}
+
+/// Whether a file is there. With `is_lenient` also where the caller may not look.
+fn is_file(path: &Path, is_lenient: bool) -> bool {
+    match path.symlink_metadata() {
+        Ok(metadata) => !metadata.is_dir(),
+        Err(error) => is_lenient && error.kind() == std::io::ErrorKind::PermissionDenied,
+    }
 }
 
 fn refusal(lacks: &[Lack]) -> Error {

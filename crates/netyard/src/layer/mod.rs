@@ -11,6 +11,7 @@ mod machine;
 mod tree;
 
 pub use build::{Order, Stage, build};
+pub(crate) use machine::folders;
 pub use machine::{advice, check};
 
 use crate::error::{Error, Result};
@@ -19,7 +20,8 @@ use netyard_core::layer::{LayerName, MANIFEST, Manifest, recipe, recipes};
 use netyard_kernel::account;
 use netyard_kernel::lock::RangeLock;
 use netyard_kernel::process::enclosed;
-use netyard_kernel::subid::SystemIds;
+use netyard_kernel::subid;
+use netyard_kernel::userns::IdMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -235,8 +237,8 @@ fn remove_tree(path: &Path) -> Result<()> {
 }
 
 /// The ids that a layer's files belong to.
-fn ids() -> Result<SystemIds> {
-    SystemIds::of_caller().map_err(|lack| {
+fn ids() -> Result<IdMap> {
+    subid::of_caller().map_err(|lack| {
         Error::input("U041", format!("layers hold files of many users, and {lack}")).help(lack.remedy())
     })
 }

@@ -8,8 +8,9 @@ use netyard_core::unit::{Activity, Outcome, UnitName, UnitState};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// What systemctl(1) ends with when there is no such unit.
@@ -282,29 +283,40 @@ pub fn stop(units: &Units, name: &UnitName) -> Result<Job, Failure> {
     }
 }
 
-/// Stops what was started without us, by the init script of the same name or by hand: that script tells that it runs, or
-/// the PID file does.
-fn stop_native(found: &Found) -> io::Result<Job> {
-    let script = init::init_script(Path::new("/"), found.unit.name.stem());
-    if let Some(script) = script {
-        let says = |word: &str| init::quietly(&script, word);
-        return Ok(if says("status")? && says("stop")? { Job::Done } else { Job::Already });
-    }
-    let Some(pid) = native(found) else { return Ok(Job::Already) };
-    processes::signal_all(&[pid], found.unit.kill_signal)?;
-    let Some(pidfd) = processes::open(pid) else { return Ok(Job::Done) };
-    use std::os::fd::AsFd;
-    if !netyard_kernel::process::wait_gone(pidfd.as_fd(), NATIVE_LIMIT)? {
-        processes::signal_all(&[pid], 9)?;
-    }
-    Ok(Job::Done)
+/// A service that was started without us: by its init script, or by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Native {
+    /// Its PID file names this process.
+    Process(u32),
+    /// The init script of the same name says that it runs.
+    Script(PathBuf),
 }
 
-/// The process of a service that was started without us, as its PID file says.
+/// Whether a service that we have not started runs nevertheless.
 #[must_use]
-pub fn native(found: &Found) -> Option<u32> {
+pub fn native(found: &Found) -> Option<Native> {
+    if let Some(script) = init::init_script(Path::new("/"), found.unit.name.stem()) {
+        return init::quietly(&script, "status").ok()?.then_some(Native::Script(script));
+    }
     let pid = keeper::pid_in(found.unit.pid_file.as_deref()?)?;
-    processes::start_time(pid).map(|_| pid)
+    processes::start_time(pid).map(|_| Native::Process(pid))
+}
+
+fn stop_native(found: &Found) -> io::Result<Job> {
+    match native(found) {
+        None => Ok(Job::Already),
+        Some(Native::Script(script)) => {
+            Ok(if init::quietly(&script, "stop")? { Job::Done } else { Job::Already })
+        }
+        Some(Native::Process(pid)) => {
+            processes::signal_all(&[pid], found.unit.kill_signal)?;
+            let Some(pidfd) = processes::open(pid) else { return Ok(Job::Done) };
+            if !netyard_kernel::process::wait_gone(pidfd.as_fd(), NATIVE_LIMIT)? {
+                processes::signal_all(&[pid], 9)?;
+            }
+            Ok(Job::Done)
+        }
+    }
 }
 
 /// Makes a service read its configuration anew.

@@ -17,7 +17,7 @@ const MADE: [(&str, &str, &[&str]); 2] = [
     ("named.service", "/etc/bind/rndc.key", &["rndc-confgen", "-a", "-c", "/etc/bind/rndc.key"]),
     ("ssh.service", "/etc/ssh/ssh_host_ed25519_key", &["ssh-keygen", "-A"]),
 ];
-const FRR_DAEMONS: &str = "/etc/frr/daemons";
+const FRR: &str = "/etc/frr";
 
 /// Makes what the unit lacks.
 ///
@@ -34,14 +34,27 @@ pub(super) fn make(unit: &UnitName) -> io::Result<()> {
             }
         }
     }
-    if unit.as_str() == "frr.service" && !Path::new(FRR_DAEMONS).exists() {
-        fs::create_dir_all("/etc/frr")?;
-        let settings = quagga::translate(BTreeMap::new()).remove("daemons").unwrap_or_default();
-        fs::write(FRR_DAEMONS, settings)?;
-        give_to("frr", "/etc/frr")?;
-        give_to("frr", FRR_DAEMONS)?;
+    if unit.as_str() == "frr.service" {
+        let daemons = quagga::translate(BTreeMap::new()).remove("daemons").unwrap_or_default();
+        // Without `vtysh.conf` vtysh complains each time, whatever is in it.
+        for (path, text) in [("/etc/frr/daemons", daemons.as_str()), ("/etc/frr/vtysh.conf", "")] {
+            make_setting(path, text)?;
+        }
     }
     Ok(())
+}
+
+/// Makes a file of FRR's that is not there.
+fn make_setting(path: &str, text: &str) -> io::Result<()> {
+    if Path::new(path).exists() {
+        return Ok(());
+    }
+    if !Path::new(FRR).is_dir() {
+        fs::create_dir_all(FRR)?;
+        give_to("frr", FRR)?;
+    }
+    fs::write(path, text)?;
+    give_to("frr", path)
 }
 
 fn give_to(user: &str, path: &str) -> io::Result<()> {

@@ -128,7 +128,7 @@ fn exec_in(args: &Exec) -> Result<ExitCode> {
     let lab = must_run(&args.place.directory)?;
     let node = node_of(&lab, &args.device)?;
     if args.wait {
-        startup::wait_for(&lab, &[node.clone()], startup::LIMIT)?;
+        startup::wait_for(&lab, std::slice::from_ref(&node), startup::LIMIT)?;
     }
     let node = lab.known_node(node);
     let mut command = match args.command.as_slice() {

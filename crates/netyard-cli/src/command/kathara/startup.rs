@@ -77,7 +77,8 @@ fn failure(lab: &RunningLab, node: &NodeName, code: i32) -> Result<String> {
         text.push_str(&chunk.text);
         true
     })?;
-    let last = text.lines().rev().find(|line| !line.trim().is_empty());
+    // What the holder says of its own is not the script's.
+    let last = text.lines().rev().find(|line| !line.trim().is_empty() && !line.starts_with("netyard: "));
     Ok(last.map_or_else(|| format!("exit code {code}"), str::to_owned))
 }
 

@@ -2,7 +2,8 @@
 
 use super::accounts::Accounts;
 use super::copy::{self, Rules};
-use super::tmpfiles;
+use super::{layers, tmpfiles};
+use crate::full_node::VAR_LEFT_OUT;
 use crate::holder::sandbox;
 use crate::protocol::{Owned, Spec};
 use crate::sandbox::PROGRAM;
@@ -33,27 +34,6 @@ const ETC_LEFT_OUT: [&str; 10] = [
 ];
 /// Folders of `/var` whose files are left out.
 const VAR_EMPTIED: [&str; 4] = ["log", "tmp", "mail", "spool"];
-/// What is large and of no use without the machine's package manager or container engines.
-const VAR_LEFT_OUT: [&str; 18] = [
-    "backups",
-    "cache/apt",
-    "cache/debconf",
-    "cache/fontconfig",
-    "cache/man",
-    "cache/ldconfig",
-    "lib/apt",
-    "lib/containerd",
-    "lib/containers",
-    "lib/docker",
-    "lib/dpkg",
-    "lib/flatpak",
-    "lib/lxc",
-    "lib/netyard",
-    "lib/snapd",
-    "lib/systemd",
-    "lib/ucf",
-    "snap",
-];
 
 /// A root file system to lay nodes over.
 pub(super) struct Base {
@@ -93,9 +73,9 @@ impl Base {
         if below.is_none() {
             copy_machine(&spec.owned, &tree)?;
         }
-        copy_layers(&layers, &tree)?;
+        layers::copy(&layers, &tree)?;
         link_stand_ins("etc", &tree.join("etc"))?;
-        let accounts = make_accounts(&tree.join("etc"), below)?;
+        let accounts = make_accounts(&tree.join("etc"), below, &layers)?;
         for root in [below.unwrap_or(Path::new("/"))].iter().chain(&layers) {
             tmpfiles::make(&root.join("usr/lib/tmpfiles.d"), &tree, &accounts)?;
         }
@@ -169,17 +149,6 @@ fn copy_machine(owned: &[Owned], tree: &Path) -> io::Result<()> {
     give_to_owners(owned, tree)
 }
 
-/// Copies what layers have besides programs over that.
-fn copy_layers(layers: &[&Path], tree: &Path) -> io::Result<()> {
-    let all = Rules { left_out: &[], emptied: &[], file_len_max: u64::MAX };
-    for layer in layers {
-        for name in ["etc", "var"] {
-            copy::tree(&layer.join(name), &tree.join(name), &all)?;
-        }
-    }
-    Ok(())
-}
-
 fn make_folders(tree: &Path) -> io::Result<()> {
     for (name, mode) in [
         ("dev", 0o755),
@@ -250,13 +219,14 @@ pub(super) fn own(path: &Path, uid: Option<u32>, gid: Option<u32>) {
 }
 
 /// The accounts as the lab can have them, and passwords that nobody has.
-fn make_accounts(etc: &Path, below: Option<&Path>) -> io::Result<Accounts> {
+fn make_accounts(etc: &Path, below: Option<&Path>, layers: &[&Path]) -> io::Result<Accounts> {
     let passwd = etc.join("passwd");
     if let Some(below) = below {
         for (file, _) in sandbox::ACCOUNT_FILES {
             let _ = fs::copy(below.join("etc").join(file), etc.join(file));
         }
     }
+    layers::add_accounts(layers, etc)?;
     if sandbox::has_one_id() {
         for (file, ids) in sandbox::ACCOUNT_FILES {
             let path = etc.join(file);

@@ -154,7 +154,7 @@ fn owner<R: Read>(entry: &Entry<'_, R>, accounts: &Accounts) -> Result<Owner> {
 }
 
 fn nobody(what: &str, name: &str, file: &str) -> Error {
-    Error::input("U041", format!("there is no {what} `{name}`"))
+    Error::input("U060", format!("there is no {what} `{name}`"))
         .note(format!("the node's /etc/{file} does not have it"))
         .help("is the package installed that brings it? `layers` adds packages to a node")
 }

@@ -16,14 +16,15 @@ pub(super) struct Rules<'a> {
     pub(super) file_len_max: u64,
 }
 
-/// Copies a tree over a folder, which is made where it is missing.
+/// Copies a tree over a folder, which is made where it is missing. No symbolic link that is there is followed.
 ///
 /// # Errors
 /// Those of writing. What cannot be read is left out.
 pub(super) fn tree(from: &Path, to: &Path, rules: &Rules<'_>) -> io::Result<()> {
-    let Ok(of) = fs::metadata(from) else { return Ok(()) };
-    folder(&of, to)?;
-    below(from, to, Path::new(""), of.dev(), rules)
+    match fs::metadata(from) {
+        Ok(of) if folder(&of, to)? => below(from, to, Path::new(""), of.dev(), rules),
+        _ => Ok(()),
+    }
 }
 
 fn below(from: &Path, to: &Path, path: &Path, device: u64, rules: &Rules<'_>) -> io::Result<()> {
@@ -37,40 +38,43 @@ fn below(from: &Path, to: &Path, path: &Path, device: u64, rules: &Rules<'_>) ->
         }
         let (from, to) = (from.join(&name), to.join(&name));
         if of.is_dir() {
-            folder(&of, &to)?;
-            if of.mode() & 0o005 == 0o005 {
+            if folder(&of, &to)? && of.mode() & 0o005 == 0o005 {
                 below(&from, &to, &path, device, rules)?;
             }
-        } else if is_emptied {
-        } else if of.is_symlink() {
+        } else if !is_emptied && of.is_symlink() {
             link(&from, &to)?;
-        } else if of.is_file() && of.mode() & 0o004 != 0 && of.len() <= rules.file_len_max {
+        } else if !is_emptied && of.is_file() && of.mode() & 0o004 != 0 && of.len() <= rules.file_len_max {
             file(&from, &to)?;
         }
     }
     Ok(())
 }
 
-/// Makes a folder with the same permissions where there is none.
-fn folder(of: &fs::Metadata, to: &Path) -> io::Result<()> {
+/// Makes a folder with the same permissions where there is nothing; whether it is a folder then.
+fn folder(of: &fs::Metadata, to: &Path) -> io::Result<bool> {
     match DirBuilder::new().mode(0o755).create(to) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        made => made?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(!to.is_symlink() && to.is_dir()),
+        made => {
+            made?;
+            fs::set_permissions(to, fs::Permissions::from_mode(of.mode() & 0o1777))?;
+            Ok(true)
+        }
     }
-    fs::set_permissions(to, fs::Permissions::from_mode(of.mode() & 0o1777))
 }
 
 fn link(from: &Path, to: &Path) -> io::Result<()> {
     let Ok(target) = fs::read_link(from) else { return Ok(()) };
-    // One from a layer takes the place of the machine's.
     match fs::remove_file(to) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Ok(()),
+        // One from a layer does not take the place of a folder.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Ok(()),
         _ => symlink(target, to),
     }
 }
 
 fn file(from: &Path, to: &Path) -> io::Result<()> {
-    let _ = fs::remove_file(to);
+    if to.is_symlink() {
+        fs::remove_file(to)?;
+    }
     match fs::copy(from, to) {
         Err(error) if error.kind() == io::ErrorKind::StorageFull => Err(error),
         _ => Ok(()),

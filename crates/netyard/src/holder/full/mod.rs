@@ -9,6 +9,7 @@ mod base;
 mod bundle;
 mod copy;
 mod differences;
+mod layers;
 mod root;
 mod tmpfiles;
 
@@ -25,7 +26,7 @@ use netyard_core::name::NodeName;
 use netyard_core::state::Ns;
 use netyard_kernel::inside::{Inside, Owner};
 use netyard_kernel::mount;
-use netyard_kernel::process::{self, LaunchError, NodeProcess, Room};
+use netyard_kernel::process::{self, Ballast, LaunchError, NodeProcess, Room};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -148,11 +149,12 @@ impl FullNodes {
         let kept = self.kept(spec, &supply);
         self.nodes.retain(|name, _| kept.contains_key(name));
         self.supply = supply;
+        let ballast = Ballast::of_self();
         for node in of_lab(spec) {
             if let Some(made) = self.nodes.get_mut(&node.name) {
                 made.refresh(spec, node, &self.supply.bundle)?;
             } else {
-                let made = self.make(spec, node, namespaces, user)?;
+                let made = self.make(spec, node, namespaces, user, &ballast)?;
                 self.nodes.insert(node.name.clone(), made);
             }
         }
@@ -245,6 +247,7 @@ impl FullNodes {
         node: &Node,
         namespaces: &Namespaces,
         user: Option<&OwnedFd>,
+        ballast: &Ballast,
     ) -> Result<FullNode> {
         let failed = |e: io::Error| no_files(node, &e);
         if self.bases.is_empty() {
@@ -267,7 +270,7 @@ impl FullNodes {
         let net = namespaces
             .fd(&Ns::Node(node.name.clone()))
             .ok_or_else(|| Error::kernel("K010", format!("node `{}` has no namespace", node.name)))?;
-        let process = plan.start(user.map(AsFd::as_fd), net).map_err(|e| not_started(node, &e))?;
+        let process = plan.start(user.map(AsFd::as_fd), net, ballast).map_err(|e| not_started(node, &e))?;
         supply.bundle.write(&node.name, Inside(process.root.as_fd()), |_| true)?;
         let beginning =
             Beginning::of(self.base(spec, &node.root).map_err(failed)?, &folder).map_err(failed)?;

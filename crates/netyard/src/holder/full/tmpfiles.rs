@@ -1,10 +1,10 @@
 //! Folders that packages want below `/run` and `/var` (tmpfiles.d(5)): of that format the lines that make a folder.
 
 use super::accounts::Accounts;
-use super::base::own;
-use std::fs::{self, DirBuilder};
+use netyard_kernel::inside::{Inside, Owner};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::fd::AsFd;
 use std::path::{Component, Path};
 
 /// A folder to make.
@@ -16,28 +16,21 @@ struct Folder<'a> {
     group: &'a str,
 }
 
-/// Makes in `root` the folders that the files of `folder` name.
+/// Makes in `root` the folders that the files of `folder` name. Those whose owner the lab cannot have are root's.
 ///
 /// # Errors
-/// Those of writing.
+/// Those of opening `root`.
 pub(super) fn make(folder: &Path, root: &Path, accounts: &Accounts) -> io::Result<()> {
     let Ok(files) = fs::read_dir(folder) else { return Ok(()) };
+    let root = fs::File::open(root)?;
     for file in files.flatten() {
         let is_conf = file.path().extension().is_some_and(|extension| extension == "conf");
         let Some(text) = is_conf.then(|| fs::read_to_string(file.path()).ok()).flatten() else { continue };
         for wanted in text.lines().filter_map(folder_of_line) {
-            // `/var/run` is a link to `/run`, as seen from inside.
-            let path = wanted
-                .path
-                .strip_prefix("/var/run")
-                .map_or(wanted.path.to_owned(), |rest| Path::new("/run").join(rest));
-            let path = root.join(path.strip_prefix("/").unwrap_or(&path));
-            if path.is_symlink() {
-                continue;
-            }
-            DirBuilder::new().recursive(true).mode(0o755).create(&path)?;
-            fs::set_permissions(&path, fs::Permissions::from_mode(wanted.mode))?;
-            own(&path, accounts.user(wanted.user), accounts.group(wanted.group));
+            let uid = accounts.user(wanted.user).unwrap_or(0);
+            let gid = accounts.group(wanted.group).unwrap_or(0);
+            // One that cannot be made is missed by who needs it, and by nobody else.
+            let _ = Inside(root.as_fd()).make_folder(wanted.path, wanted.mode, Owner { uid, gid });
         }
     }
     Ok(())

@@ -1,5 +1,9 @@
 //! Labs of Kathara, from their folders.
 
+mod check;
+
+pub use check::check;
+
 use crate::definition::{Lab, refused};
 use crate::error::{Error, Result};
 use crate::layer::Layers;
