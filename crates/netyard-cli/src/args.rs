@@ -82,6 +82,12 @@ pub enum Verb {
     Link(Link),
     /// What the lab's programs printed
     Logs(Logs),
+    /// Copy files into a full node, or out of one: `SRC... NODE:PATH`, `NODE:PATH... DST`
+    Cp(Cp),
+    /// List the files that a full node has added (A), changed (C) or removed (D)
+    Diff(Diff),
+    /// Write the files that a full node has added or changed into a folder or .tar, for `files:` of a lab file
+    Save(Save),
     /// Print a lab file of a regular shape
     New(New),
     /// Labs of Kathara as they are, with the words of its own commands
@@ -739,6 +745,32 @@ pub struct Link {
     pub interface: String,
     /// `down` pulls the cable, `up` plugs it
     pub state: Plug,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Cp {
+    /// What is copied, and where to; one side is in a node
+    #[arg(required = true, num_args = 2..)]
+    pub paths: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Diff {
+    /// A full node
+    #[arg(add = Names::new(completion::nodes))]
+    pub node: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Save {
+    /// A full node
+    #[arg(add = Names::new(completion::nodes))]
+    pub node: String,
+    /// A folder or .tar that is made; a folder with the node's name when not given
+    pub to: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

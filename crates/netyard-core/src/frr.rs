@@ -164,6 +164,9 @@ mod tests {
             "ipv6Unicast":{"peers":{"10.0.0.2":{"remoteAs":65002,"state":"Established"}}}}"#;
         check(Daemon::Bgpd, peers, &[(&["10.0.0.2"], "established", Some(65002))]);
         check(Daemon::Bgpd, "{}", &[]);
-        assert_eq!(neighbours(Daemon::Bgpd, "% BGP instance not found\n"), Err("% BGP instance not found".to_owned()));
+        assert_eq!(
+            neighbours(Daemon::Bgpd, "% BGP instance not found\n"),
+            Err("% BGP instance not found".to_owned())
+        );
     }
 }

@@ -5,12 +5,13 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, fchown};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Permissions and owner of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,40 @@ impl Inside<'_> {
         let mut text = String::new();
         File::from(fd).read_to_string(&mut text)?;
         Ok(text)
+    }
+
+    /// What is at a path; a symbolic link itself where it is one.
+    ///
+    /// # Errors
+    /// Those of openat2(2).
+    pub fn metadata(self, path: &Path) -> io::Result<Metadata> {
+        File::from(self.open(path, OFlags::PATH | OFlags::NOFOLLOW)?).metadata()
+    }
+
+    /// Opens a file or folder of the node for reading; nothing of `/proc` and `/sys`, which would tell of the reader.
+    ///
+    /// # Errors
+    /// `ELOOP` for a symbolic link; `EACCES` for what is the kernel's; those of openat2(2).
+    pub fn open_file(self, path: &Path) -> io::Result<File> {
+        // linux/magic.h
+        const PROC: i64 = 0x9fa0;
+        const SYSFS: i64 = 0x6265_6572;
+        let file = self.open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW)?;
+        #[allow(clippy::useless_conversion)]
+        match i64::from(fstatfs(&file)?.f_type) {
+            PROC | SYSFS => Err(Errno::ACCESS.into()),
+            _ => Ok(file.into()),
+        }
+    }
+
+    /// Where a symbolic link leads, as it is written.
+    ///
+    /// # Errors
+    /// `EINVAL` when it is none; those of openat2(2).
+    pub fn read_link(self, path: &Path) -> io::Result<PathBuf> {
+        let link = self.open(path, OFlags::PATH | OFlags::NOFOLLOW)?;
+        let target = rustix::fs::readlinkat(&link, c"", Vec::new())?;
+        Ok(OsStr::from_bytes(target.as_bytes()).into())
     }
 
     /// A connection to the socket at a path (unix(7)).

@@ -4,7 +4,8 @@
 //! what is below the lab file's folder is read, whatever symbolic links say.
 
 use crate::error::{Error, Result};
-use netyard_core::lab::{FileContent, Lab, Node, NodeFile};
+use netyard_core::lab::{FileContent, Lab, NodeFile};
+use netyard_core::name::NodeName;
 use netyard_kernel::beneath;
 use rustix::fs::{FileType, MemfdFlags, memfd_create};
 use std::ffi::OsStr;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 use tar::{Builder, EntryType, Header};
 
 /// The most that all files together take, in bytes: they are in memory, once packed and once in the lab.
-const BYTES_MAX: u64 = 512 << 20;
+pub(crate) const BYTES_MAX: u64 = 512 << 20;
 /// How deep folders may lie in each other: symbolic links that are followed can go in circles.
 const DEPTH_MAX: usize = 64;
 
@@ -36,12 +37,43 @@ pub(crate) fn of(lab: &Lab, folder: &Path) -> Result<Option<OwnedFd>> {
     let mut bundle = Bundle { base, archive: Builder::new(File::from(memory)), bytes: 0 };
     for node in &lab.nodes {
         for file in &node.root.files {
-            bundle.add(node, file)?;
+            bundle.add(&node.name, file)?;
         }
     }
     let mut memory = bundle.archive.into_inner().map_err(|e| failed("end the archive", &e))?;
     memory.seek(SeekFrom::Start(0)).map_err(|e| failed("go back", &e))?;
     Ok(Some(memory.into()))
+}
+
+/// Packs files and folders of the caller's, each under its own name.
+///
+/// # Errors
+/// What cannot be read.
+pub(crate) fn of_sources(node: &NodeName, sources: &[PathBuf]) -> Result<OwnedFd> {
+    let failed =
+        |what: &str, e: &io::Error| Error::io(format!("cannot {what} for the files to be copied"), e);
+    let memory = memfd_create("netyard-files", MemfdFlags::CLOEXEC);
+    let mut archive = Builder::new(File::from(memory.map_err(|e| failed("take memory", &e.into()))?));
+    let mut bytes = 0;
+    for source in sources {
+        // A link that is named is followed; those in folders are copied as links.
+        let real = source
+            .canonicalize()
+            .map_err(|e| unreadable(format!("cannot read {}: {e}", source.display())))?;
+        let (folder, name) = match (real.parent(), real.file_name()) {
+            (Some(folder), Some(name)) => (folder, Path::new(name)),
+            _ => return Err(unreadable("the whole machine cannot be copied")),
+        };
+        let mut bundle = Bundle { base: Base::open(folder)?, archive, bytes };
+        let place = source.file_name().map_or(name, Path::new);
+        let content = FileContent::From { path: String::new(), fixes_text: false };
+        let file = NodeFile { path: place.display().to_string(), content, mode: None, owner: None };
+        bundle.add_from(&Copied { node, file: &file, fixes_text: false }, name, place, 0)?;
+        (archive, bytes) = (bundle.archive, bundle.bytes);
+    }
+    let mut memory = archive.into_inner().map_err(|e| failed("end the archive", &e))?;
+    memory.seek(SeekFrom::Start(0)).map_err(|e| failed("go back", &e))?;
+    Ok(memory.into())
 }
 
 /// The lab file's folder.
@@ -67,14 +99,14 @@ struct Bundle {
 
 /// A file or tree on its way into a node.
 struct Copied<'a> {
-    node: &'a Node,
+    node: &'a NodeName,
     file: &'a NodeFile,
     /// Whether symbolic links are followed, and texts are put right.
     fixes_text: bool,
 }
 
 impl Bundle {
-    fn add(&mut self, node: &Node, file: &NodeFile) -> Result<()> {
+    fn add(&mut self, node: &NodeName, file: &NodeFile) -> Result<()> {
         let place = archive_path(node, &file.path);
         match &file.content {
             FileContent::Text(text) => {
@@ -149,7 +181,7 @@ impl Bundle {
         // The same folder gives the same archive.
         names.sort();
         // The root of the node is there, as it should be.
-        if place.components().count() > 1 {
+        if place != Path::new(copied.node.as_str()) {
             self.add_bytes(copied.node, copied.header(EntryType::Directory, &metadata), place, &[])?;
         }
         names
@@ -164,22 +196,19 @@ impl Bundle {
         added.map_err(|e| not_packed(copied.node, &e))
     }
 
-    fn add_bytes(&mut self, node: &Node, mut header: Header, place: &Path, bytes: &[u8]) -> Result<()> {
+    fn add_bytes(&mut self, node: &NodeName, mut header: Header, place: &Path, bytes: &[u8]) -> Result<()> {
         self.make_room(node, bytes.len() as u64)?;
         self.bytes += bytes.len() as u64;
         header.set_size(bytes.len() as u64);
         self.archive.append_data(&mut header, place, bytes).map_err(|e| not_packed(node, &e))
     }
 
-    fn make_room(&self, node: &Node, bytes: u64) -> Result<()> {
+    fn make_room(&self, node: &NodeName, bytes: u64) -> Result<()> {
         if self.bytes.saturating_add(bytes) <= BYTES_MAX {
             return Ok(());
         }
-        let title = format!(
-            "with those of `{}` the files of nodes take more than {} MiB",
-            node.name,
-            BYTES_MAX >> 20
-        );
+        let title =
+            format!("with those of `{}` the files of nodes take more than {} MiB", node, BYTES_MAX >> 20);
         Err(unreadable(title)
             .note("they are kept in memory, for each node of a range once")
             .help("`binds` shows a node a folder of the machine without a copy"))
@@ -229,7 +258,7 @@ impl Copied<'_> {
 }
 
 /// Owners are names, which the node knows; a number stays one, and root is who nobody names.
-fn header(kind: EntryType, mode: u32, mtime: u64, owner: Option<&str>) -> Header {
+pub(crate) fn header(kind: EntryType, mode: u32, mtime: u64, owner: Option<&str>) -> Header {
     let mut header = Header::new_ustar();
     header.set_entry_type(kind);
     header.set_mode(mode);
@@ -251,8 +280,8 @@ fn header(kind: EntryType, mode: u32, mtime: u64, owner: Option<&str>) -> Header
     header
 }
 
-fn archive_path(node: &Node, path: &str) -> PathBuf {
-    Path::new(node.name.as_str()).join(path.trim_start_matches('/'))
+fn archive_path(node: &NodeName, path: &str) -> PathBuf {
+    Path::new(node.as_str()).join(path.trim_start_matches('/'))
 }
 
 /// A text without the mark and line ends of Windows; anything else as it is.
@@ -274,15 +303,15 @@ fn name_of(kind: FileType) -> &'static str {
 }
 
 fn wanted_for(copied: &Copied<'_>) -> String {
-    format!("wanted for {} of node `{}`", copied.file.path, copied.node.name)
+    format!("wanted for {} of node `{}`", copied.file.path, copied.node)
 }
 
 fn unreadable(title: impl Into<String>) -> Error {
     Error::input("U043", title)
 }
 
-fn not_packed(node: &Node, error: &io::Error) -> Error {
-    unreadable(format!("cannot pack the files of node `{}`: {error}", node.name))
+fn not_packed(node: &NodeName, error: &io::Error) -> Error {
+    unreadable(format!("cannot pack the files of node `{node}`: {error}"))
 }
 
 #[cfg(test)]

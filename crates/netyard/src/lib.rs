@@ -59,6 +59,7 @@ pub mod look;
 pub mod namespaces;
 pub mod nat;
 pub mod node;
+mod node_files;
 mod own_folders;
 mod preflight;
 pub mod probe;

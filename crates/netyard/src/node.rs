@@ -25,6 +25,11 @@ impl<'a> Node<'a> {
         Self { lab, name }
     }
 
+    /// The lab that it is a node of.
+    pub(crate) fn lab(&self) -> &'a RunningLab {
+        self.lab
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &NodeName {

@@ -66,6 +66,27 @@ pub enum Request {
     AwaitReady,
     /// Runs what the lab file has for the lab's end (`stop:`); answered when all of that has ended, or its time is over.
     Stop,
+    /// Files and folders of a full node; they travel with the answer as an archive (tar), by their paths without the
+    /// first `/`.
+    ReadFiles {
+        /// The node.
+        node: NodeName,
+        /// Absolute paths.
+        paths: Vec<PathBuf>,
+        /// With all that is in folders.
+        is_deep: bool,
+    },
+    /// Write the files of the archive (tar) that travels with the request into a full node.
+    WriteFiles {
+        /// The node.
+        node: NodeName,
+        /// Where: a folder that is there, or what the one that comes is to be.
+        to: PathBuf,
+        /// Whether it is a folder in any case.
+        into_folder: bool,
+    },
+    /// What differs in a full node from the files that it began with.
+    Differences(NodeName),
     /// The programs of the lab.
     Programs,
     /// What programs printed.
@@ -103,6 +124,8 @@ pub enum Reply {
     Changes(Changes),
     /// For [`Request::Programs`].
     Programs(Vec<ProgramStatus>),
+    /// For [`Request::Differences`].
+    Differences(Vec<Difference>),
     /// For [`Request::Logs`].
     Logs(Vec<LogChunk>),
 }
@@ -365,6 +388,27 @@ pub enum ReadyState {
     Ready,
     /// It was not in time, has ended before, or waits for one that has.
     Failed,
+}
+
+/// A file that a node has added, changed or removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Where it is in the node.
+    pub path: PathBuf,
+    /// What became of it.
+    pub change: Change,
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// It was not there.
+    Added,
+    /// It was there, and is something else now.
+    Changed,
+    /// It is no longer there.
+    Removed,
 }
 
 /// Something that a program printed.

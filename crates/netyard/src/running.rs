@@ -112,6 +112,15 @@ impl RunningLab {
         self.locked().ask(request)
     }
 
+    /// Asks, with descriptors that go along.
+    pub(crate) fn ask_giving(
+        &self,
+        request: &Request,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<(Reply, Vec<OwnedFd>)> {
+        self.locked().ask_with(request, fds, &mut |_, _| {})
+    }
+
     fn locked(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -273,7 +273,10 @@ fn expectations_of_the_talks_network_come_true() {
                 Probe::Path { to: target("2001:db8::9"), nodes: vec![name("router"), name("internet")] },
             ),
             but(
-                expectation("router", Probe::Route { to: target("10.0.0.77"), via: None, dev: None, protocol: None }),
+                expectation(
+                    "router",
+                    Probe::Route { to: target("10.0.0.77"), via: None, dev: None, protocol: None },
+                ),
                 Outcome::Ok,
             ),
             // From here on all fail.

@@ -5,6 +5,7 @@ mod diagram;
 mod doctor;
 mod down;
 mod exec;
+mod files;
 mod kathara;
 mod layer;
 mod learn;
@@ -55,6 +56,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Why(args) => why::run(&args, lab),
         Verb::Link(args) => link::run(&args, lab),
         Verb::Logs(args) => logs::run(&args, lab),
+        Verb::Cp(args) => files::cp(&args, lab),
+        Verb::Diff(args) => files::diff(&args, lab),
+        Verb::Save(args) => files::save(&args, lab),
         Verb::Show(args) => show::run(&args, lab),
         Verb::Diagram(args) => diagram::run(&args, lab),
         Verb::Look(args) => look::run(&args, lab),

@@ -220,6 +220,7 @@ codes! {
     Error NoSuchLayer = "U040", "there is no such package layer";
     Error LayerNotBuilt = "U041", "a package layer cannot be built or removed";
     Error BadLayerWord = "U042", "not the name of a layer or package";
+    Error NodeWithoutFiles = "U046", "a node has no files of its own";
     Error FilesNotTaken = "U043", "the files of a node cannot be taken";
 }
 

@@ -4,7 +4,9 @@ use super::{Options, target};
 use crate::dns::{Rcode, Type};
 use crate::probe::ping::{Echo, Pinger, Reply};
 use crate::probe::witness::{Sign, Transport, Witness};
-use crate::probe::{Miss, NodeSockets, Patience, dns, frr, http, neighbour, path, route, tcp, throughput, udp};
+use crate::probe::{
+    Miss, NodeSockets, Patience, dns, frr, http, neighbour, path, route, tcp, throughput, udp,
+};
 use netyard_core::expect::{Dropped, Expectation, Outcome, Ping, Probe, Target};
 use netyard_core::frr::{Daemon, Neighbour};
 use netyard_core::lab::Lab;

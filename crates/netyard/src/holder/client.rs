@@ -183,6 +183,16 @@ impl Client {
                 }
                 Err(error) => Err(error),
             },
+            Request::ReadFiles { node, paths, is_deep } => {
+                lab.read_files(&node, &paths, is_deep).map(|archive| {
+                    fds = vec![archive];
+                    Reply::Done
+                })
+            }
+            Request::WriteFiles { node, to, into_folder } => {
+                lab.write_files(&node, given, &to, into_folder).map(|()| Reply::Done)
+            }
+            Request::Differences(node) => lab.differences(&node).map(Reply::Differences),
             Request::Connect => Err(Error::input("K010", "connections are not the lab's business")),
         };
         let reply = reply.unwrap_or_else(|error| Reply::Failed(Box::new(error)));

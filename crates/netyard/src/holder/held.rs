@@ -16,7 +16,7 @@ use crate::live::{self, LiveError};
 use crate::namespaces::Namespaces;
 use crate::own_folders::{self, OwnFolder};
 use crate::probe::SocketKind;
-use crate::protocol::{Changes, Description, Entrance, NamespaceNames, ServiceChange, Spec};
+use crate::protocol::{Changes, Description, Difference, Entrance, NamespaceNames, ServiceChange, Spec};
 use netyard_core::desired;
 use netyard_core::desired::sysctls::interface_of_sysctl;
 use netyard_core::diff::{diff, diff_from};
@@ -176,6 +176,32 @@ impl HeldLab {
                 .note(format!("undoing the changes failed as well: {}", second.title))
                 .help("`netyard down` and `netyard up` make the lab anew")),
         }
+    }
+
+    /// Files of a full node, as an archive.
+    pub(super) fn read_files(&self, node: &NodeName, paths: &[PathBuf], is_deep: bool) -> Result<OwnedFd> {
+        self.node(node)?;
+        self.full.read_files(node, paths, is_deep)
+    }
+
+    /// Writes files into a full node.
+    pub(super) fn write_files(
+        &self,
+        node: &NodeName,
+        given: Vec<OwnedFd>,
+        to: &Path,
+        into_folder: bool,
+    ) -> Result<()> {
+        self.node(node)?;
+        let archive = given.into_iter().next();
+        let archive = archive.ok_or_else(|| Error::input("K010", "no files came with the request"))?;
+        self.full.write_files(node, archive, to, into_folder)
+    }
+
+    /// What differs in a full node from the files that it began with.
+    pub(super) fn differences(&self, node: &NodeName) -> Result<Vec<Difference>> {
+        self.node(node)?;
+        self.full.differences(node)
     }
 
     /// Starts what the lab file has for the lab's end.

@@ -23,9 +23,8 @@ pub fn neighbours(
     daemon: Daemon,
 ) -> Result<Vec<Neighbour>, Miss> {
     let socket = open(sockets, node, SocketKind::Frr(daemon))?;
-    let failed = |error: &io::Error| {
-        Miss::impossible(format!("{} of {node} does not answer: {error}", daemon.name()))
-    };
+    let failed =
+        |error: &io::Error| Miss::impossible(format!("{} of {node} does not answer: {error}", daemon.name()));
     set_socket_timeout(&socket, Timeout::Recv, Some(ANSWER_TIME)).map_err(|e| failed(&e.into()))?;
     let answer = ask(&mut File::from(socket), daemon.command()).map_err(|e| failed(&e))?;
     frr::neighbours(daemon, &answer)

@@ -111,10 +111,10 @@ fn digest(entry: &mut Entry<'_, &File>) -> io::Result<u64> {
     }
 }
 
-fn write_entry(
+pub(super) fn write_entry<R: Read>(
     root: Inside<'_>,
     path: &Path,
-    entry: &mut Entry<'_, &File>,
+    entry: &mut Entry<'_, R>,
     accounts: &Accounts,
 ) -> Result<()> {
     let refused = |e: &io::Error| not_written(path, e);
@@ -135,7 +135,7 @@ fn write_entry(
 }
 
 /// Whose it is: names as the node knows them, numbers as they are.
-fn owner(entry: &Entry<'_, &File>, accounts: &Accounts) -> Result<Owner> {
+fn owner<R: Read>(entry: &Entry<'_, R>, accounts: &Accounts) -> Result<Owner> {
     let header = entry.header();
     let name = |bytes: Option<&[u8]>| {
         bytes.filter(|name| !name.is_empty()).map(|name| String::from_utf8_lossy(name).into_owned())

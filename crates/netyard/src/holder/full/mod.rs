@@ -8,6 +8,7 @@ mod archive;
 mod base;
 mod bundle;
 mod copy;
+mod differences;
 mod layers;
 mod root;
 mod tmpfiles;
@@ -16,9 +17,10 @@ use super::files;
 use super::given::Given;
 use crate::error::{Error, Result};
 use crate::namespaces::Namespaces;
-use crate::protocol::{ServiceChange, Spec};
+use crate::protocol::{Difference, ServiceChange, Spec};
 use base::Base;
 use bundle::{Bundle, Digests};
+use differences::Beginning;
 use netyard_core::lab::{Node, NodeBind, NodeKind, NodeRoot, RootBase};
 use netyard_core::name::NodeName;
 use netyard_core::state::Ns;
@@ -130,6 +132,8 @@ struct FullNode {
     /// Tells it from others of the same name, before and after.
     number: u64,
     folder: PathBuf,
+    /// The files that it had of its own when it was made.
+    beginning: Beginning,
 }
 
 impl FullNodes {
@@ -200,6 +204,37 @@ impl FullNodes {
         self.nodes.get(node).map(|made| (&made.process.room, made.number))
     }
 
+    fn node(&self, node: &NodeName) -> Result<&FullNode> {
+        self.nodes.get(node).ok_or_else(|| {
+            Error::input("U046", format!("node `{node}` has no files of its own"))
+                .help("`kind: full` in the lab file gives it some")
+        })
+    }
+
+    /// Files of a node, as an archive.
+    pub(super) fn read_files(&self, node: &NodeName, paths: &[PathBuf], is_deep: bool) -> Result<OwnedFd> {
+        archive::pack(Inside(self.node(node)?.process.root.as_fd()), paths, is_deep)
+    }
+
+    /// Writes files into a node.
+    pub(super) fn write_files(
+        &self,
+        node: &NodeName,
+        files: OwnedFd,
+        to: &Path,
+        into_folder: bool,
+    ) -> Result<()> {
+        archive::unpack(Inside(self.node(node)?.process.root.as_fd()), files, to, into_folder)
+    }
+
+    /// What differs in a node from the files that it began with.
+    pub(super) fn differences(&self, node: &NodeName) -> Result<Vec<Difference>> {
+        let made = self.node(node)?;
+        let Some(base) = self.bases.iter().find(|base| base.is_of(&made.root)) else { return Ok(Vec::new()) };
+        let found = made.beginning.differences(base, &made.folder);
+        found.map_err(|e| Error::io(format!("cannot read the files of node `{node}`"), &e))
+    }
+
     /// A connection to a socket among a node's files.
     ///
     /// # Errors
@@ -240,8 +275,10 @@ impl FullNodes {
             .ok_or_else(|| Error::kernel("K010", format!("node `{}` has no namespace", node.name)))?;
         let process = plan.start(user.map(AsFd::as_fd), net, ballast).map_err(|e| not_started(node, &e))?;
         supply.bundle.write(&node.name, Inside(process.root.as_fd()), |_| true)?;
+        let beginning =
+            Beginning::of(self.base(spec, &node.root).map_err(failed)?, &folder).map_err(failed)?;
         let (root, hostname) = (node.root.clone(), node.hostname().to_owned());
-        Ok(FullNode { process, root, hostname, files, texts, number, folder })
+        Ok(FullNode { beginning, process, root, hostname, files, texts, number, folder })
     }
 
     /// What this root is laid over: made for the first node that has it.
