@@ -6,8 +6,8 @@
 mod capture;
 mod figures;
 mod floor;
-mod kathara;
 mod full;
+mod kathara;
 mod lab;
 mod rows;
 mod sandbox;

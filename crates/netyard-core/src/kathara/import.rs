@@ -203,10 +203,17 @@ impl Importer<'_> {
             Ok(settings) => {
                 self.settings = settings;
                 let reason = "its image, device_shell, enable_ipv6 and shared_mount";
-                self.remark(Fidelity::Approximated, "kathara.conf", Span::default(), "settings".to_owned(), reason);
+                self.remark(
+                    Fidelity::Approximated,
+                    "kathara.conf",
+                    Span::default(),
+                    "settings".to_owned(),
+                    reason,
+                );
             }
             Err(error) => {
-                let problem = Diagnostic::without_place(Code::LabConfSyntax, format!("kathara.conf: {error}"));
+                let problem =
+                    Diagnostic::without_place(Code::LabConfSyntax, format!("kathara.conf: {error}"));
                 self.problem("kathara.conf", problem.help("a JSON object, as Kathara writes it"));
             }
         }

@@ -73,7 +73,8 @@ impl Beginning {
                     (false, true) => Change::Changed,
                     (false, false) => Change::Added,
                 };
-                if !is_passing && !is_same && !(metadata.is_dir() && is_below) {
+                let is_known_folder = metadata.is_dir() && is_below;
+                if !(is_passing || is_same || is_known_folder) {
                     found.push(Difference { path: place, change });
                 }
             })?;

@@ -12,6 +12,7 @@ mod differences;
 mod layers;
 mod root;
 mod tmpfiles;
+mod transfer;
 
 use super::files;
 use super::given::Given;
@@ -213,7 +214,7 @@ impl FullNodes {
 
     /// Files of a node, as an archive.
     pub(super) fn read_files(&self, node: &NodeName, paths: &[PathBuf], is_deep: bool) -> Result<OwnedFd> {
-        archive::pack(Inside(self.node(node)?.process.root.as_fd()), paths, is_deep)
+        transfer::pack(Inside(self.node(node)?.process.root.as_fd()), paths, is_deep)
     }
 
     /// Writes files into a node.
@@ -224,7 +225,7 @@ impl FullNodes {
         to: &Path,
         into_folder: bool,
     ) -> Result<()> {
-        archive::unpack(Inside(self.node(node)?.process.root.as_fd()), files, to, into_folder)
+        transfer::unpack(Inside(self.node(node)?.process.root.as_fd()), files, to, into_folder)
     }
 
     /// What differs in a node from the files that it began with.
