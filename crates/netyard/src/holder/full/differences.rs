@@ -73,7 +73,8 @@ impl Beginning {
                     (false, true) => Change::Changed,
                     (false, false) => Change::Added,
                 };
-                if !is_passing && !is_same && !(metadata.is_dir() && is_below) {
+                let is_told_by_what_it_holds = metadata.is_dir() && is_below;
+                if !(is_passing || is_same || is_told_by_what_it_holds) {
                     found.push(Difference { path: place, change });
                 }
             })?;
