@@ -30,6 +30,12 @@ impl<'a> BenchLab<'a> {
         Self::new(netyard, &format!("lab: switch\nnetworks: {{ lan: 10.0.0.0/22 }}\nnodes:\n  {nodes}\n"))
     }
 
+    /// So many nodes of a kind on one switch.
+    pub fn of_kind(netyard: &'a Path, kind: &str, count: u32) -> io::Result<Self> {
+        let nodes = format!("h[1-{count}]: {{ kind: {kind}, links: [lan] }}");
+        Self::new(netyard, &format!("lab: nodes\nnetworks: {{ lan: 10.0.0.0/22 }}\nnodes:\n  {nodes}\n"))
+    }
+
     /// The network of the talk, with its expectations.
     pub fn home(netyard: &'a Path) -> io::Result<Self> {
         Self::new(netyard, include_str!("../../labs/home.yaml"))

@@ -6,6 +6,8 @@
 mod capture;
 mod figures;
 mod floor;
+mod full;
+mod kathara;
 mod lab;
 mod rows;
 mod sandbox;
@@ -20,7 +22,7 @@ use std::process::ExitCode;
 const USAGE: &str = "Usage: netyard-bench [--quick] [WORD]...
 
 Measures netyard (the program beside this one) and prints a table.
-With words, only the groups of rows that are called so: up, big, answers, memory, down, exec, test, ping, capture.
+With words, only the groups of rows that are called so: up, big, answers, memory, down, exec, test, ping, capture, full, kathara.
 
   --quick   few repetitions, for CI: figures are rough";
 

@@ -44,6 +44,8 @@ pub const GROUPS: &[(&str, Group)] = &[
     ("test", test),
     ("ping", ping),
     ("capture", crate::capture::rows),
+    ("kathara", crate::kathara::rows),
+    ("full", crate::full::rows),
 ];
 
 /// Runs of one builder at one size.

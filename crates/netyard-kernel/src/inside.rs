@@ -1,7 +1,7 @@
 //! Files of a node, written from outside through its root folder.
 
 use rustix::fs::{
-    AtFlags, Mode, OFlags, ResolveFlags, fstatfs, mkdirat, openat, openat2, symlinkat, unlinkat,
+    AtFlags, Mode, OFlags, ResolveFlags, fstatfs, linkat, mkdirat, openat, openat2, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -119,6 +119,16 @@ impl Inside<'_> {
     pub fn link(self, path: &Path, target: &Path) -> io::Result<()> {
         let (parent, name) = self.place(path)?;
         Ok(symlinkat(target, &parent, name)?)
+    }
+
+    /// Gives a file a second name, in place of what is there.
+    ///
+    /// # Errors
+    /// As [`Inside::write`].
+    pub fn link_hard(self, path: &Path, target: &Path) -> io::Result<()> {
+        let (of_target, target) = self.parent(target)?;
+        let (parent, name) = self.place(path)?;
+        Ok(linkat(&of_target, target, &parent, name, AtFlags::empty())?)
     }
 
     /// The folder of a path that is to be written, and the last part, which is free then.

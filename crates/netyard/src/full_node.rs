@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::layer;
 use crate::protocol::{Enclosed, Owned, Spec};
 use crate::up::is_root_of_machine;
-use netyard_core::lab::RootBase;
+use netyard_core::lab::{NodeRoot, RootBase};
 use netyard_kernel::process::PATH_OF_SYSTEM;
 use netyard_kernel::{mount, userns};
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,6 +86,11 @@ pub(crate) fn enclose(spec: &mut Spec, holder: Option<u32>) -> Result<Vec<OwnedF
         spec.enclosed.push(Enclosed::Bundle);
         fds.push(bundle);
     }
+    for source in archives(spec) {
+        let archive = fs::File::open(&source);
+        fds.push(archive.map_err(|e| Error::io(format!("cannot open {}", source.display()), &e))?.into());
+        spec.enclosed.push(Enclosed::Archive { source });
+    }
     for (source, is_read_only) in folders(spec) {
         if !source.is_dir() {
             return Err(Error::input("U060", format!("there is no folder {}", source.display()))
@@ -97,6 +102,15 @@ pub(crate) fn enclose(spec: &mut Spec, holder: Option<u32>) -> Result<Vec<OwnedF
         spec.enclosed.push(Enclosed::Tree { source, is_read_only });
     }
     Ok(fds)
+}
+
+/// The archives that full nodes are made of.
+fn archives(spec: &Spec) -> BTreeSet<PathBuf> {
+    let archive = |root: &NodeRoot| match &root.base {
+        RootBase::Archive(source) => Some(spec.folder.join(source)),
+        RootBase::Machine | RootBase::Folder(_) => None,
+    };
+    spec.lab.nodes.iter().filter_map(|node| archive(&node.root)).collect()
 }
 
 /// The folders of the machine that full nodes are made of or share, and whether they are only read.

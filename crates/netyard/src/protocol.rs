@@ -168,6 +168,11 @@ pub enum Enclosed {
     /// The files of full nodes: an archive (tar) in memory. The first part of each path in it is the node's name, the
     /// rest is the place in the node; owners are names of the node's accounts where there are names, else numbers.
     Bundle,
+    /// An archive of a root file system that full nodes are made of.
+    Archive {
+        /// As the lab has it, absolute.
+        source: PathBuf,
+    },
     /// A folder that full nodes are made of or share, as a tree of mounts like that of the lab file's folder.
     Tree {
         /// As the lab has it, absolute.

@@ -19,10 +19,6 @@ const STARTUP: &str = include_str!("startup.sh");
 pub const STARTUP_PATH: &str = "/hostlab/startup.sh";
 /// The name of the program that runs it.
 pub const STARTUP_NAME: &str = "startup";
-/// The image of a device that names none.
-const IMAGE: &str = "kathara/base";
-/// The shell of a device that names none.
-const SHELL: &str = "/bin/bash";
 
 pub(super) fn node(
     importer: &mut Importer<'_>,
@@ -32,13 +28,13 @@ pub(super) fn node(
 ) -> Node {
     let ipv6 = ipv6(importer, device);
     let shell = device.last(|s| if let Setting::Shell(shell) = s { Some(shell.clone()) } else { None });
-    let shell = shell.map_or_else(|| SHELL.to_owned(), |at| at.value);
+    let shell = shell.map_or_else(|| importer.settings.device_shell.clone(), |at| at.value);
     let hostname = (name != device.name.as_str()).then(|| device.name.clone());
     for interface in &device.interfaces {
         let what = format!("{}[{}]", device.name, interface.number);
         importer.remark(Fidelity::Used, "lab.conf", interface.span, what, "an interface on a hub");
     }
-    let image = device.image().map_or(IMAGE, |at| at.value).to_owned();
+    let image = device.image().map_or(importer.settings.image.as_str(), |at| at.value).to_owned();
     let mut sysctls = sysctls(ipv6);
     let mut env = BTreeMap::new();
     let mut binds = shared(importer);
@@ -79,6 +75,9 @@ fn ipv6(importer: &mut Importer<'_>, device: &Device) -> bool {
     let written = device.last(|s| if let Setting::Ipv6(is_on) = s { Some(*is_on) } else { None });
     if let Some(at) = written {
         return at.value;
+    }
+    if importer.settings.enable_ipv6 {
+        return true;
     }
     let is_bgp_of_links = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -188,7 +187,8 @@ fn bind_of(volume: &Volume) -> NodeBind {
 
 /// `shared/`, where it is there or asked for.
 fn shared(importer: &Importer<'_>) -> Vec<NodeBind> {
-    let is_there = importer.folder.folders.contains("shared") && !importer.wishes.hides_shared;
+    let is_hidden = importer.wishes.hides_shared || !importer.settings.shared_mount;
+    let is_there = importer.folder.folders.contains("shared") && !is_hidden;
     let has = is_there || importer.wishes.makes_shared;
     let bind = NodeBind { source: "shared".to_owned(), path: "/shared".to_owned(), is_read_only: false };
     has.then_some(bind).into_iter().collect()

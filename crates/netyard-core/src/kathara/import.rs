@@ -12,6 +12,7 @@ use crate::look::label::{Labels, label};
 use crate::mac::Mac;
 use crate::name::{IfName, LabName, NetworkName, NodeName};
 use crate::shaping::Shaping;
+use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What lies in the folder of a lab.
@@ -94,8 +95,10 @@ pub enum What {
 /// # Errors
 /// Every problem of its files, if one of them is an error.
 pub fn import(folder: &Folder, wishes: &Wishes) -> Result<Imported, Vec<Problem>> {
-    let mut importer =
-        Importer { folder, wishes, problems: Vec::new(), remarks: Vec::new(), needs: Vec::new() };
+    let settings = Settings::default();
+    let (problems, remarks, needs) = (Vec::new(), Vec::new(), Vec::new());
+    let mut importer = Importer { settings, folder, wishes, problems, remarks, needs };
+    importer.settings();
     let mut conf = importer.conf();
     importer.external();
     importer.select(&mut conf);
@@ -138,7 +141,29 @@ fn is_same(a: &Setting, b: &Setting) -> bool {
     std::mem::discriminant(a) == std::mem::discriminant(b)
 }
 
+/// What `kathara.conf` in the lab's folder says, and what holds where it says nothing.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub(super) struct Settings {
+    /// The image of devices that name none.
+    pub image: String,
+    /// The shell of devices that name none.
+    pub device_shell: String,
+    /// Whether devices speak IPv6 that do not say.
+    pub enable_ipv6: bool,
+    /// Whether devices see `shared/`.
+    pub shared_mount: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let (image, device_shell) = ("kathara/base".to_owned(), "/bin/bash".to_owned());
+        Self { image, device_shell, enable_ipv6: false, shared_mount: true }
+    }
+}
+
 pub(super) struct Importer<'a> {
+    pub settings: Settings,
     pub folder: &'a Folder,
     pub wishes: &'a Wishes,
     pub problems: Vec<Problem>,
@@ -169,6 +194,29 @@ impl Importer<'_> {
     pub(super) fn problem(&mut self, path: &str, diagnostic: Diagnostic) {
         let source = self.source(path);
         self.problems.push(Problem { source, diagnostic });
+    }
+
+    /// Reads `kathara.conf`, the settings of one lab.
+    fn settings(&mut self) {
+        let Some(text) = self.folder.texts.get("kathara.conf") else { return };
+        match serde_json::from_str(text) {
+            Ok(settings) => {
+                self.settings = settings;
+                let reason = "its image, device_shell, enable_ipv6 and shared_mount";
+                self.remark(
+                    Fidelity::Approximated,
+                    "kathara.conf",
+                    Span::default(),
+                    "settings".to_owned(),
+                    reason,
+                );
+            }
+            Err(error) => {
+                let problem =
+                    Diagnostic::without_place(Code::LabConfSyntax, format!("kathara.conf: {error}"));
+                self.problem("kathara.conf", problem.help("a JSON object, as Kathara writes it"));
+            }
+        }
     }
 
     fn conf(&mut self) -> Conf {

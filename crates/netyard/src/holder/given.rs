@@ -11,6 +11,8 @@ pub(super) struct Given {
     pub(super) folder: Option<OwnedFd>,
     /// The files of full nodes.
     pub(super) bundle: Option<OwnedFd>,
+    /// Archives of root file systems, each with its path on the machine.
+    pub(super) archives: Vec<(PathBuf, OwnedFd)>,
     /// Folders of the machine for full nodes: each with its path there, and whether it is read-only.
     pub(super) trees: Vec<(PathBuf, bool, OwnedFd)>,
 }
@@ -22,6 +24,7 @@ impl Given {
             match enclosed {
                 Enclosed::Folder => given.folder = Some(fd),
                 Enclosed::Bundle => given.bundle = Some(fd),
+                Enclosed::Archive { source } => given.archives.push((source.clone(), fd)),
                 Enclosed::Tree { source, is_read_only } => {
                     given.trees.push((source.clone(), *is_read_only, fd))
                 }

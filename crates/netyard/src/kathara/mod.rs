@@ -107,7 +107,9 @@ fn read(path: &Path) -> Result<Folder> {
                 return Err(Error::input("U007", title).help("`shared` must be a folder of the lab's own"));
             }
             folder.folders.insert(name);
-        } else if matches!(name.as_str(), "lab.conf" | "lab.dep" | "lab.ext") {
+        } else if matches!(name.as_str(), "lab.conf" | "lab.dep" | "lab.ext" | "kathara.conf")
+            && entry.path().is_file()
+        {
             let text = fs::read(entry.path()).map_err(|e| unreadable(&e))?;
             let text = String::from_utf8(text).map_err(|error| {
                 let at = error.utf8_error().valid_up_to();

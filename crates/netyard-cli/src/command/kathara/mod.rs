@@ -96,6 +96,11 @@ fn lclean(args: &Lclean) -> Result<ExitCode> {
     if kept == 0 {
         return remove(lab.name());
     }
+    for node in definition.nodes.iter().filter(|node| is_meant(node.hostname())) {
+        for program in node.on_down.iter().filter_map(|program| program.argv.split_first()) {
+            lab.known_node(node.name.clone()).command(program.0).args(program.1).status()?;
+        }
+    }
     let mut rest = definition;
     rest.nodes.retain(|node| !is_meant(node.hostname()));
     lconfig::apply(rest, folder)?;

@@ -161,3 +161,16 @@ fn the_lab_file_of_a_lab_is_the_same_lab() {
     }
     assert_eq!(lab, wanted);
 }
+
+#[test]
+fn settings_of_the_lab_hold_where_a_device_says_nothing() {
+    let conf = "a[0]=A\nb[0]=A\nb[ipv6]=false\n";
+    let settings = r#"{"enable_ipv6": true, "device_shell": "/bin/sh", "shared_mount": false, "terminal": "/usr/bin/xterm"}"#;
+    let imported = imported(&[("lab.conf", conf), ("kathara.conf", settings)], &["shared"]);
+    let nodes = &imported.lab.nodes;
+    assert_eq!((nodes[0].forwards_ipv6, nodes[1].forwards_ipv6), (true, false));
+    assert_eq!(nodes[0].programs[0].argv[0], "/bin/sh");
+    assert!(nodes[0].root.binds.is_empty());
+    let files = [("lab.conf", conf), ("kathara.conf", "{")];
+    assert!(import(&folder(&files, &[]), &Wishes::default()).is_err());
+}

@@ -12,6 +12,7 @@ mod differences;
 mod layers;
 mod root;
 mod tmpfiles;
+mod transfer;
 
 use super::files;
 use super::given::Given;
@@ -30,7 +31,7 @@ use netyard_kernel::process::{self, Ballast, LaunchError, NodeProcess, Room};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -55,6 +56,8 @@ fn home() -> PathBuf {
 pub(super) struct Supply {
     bundle: Bundle,
     trees: Vec<Tree>,
+    /// Archives of root file systems, each with its path on the machine.
+    archives: Vec<(PathBuf, File)>,
 }
 
 /// A folder of the machine, as the lab's ids own it.
@@ -96,7 +99,8 @@ impl Supply {
     pub(super) fn new(given: Given) -> Result<Self> {
         let tree = |(source, is_read_only, fd)| Tree { source, is_read_only, fd, place: OnceCell::new() };
         let trees = given.trees.into_iter().map(tree).collect();
-        Ok(Self { bundle: Bundle::new(given.bundle)?, trees })
+        let archives = given.archives.into_iter().map(|(source, fd)| (source, fd.into())).collect();
+        Ok(Self { bundle: Bundle::new(given.bundle)?, trees, archives })
     }
 }
 
@@ -210,7 +214,7 @@ impl FullNodes {
 
     /// Files of a node, as an archive.
     pub(super) fn read_files(&self, node: &NodeName, paths: &[PathBuf], is_deep: bool) -> Result<OwnedFd> {
-        archive::pack(Inside(self.node(node)?.process.root.as_fd()), paths, is_deep)
+        transfer::pack(Inside(self.node(node)?.process.root.as_fd()), paths, is_deep)
     }
 
     /// Writes files into a node.
@@ -221,7 +225,7 @@ impl FullNodes {
         to: &Path,
         into_folder: bool,
     ) -> Result<()> {
-        archive::unpack(Inside(self.node(node)?.process.root.as_fd()), files, to, into_folder)
+        transfer::unpack(Inside(self.node(node)?.process.root.as_fd()), files, to, into_folder)
     }
 
     /// What differs in a node from the files that it began with.
@@ -286,7 +290,14 @@ impl FullNodes {
         let folder = home().join("bases").join(self.bases.len().to_string());
         let below = match &root.base {
             RootBase::Folder(source) => Some(self.supply.seen(&spec.folder.join(source), true)?),
-            RootBase::Machine | RootBase::Archive(_) => None,
+            RootBase::Archive(source) => {
+                let source = spec.folder.join(source);
+                let found = self.supply.archives.iter().find(|(path, _)| *path == source);
+                let below = folder.join("below");
+                archive::unpack(found.map(|(_, archive)| archive).ok_or(io::ErrorKind::NotFound)?, &below)?;
+                Some(below)
+            }
+            RootBase::Machine => None,
         };
         self.bases.push(Base::make(spec, root, below.as_deref(), &folder)?);
         Ok(self.bases.last().expect("it was just put there"))
