@@ -23,7 +23,11 @@ pub struct NodePlan {
 /// Parts of the caller's memory that a node's first process gives up: what it shares with the caller would be copied
 /// for it as soon as the caller writes there.
 #[derive(Debug, Default)]
-pub struct Ballast(Vec<(usize, usize)>);
+pub struct Ballast {
+    ranges: Vec<(usize, usize)>,
+    /// Where the words are that the caller was executed with: the child is not the caller, and tells so.
+    words: Option<(usize, usize)>,
+}
 
 impl Ballast {
     /// The heap and all other memory without a file behind it, but for the caller's stack.
@@ -33,8 +37,18 @@ impl Ballast {
         let stack = (&raw const on_stack).addr();
         let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
         let is_given_up = |range: &(usize, usize)| !(range.0..range.1).contains(&stack);
-        Self(maps.lines().filter_map(range_without_file).filter(is_given_up).collect())
+        let ranges = maps.lines().filter_map(range_without_file).filter(is_given_up).collect();
+        Self { ranges, words: words_of_self() }
     }
+}
+
+/// The addresses of the caller's arguments (proc(5), fields `arg_start` and `arg_end` of `/proc/PID/stat`).
+fn words_of_self() -> Option<(usize, usize)> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The third field follows the name, which may have blanks in it.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(48 - 3);
+    let words = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    (words.0 > 0 && words.0 < words.1).then_some(words)
 }
 
 /// The range of a line of `/proc/PID/maps`, when it is private, writable, and of no file (proc(5)).
@@ -85,7 +99,7 @@ impl NodePlan {
             // SAFETY: as above.
             unsafe {
                 libc::close(reader);
-                self.arrange(user, net, writer);
+                self.arrange(user, net, ballast, writer);
                 rest(ballast)
             }
         }
@@ -110,7 +124,13 @@ impl NodePlan {
 
     /// # Safety
     /// For a freshly forked child: system calls only, no allocation.
-    unsafe fn arrange(&self, user: Option<BorrowedFd<'_>>, net: BorrowedFd<'_>, report: RawFd) {
+    unsafe fn arrange(
+        &self,
+        user: Option<BorrowedFd<'_>>,
+        net: BorrowedFd<'_>,
+        ballast: &Ballast,
+        report: RawFd,
+    ) {
         // SAFETY: system calls on memory that was there before the fork.
         unsafe {
             libc::setsid();
@@ -139,6 +159,12 @@ impl NodePlan {
             // After the last change of credentials, which may set it again.
             libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
             libc::prctl(libc::PR_SET_NAME, c"init".as_ptr());
+            if let Some((from, to)) = ballast.words {
+                let name = b"init";
+                let words: *mut u8 = std::ptr::with_exposed_provenance_mut(from);
+                libc::memset(words.cast(), 0, to - from);
+                libc::memcpy(words.cast(), name.as_ptr().cast(), name.len().min(to - from - 1));
+            }
             reset_signals();
             // Ended children are gone at once.
             libc::signal(libc::SIGCHLD, libc::SIG_IGN);
@@ -156,8 +182,8 @@ impl NodePlan {
 unsafe fn rest(ballast: &Ballast) -> ! {
     // The list is in what is given up: a page at a time is copied to the stack.
     let mut some = [(0, 0); RANGES_MAX];
-    let count = ballast.0.len().min(RANGES_MAX);
-    some[..count].copy_from_slice(&ballast.0[..count]);
+    let count = ballast.ranges.len().min(RANGES_MAX);
+    some[..count].copy_from_slice(&ballast.ranges[..count]);
     for (from, to) in &some[..count] {
         // SAFETY: as the caller says.
         unsafe { raw_syscall(libc::SYS_munmap, *from, to - from) };
