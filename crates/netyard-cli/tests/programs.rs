@@ -122,3 +122,15 @@ fn down_runs_what_the_file_has_for_the_end_in_its_order() {
         assert!(ran.code == Some(0) && !ran.stderr.contains("code 4"), "{}", ran.stderr);
     }
 }
+
+#[test]
+fn up_again_tries_what_has_failed_anew() {
+    let yard = Yard::with_lab("anew", "nodes: { a: ~ }\n");
+    let text = "nodes: { a: { run: { p: { command: 'test -e /run/x', ready: ended } } } }";
+    let file = yard.write("lab.yaml", &format!("lab: {}\n{text}", yard.lab));
+    let ran = yard.run(&["up", file.to_str().unwrap()]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the lab was changed all the same"), "{}", ran.stderr);
+    yard.prints(&["exec", "a", "--", "touch", "/run/x"]);
+    yard.prints(&["up", "-q", file.to_str().unwrap()]);
+}

@@ -277,7 +277,7 @@ networks: {{ lan: 10.0.0.0/24, isp: 198.51.100.0/24 }}
 nodes:
   pc: {{ links: {{ lan: {address} }}, run: sleep 1000 }}
   router: {{ links: {{ lan: 10.0.0.254, isp: 198.51.100.2 }}, masquerade: {{ from: lan, out: isp }} }}
-  server: {{ kind: full, links: {{ lan: 10.0.0.2 }}, run: sleep 1000, files: {{ /etc/motd: '{address}' }} }}
+  server: {{ kind: full, links: {{ lan: 10.0.0.2 }}, run: sleep 1000, files: {{ /etc/motd: {address} }} }}
   internet: {{ role: internet, links: {{ isp: 198.51.100.1 }} }}{more}
 "
         );

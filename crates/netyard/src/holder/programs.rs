@@ -436,10 +436,16 @@ impl Supervised {
         }
     }
 
+    /// Whether it is not waited for any more although it is not ready; `up` tries it anew.
+    fn has_failed(&self) -> bool {
+        matches!(self.readiness.verdict(), Verdict::Failed(_) | Verdict::Orphaned)
+    }
+
     /// Whether it is this program of the lab file, started as it would be now.
     fn is(&self, spec: &Spec, kept: &Numbers, node: &Node, program: &Program) -> bool {
         let env = || environment(spec, node, program).into_iter();
         self.origin == Origin::LabFile
+            && !self.has_failed()
             && self.node == node.name
             && self.program == *program
             && self.launch.hostname.as_deref() == Some(node.hostname())

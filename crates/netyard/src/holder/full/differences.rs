@@ -73,8 +73,8 @@ impl Beginning {
                     (false, true) => Change::Changed,
                     (false, false) => Change::Added,
                 };
-                let is_known_folder = metadata.is_dir() && is_below;
-                if !(is_passing || is_same || is_known_folder) {
+                let is_told_by_what_it_holds = metadata.is_dir() && is_below;
+                if !(is_passing || is_same || is_told_by_what_it_holds) {
                     found.push(Difference { path: place, change });
                 }
             })?;
