@@ -30,13 +30,17 @@ pub struct Ballast {
 }
 
 impl Ballast {
-    /// The heap and all other memory without a file behind it, but for the caller's stack.
+    /// The heap and all other memory without a file behind it, but for the calling thread's stack and its own memory: there
+    /// the kernel notes where the thread runs (rseq(2)), and ends a process in which it cannot.
     #[must_use]
     pub fn of_self() -> Self {
         let on_stack = 0u8;
         let stack = (&raw const on_stack).addr();
+        // SAFETY: it tells an address. `errno` lies in the thread's own memory, beside what the C library has registered.
+        let own = unsafe { libc::__errno_location() }.addr();
         let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-        let is_given_up = |range: &(usize, usize)| !(range.0..range.1).contains(&stack);
+        let is_given_up =
+            |range: &(usize, usize)| ![stack, own].iter().any(|at| (range.0..range.1).contains(at));
         let ranges = maps.lines().filter_map(range_without_file).filter(is_given_up).collect();
         Self { ranges, words: words_of_self() }
     }
