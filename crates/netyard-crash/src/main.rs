@@ -12,11 +12,14 @@ use std::process::ExitCode;
 use std::time::Instant;
 use trace::Victim;
 
-const USAGE: &str = "usage: netyard-crash matrix NETYARD [--full | --every N] [--offset N] [--verb up|down|exec|change] [--alone]
+const USAGE: &str = "usage: netyard-crash matrix NETYARD [--full | --every N | --points N] [--offset N]
+                            [--verb up|down|exec|change] [--daemon] [--alone]
        unshare -Ur netyard-crash soak [CYCLES]
 
   --full     kill at every stop (the default)
   --every N  at every N-th stop, beginning with --offset
+  --points N at so many stops of each verb and victim, spread evenly
+  --daemon   a lab with a full node in which a daemon (dnsmasq) runs
   --alone    nobody else makes network namespaces on this machine: a new one is a leak";
 const VERBS: [(&str, Verb); 4] =
     [("up", Verb::Up), ("down", Verb::Down), ("exec", Verb::Exec), ("change", Verb::Change)];
@@ -49,15 +52,17 @@ fn soak(words: &[&str]) -> Result<ExitCode, String> {
 }
 
 fn crash(netyard: &Path, options: &[&str]) -> Result<ExitCode, String> {
-    let mut sample = Sample { stride: 1, offset: 0 };
+    let mut sample = Sample { stride: 1, offset: 0, points_max: u64::MAX };
     let mut verbs = VERBS.to_vec();
-    let mut is_shared = true;
+    let (mut is_shared, mut has_daemon) = (true, false);
     let mut words = options.iter();
     while let Some(word) = words.next() {
         let mut number = || words.next().and_then(|n| n.parse::<u64>().ok()).ok_or_else(|| USAGE.to_owned());
         match *word {
             "--full" => sample.stride = 1,
             "--every" => sample.stride = number()?.max(1),
+            "--points" => sample.points_max = number()?.max(1),
+            "--daemon" => has_daemon = true,
             "--offset" => sample.offset = number()?,
             "--alone" => is_shared = false,
             "--verb" => {
@@ -69,7 +74,7 @@ fn crash(netyard: &Path, options: &[&str]) -> Result<ExitCode, String> {
     }
     let folder = Folder::new()?;
     let netyard = netyard.canonicalize().map_err(|e| format!("{}: {e}", netyard.display()))?;
-    let mut matrix = Matrix::new(&netyard, &folder.0, is_shared).map_err(|e| e.to_string())?;
+    let mut matrix = Matrix::new(&netyard, &folder.0, is_shared, has_daemon).map_err(|e| e.to_string())?;
     println!("every {} stops, beginning with {}", sample.stride, sample.offset % sample.stride + 1);
     println!(
         "{:7} {:7} {:>6} {:>6} {:>6} {:>6} {:>9} {:>6}",

@@ -34,6 +34,8 @@ pub struct Sample {
     pub stride: u64,
     /// The first.
     pub offset: u64,
+    /// How many of each verb and victim at most: the stride is longer where it would be more.
+    pub points_max: u64,
 }
 
 /// One line of the table.
@@ -61,6 +63,7 @@ pub struct Matrix {
     lab: String,
     marker: String,
     is_shared: bool,
+    has_daemon: bool,
     children: Children,
     output: OwnedFd,
     before: Host,
@@ -68,11 +71,12 @@ pub struct Matrix {
 
 impl Matrix {
     /// A matrix for this program, with its files in an existing folder of its own. On a machine that others use at
-    /// the same time, `is_shared` keeps their network namespaces from counting as ours.
+    /// the same time, `is_shared` keeps their network namespaces from counting as ours. With `has_daemon` a node of the
+    /// lab has files of its own, and runs dnsmasq.
     ///
     /// # Errors
     /// Those of files.
-    pub fn new(netyard: &Path, folder: &Path, is_shared: bool) -> io::Result<Self> {
+    pub fn new(netyard: &Path, folder: &Path, is_shared: bool, has_daemon: bool) -> io::Result<Self> {
         let pid = std::process::id();
         let output = fs::File::options().append(true).create(true).open(folder.join("output"))?;
         let matrix = Self {
@@ -82,6 +86,7 @@ impl Matrix {
             // A number of seconds that nobody else sleeps.
             marker: format!("{}", 100_000_000 + pid),
             is_shared,
+            has_daemon,
             children: Children::adopting(),
             output: output.into(),
             before: Host::now(),
@@ -106,7 +111,8 @@ impl Matrix {
         let mut row =
             Row { victim, stops: calm.stops, points: 0, leaks, healed: 0, settled_max: Duration::ZERO };
         let first = if verb == Verb::Up && victim == Victim::Holder { calm.holder_since } else { 1 };
-        let mut stop = first.max(1) + sample.offset % sample.stride;
+        let stride = sample.stride.max(calm.stops.saturating_sub(first).div_ceil(sample.points_max));
+        let mut stop = first.max(1) + sample.offset % stride;
         while stop <= calm.stops {
             let outcome = self.point(verb, Kill { stop, victim }, &mut row);
             if let Err(error) = outcome {
@@ -116,7 +122,7 @@ impl Matrix {
                 row.leaks.push(text);
                 self.clear();
             }
-            stop += sample.stride;
+            stop += stride;
         }
         Ok(row)
     }
@@ -214,7 +220,8 @@ impl Matrix {
 
     /// Whether nothing lives but what a whole lab consists of, and a program can be executed in it.
     fn is_whole(&mut self, living: &[Process]) -> bool {
-        let words = [self.marker.as_str(), "1000", "sleep 1000"];
+        // `init` is the first process of a full node.
+        let words = [self.marker.as_str(), "1000", "sleep 1000", "init", "dnsmasq"];
         let is_known = |p: &Process| is_holder(p) || p.argv.iter().any(|word| words.contains(&word.as_str()));
         let is_one = living.iter().filter(|p| is_holder(p)).count() == 1;
         is_one && living.iter().all(is_known) && self.enter() == Some(0)
@@ -271,14 +278,20 @@ impl Matrix {
             ("10.0.0.1", "")
         };
         let lab = &self.lab;
+        let server = match self.has_daemon {
+            true => format!(
+                "\n  server: {{ kind: full, links: {{ lan: 10.0.0.2 }}, files: {{ /etc/motd: {address} }}, \
+                 run: {{ dns: [dnsmasq, -k, --conf-file=/dev/null] }} }}"
+            ),
+            false => String::new(),
+        };
         let text = format!(
             "lab: {lab}
 networks: {{ lan: 10.0.0.0/24, isp: 198.51.100.0/24 }}
 nodes:
   pc: {{ links: {{ lan: {address} }}, run: sleep 1000 }}
   router: {{ links: {{ lan: 10.0.0.254, isp: 198.51.100.2 }}, masquerade: {{ from: lan, out: isp }} }}
-  server: {{ kind: full, links: {{ lan: 10.0.0.2 }}, run: sleep 1000, files: {{ /etc/motd: '{address}' }} }}
-  internet: {{ role: internet, links: {{ isp: 198.51.100.1 }} }}{more}
+  internet: {{ role: internet, links: {{ isp: 198.51.100.1 }} }}{server}{more}
 "
         );
         fs::write(self.file(), text)

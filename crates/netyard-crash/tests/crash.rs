@@ -8,6 +8,8 @@ use std::process::{Command, Output};
 const TOOL: &str = env!("CARGO_BIN_EXE_netyard-crash");
 /// Every n-th stop: a minute on two cores. `NETYARD_CRASH_EVERY=1` tries all.
 const STRIDE: &str = "40";
+/// Stops of each verb and victim in a lab with a full node, whose files alone take tens of thousands.
+const POINTS: &str = "5";
 /// Labs one after another; `NETYARD_SOAK_CYCLES` sets another number.
 const CYCLES: &str = "200";
 
@@ -34,11 +36,21 @@ fn succeeds(output: &Output) {
 
 #[test]
 fn nothing_is_left_whoever_is_killed_at_a_sample_of_system_calls() {
-    let runtime = std::env::temp_dir().join(format!("netyard-crash-run-{}", std::process::id()));
-    std::fs::create_dir(&runtime).unwrap();
     let every = setting("NETYARD_CRASH_EVERY", STRIDE);
+    check_matrix("plain", &["--every", &every]);
+}
+
+#[test]
+fn nothing_is_left_of_full_nodes_with_daemons_either() {
+    check_matrix("daemon", &["--daemon", "--points", &setting("NETYARD_CRASH_POINTS", POINTS)]);
+}
+
+#[track_caller]
+fn check_matrix(name: &str, options: &[&str]) {
+    let runtime = std::env::temp_dir().join(format!("netyard-crash-{name}-{}", std::process::id()));
+    std::fs::create_dir(&runtime).unwrap();
     let mut command = Command::new(TOOL);
-    command.arg("matrix").arg(netyard()).args(["--every", &every]).env("XDG_RUNTIME_DIR", &runtime);
+    command.arg("matrix").arg(netyard()).args(options).env("XDG_RUNTIME_DIR", &runtime);
     // Another part of the stops in each run.
     let output = command.args(["--offset", &std::process::id().to_string()]).output().unwrap();
     std::fs::remove_dir_all(&runtime).unwrap();
