@@ -6,7 +6,7 @@
 mod gallery;
 
 use gallery::{Case, folder, lab_names, report_of};
-use netyard::Lab;
+use netyard::{Lab, RunningLab};
 use netyard_core::diagnostic::Style;
 
 /// A change of a lab's text that takes away what an expectation is about.
@@ -267,10 +267,18 @@ fn a_third_host_hears_unicast_on_a_hub_only() {
         };
         // ARP is broadcast, and the first frames are flooded until the bridge has learned.
         ping("a", "b", 1);
-        let before = gallery::packets_received(&lab, "c");
+        let before = packets_received(&lab, "c");
         ping("a", "b", PINGS);
-        gallery::packets_received(&lab, "c") - before
+        packets_received(&lab, "c") - before
     };
     assert!(heard("hub") >= 2 * PINGS, "question and answer of each ping");
     assert!(heard("bridge") < PINGS / 2, "only what is meant for all");
+}
+
+/// Packets that a node has received on `eth0`, the third column of `/proc/net/dev`.
+fn packets_received(lab: &RunningLab, node: &str) -> u64 {
+    let output = lab.node(node).unwrap().command("cat").args(["/proc/net/dev"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = text.lines().find(|line| line.trim_start().starts_with("eth0:")).unwrap();
+    line.split_whitespace().nth(2).unwrap().parse().unwrap()
 }

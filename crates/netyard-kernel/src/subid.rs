@@ -1,7 +1,7 @@
 //! All ids of a system in a user namespace: why there are none, and what helps (subuid(5), newuidmap(1)).
 
 use crate::feature::own_subordinates;
-use crate::userns::IdMap;
+use crate::userns::{IdMap, Subordinate};
 use std::fmt;
 
 /// Ids that a system needs besides root: accounts of packages are below 1000, `nobody` is 65534.
@@ -19,6 +19,8 @@ pub enum NoIds {
     },
     /// One of the programs that map them is not installed.
     NoProgram,
+    /// The caller is in a user namespace that does not have them.
+    NotHere,
 }
 
 impl NoIds {
@@ -30,6 +32,9 @@ impl NoIds {
                 format!("`echo {line} | sudo tee -a {file}`, with numbers that nobody has there")
             }
             Self::NoProgram => "install the package that has them: `sudo apt install uidmap`".to_owned(),
+            Self::NotHere => {
+                "start netyard outside of the container or user namespace that it is in".to_owned()
+            }
         }
     }
 }
@@ -39,6 +44,9 @@ impl fmt::Display for NoIds {
         match self {
             Self::NoRange { file, .. } => write!(f, "{file} gives this user less than {NEEDED} ids"),
             Self::NoProgram => f.write_str("newuidmap and newgidmap are not installed"),
+            Self::NotHere => {
+                f.write_str("the user namespace of this process does not have this user's subordinate ids")
+            }
         }
     }
 }
@@ -60,7 +68,11 @@ pub fn of_caller() -> Result<IdMap, NoIds> {
         }
     }
     let map = IdMap::own_and_subordinate();
-    if map.is_single() { Err(NoIds::NoProgram) } else { Ok(map) }
+    match Subordinate::of_caller() {
+        _ if !map.is_single() => Ok(map),
+        Some(ids) if !ids.are_here() => Err(NoIds::NotHere),
+        _ => Err(NoIds::NoProgram),
+    }
 }
 
 #[cfg(test)]

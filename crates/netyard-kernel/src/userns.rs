@@ -1,5 +1,6 @@
 //! User namespaces: who is who inside (user_namespaces(7)).
 
+use crate::feature::own_subordinates;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -30,19 +31,39 @@ pub struct Subordinate {
 }
 
 impl Subordinate {
-    /// Those of the caller; none where it has none, or no newuidmap(1) that maps them.
+    /// Those of the caller; none where it has none, its own user namespace lacks them, or there is no newuidmap(1) that
+    /// maps them.
     #[must_use]
     pub fn own() -> Option<Self> {
-        let uid = rustix::process::geteuid().as_raw();
-        let name = account_name(uid);
-        let of = |file: &str| {
-            let text = fs::read_to_string(file).unwrap_or_default();
-            range_of(&text, name.as_deref(), uid)
-        };
-        let ((uid, uids), (gid, gids)) = (of("/etc/subuid")?, of("/etc/subgid")?);
         let has_helpers = HELPERS.iter().all(|helper| helper_path(helper).is_some());
-        has_helpers.then_some(Self { uid, gid, count: uids.min(gids) })
+        Self::of_caller().filter(|own| has_helpers && own.are_here())
     }
+
+    /// Those that the files give the caller.
+    #[must_use]
+    pub fn of_caller() -> Option<Self> {
+        let of = |file: &str| own_subordinates(file).into_iter().find(|range| range.count > 0);
+        let (uids, gids) = (of("/etc/subuid")?, of("/etc/subgid")?);
+        Some(Self { uid: uids.first, gid: gids.first, count: uids.count.min(gids.count) })
+    }
+
+    /// Whether the caller's own user namespace has these ids: one inside of another may have few.
+    #[must_use]
+    pub fn are_here(&self) -> bool {
+        let has = |file: &str, first: u32| {
+            let text = fs::read_to_string(file).unwrap_or_default();
+            text.lines().any(|line| is_in_line(line, first, self.count))
+        };
+        has("/proc/self/uid_map", self.uid) && has("/proc/self/gid_map", self.gid)
+    }
+}
+
+/// Whether a line of `/proc/PID/uid_map` maps all of these ids (user_namespaces(7)): first inside, first outside, count.
+fn is_in_line(line: &str, first: u32, count: u32) -> bool {
+    let mut words = line.split_whitespace().map_while(|word| word.parse::<u64>().ok());
+    let (Some(inside), Some(_), Some(all)) = (words.next(), words.next(), words.next()) else { return false };
+    let first = u64::from(first);
+    inside <= first && first + u64::from(count) <= inside + all
 }
 
 /// The programs that map ids for others: set-user-ID root, or with the capability for it.
@@ -52,26 +73,6 @@ fn helper_path(name: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/bin".into(), "/bin".into()]);
     folders.map(|folder| folder.join(name)).find(|path| path.is_file())
-}
-
-fn account_name(uid: u32) -> Option<String> {
-    let text = fs::read_to_string("/etc/passwd").ok()?;
-    text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
-    })
-}
-
-/// The first range of a subuid(5) for an account, by its name or number: the first id and how many.
-fn range_of(text: &str, name: Option<&str>, uid: u32) -> Option<(u32, u32)> {
-    text.lines().find_map(|line| {
-        let mut parts = line.trim().split(':');
-        let owner = parts.next()?;
-        let range = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        let is_own = Some(owner) == name || owner.parse() == Ok(uid);
-        (is_own && range.1 > 0).then_some(range)
-    })
 }
 
 impl IdMap {
@@ -409,5 +410,21 @@ impl Told {
 
     fn wait_to_end(&self) {
         let _ = (&self.wait).read(&mut [0]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_has_ids_when_one_of_its_lines_has_all_of_them() {
+        let all = "         0          0 4294967295";
+        assert!(is_in_line(all, 100_000, 65536));
+        // That of an ordinary user's own namespace, and of a container with 65536 ids.
+        assert!(!is_in_line("      1000       1000          1", 100_000, 65536));
+        assert!(!is_in_line("0 231072 65536", 100_000, 65536));
+        assert!(is_in_line("100000 331072 65536", 100_000, 65536));
+        assert!(!is_in_line("", 0, 1));
     }
 }

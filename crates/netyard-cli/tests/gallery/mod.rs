@@ -3,7 +3,6 @@
 // Not every test program uses all of it, and a test may panic.
 #![allow(dead_code, clippy::unwrap_used)]
 
-use netyard::RunningLab;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -84,12 +83,4 @@ pub fn report_of(output: &Output) -> Report {
         .collect();
     assert_eq!(report["failed"], failures.len());
     Report { passed: report["passed"].as_u64().unwrap(), failures }
-}
-
-/// Packets that a node has received on `eth0`, the third column of `/proc/net/dev`.
-pub fn packets_received(lab: &RunningLab, node: &str) -> u64 {
-    let output = lab.node(node).unwrap().command("cat").args(["/proc/net/dev"]).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let line = text.lines().find(|line| line.trim_start().starts_with("eth0:")).unwrap();
-    line.split_whitespace().nth(2).unwrap().parse().unwrap()
 }
