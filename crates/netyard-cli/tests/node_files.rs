@@ -3,6 +3,7 @@
 mod support;
 
 use support::Yard;
+use support::terminal::Terminal;
 
 #[test]
 fn files_of_the_lab_file_are_there_with_owner_and_mode() {
@@ -93,4 +94,18 @@ fn what_cannot_be_copied_is_refused_in_clear_words() {
     yard.prints(&["exec", "a", "--", "ln", "-s", yard.folder.to_str().unwrap(), "/srv/out"]);
     let _ = yard.run(&["cp", file, "a:/srv/out/written"]);
     assert!(!yard.folder.join("written").exists());
+}
+
+/// Programs that look for their terminal by name find it, and Ctrl-C ends what runs in it.
+#[test]
+fn a_shell_in_a_full_node_has_a_terminal_of_the_node() {
+    let yard = Yard::with_lab("tty", "nodes: { a: { kind: full } }\n");
+    let mut shell = Terminal::of(&yard, "shell", &["a"], "");
+    assert_eq!(shell.says("tty").trim(), "/dev/pts/0");
+    assert_eq!(shell.says("echo to the terminal >/dev/tty").trim(), "to the terminal");
+    shell.begins("echo begun; sleep 1000");
+    shell.shows("\nbegun");
+    shell.interrupt();
+    assert!(shell.ends().contains("^C"));
+    assert!(shell.leave().contains("exit"));
 }

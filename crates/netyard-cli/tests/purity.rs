@@ -34,7 +34,9 @@ nodes:
   server:
     kind: full
     links: { lan: 10.0.0.2 }
-    run: [\"sh -c 'while :; do sleep 1000 & wait; done'\"]
+    run:
+      loop: \"while :; do sleep 1000 & wait; done\"
+      dns: { command: [dnsmasq, -k, --conf-file=/dev/null], ready: { port: 53 } }
     files: { /etc/motd: \"of the node\\n\", /usr/local/bin/tool: \"#!/bin/sh\\n\", /var/lib/tool/state: new }
 ";
 

@@ -84,6 +84,14 @@ impl Inside<'_> {
         UnixStream::connect(format!("/proc/self/fd/{}", socket.as_raw_fd()))
     }
 
+    /// A new terminal of the node: the side on which a person types (pts(4)).
+    ///
+    /// # Errors
+    /// `ENOENT` without a devpts at `/dev/pts`; `ENOSPC` when all terminals are in use.
+    pub fn new_terminal(self) -> io::Result<OwnedFd> {
+        self.open(Path::new("dev/pts/ptmx"), OFlags::RDWR | OFlags::NOCTTY)
+    }
+
     /// Makes a folder, and those that it is in, where there is none. One that is there stays as it is.
     ///
     /// # Errors

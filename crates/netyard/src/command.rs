@@ -1,11 +1,14 @@
 //! Programs that a person or a test starts inside a node.
 
+use crate::connection::unexpected;
 use crate::error::{Error, Result};
 use crate::full_node;
 use crate::own_folders;
+use crate::protocol::Request;
 use crate::running::{OpenDoors, RunningLab};
 use crate::sandbox;
 use crate::up::is_root_of_machine;
+use netyard_core::lab::NodeKind;
 use netyard_core::name::NodeName;
 use netyard_kernel::process::{self, Doors, ExitStatus, Launch, LaunchError};
 use std::collections::BTreeMap;
@@ -32,6 +35,7 @@ pub struct NodeCommand<'a> {
     cwd: Option<PathBuf>,
     stdio: [Option<OwnedFd>; 3],
     dies_with_caller: bool,
+    takes_terminal: bool,
     first_in_path: Option<PathBuf>,
 }
 
@@ -45,6 +49,7 @@ impl<'a> NodeCommand<'a> {
             cwd: None,
             stdio: [None, None, None],
             dies_with_caller: false,
+            takes_terminal: false,
             first_in_path: None,
         }
     }
@@ -119,6 +124,28 @@ impl<'a> NodeCommand<'a> {
         self
     }
 
+    /// Makes the terminal that is its standard input its own: it gets what Ctrl-C there means.
+    #[must_use]
+    pub fn takes_terminal(mut self) -> Self {
+        self.takes_terminal = true;
+        self
+    }
+
+    /// A new terminal of its node, where that has files of its own and does not know the caller's: the side on which a
+    /// person types ([`NodeTerminal`](netyard_kernel::terminal::NodeTerminal)).
+    ///
+    /// # Errors
+    /// That the lab has ended.
+    pub fn new_terminal(&self) -> Result<Option<OwnedFd>> {
+        let Some(node) = &self.node else { return Ok(None) };
+        let lab = self.lab.definition()?;
+        if lab.node(node.as_str()).is_none_or(|node| node.kind != NodeKind::Full) {
+            return Ok(None);
+        }
+        let (reply, mut fds) = self.lab.ask(&Request::Terminal(node.clone()))?;
+        fds.pop().map(Some).ok_or_else(|| unexpected(&reply))
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -134,6 +161,7 @@ impl<'a> NodeCommand<'a> {
             folders,
             stdio: self.stdio,
             dies_with_caller: self.dies_with_caller,
+            takes_terminal: self.takes_terminal,
             grants_setgroups: entrance.grants_setgroups,
             ..Launch::default()
         };

@@ -41,6 +41,8 @@ pub enum Request {
     Sockets(Vec<(NodeName, SocketKind)>),
     /// The network namespace of a node; it travels with the answer.
     Namespace(NodeName),
+    /// A new terminal of a full node: the side on which a person types travels with the answer.
+    Terminal(NodeName),
     /// All network namespaces from this place in their order on, at most 200; they travel with the answer, then the
     /// lab's user namespace and the mount namespaces of what persons have started.
     Namespaces {

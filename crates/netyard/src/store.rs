@@ -177,7 +177,7 @@ impl Claim {
     ///
     /// # Errors
     /// Those of rename(2).
-    pub fn publish(self) -> Result<()> {
+    pub fn publish(&self) -> Result<()> {
         let path = self.folder.join(self.lab.as_str());
         std::fs::rename(&self.temporary, &path)
             .map_err(|e| Error::io(format!("cannot make {}", path.display()), &e))

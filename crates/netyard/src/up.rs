@@ -149,9 +149,10 @@ fn start(
         let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
         let answer = connection.ask_with(&Request::Build(Box::new(spec)), &fds, on_step)?;
         connection.ask(&Request::AwaitReady)?;
-        if let Some(claim) = claim {
+        if let Some(claim) = &claim {
             claim.publish()?;
         }
+        // The lock is kept meanwhile: who finds the lab finds one that is there to stay.
         match (answer, connection.ask(&Request::Commit { outlives_caller })?) {
             ((Reply::Done, _), (Reply::Done, _)) => Ok(()),
             ((Reply::Done, _), (other, _)) | ((other, _), _) => Err(unexpected(&other)),

@@ -4,13 +4,14 @@ use super::{node_name, running};
 use crate::args::{Exec, Shell};
 use crate::output::json;
 use netyard::command::{NodeCommand, not_executed};
-use netyard::{ExitStatus, Result, RunningLab};
+use netyard::{Error, ExitStatus, Result, RunningLab};
 use netyard_kernel::process;
 use netyard_kernel::signal::{self, ChildChange, Relay};
-use netyard_kernel::terminal::Terminal;
+use netyard_kernel::terminal::{NodeTerminal, Terminal};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
 #[derive(Serialize)]
@@ -73,6 +74,11 @@ fn prompting<'a>(
 
 /// Runs a program with our terminal: it gets what is typed, stops us when it stops, and we end as it ends.
 pub fn in_foreground(command: NodeCommand<'_>) -> Result<ExitCode> {
+    if NodeTerminal::is_wanted()
+        && let Some(terminal) = command.new_terminal()?
+    {
+        return in_terminal_of_node(command, terminal);
+    }
     let terminal = Terminal::before();
     let relay = Relay::begin();
     let child = command.dies_with_caller().spawn()?;
@@ -81,6 +87,20 @@ pub fn in_foreground(command: NodeCommand<'_>) -> Result<ExitCode> {
         terminal.take_back(matches!(status, ExitStatus::Signal(_)));
     }
     Ok(exit_code(status.shell_code()))
+}
+
+/// Runs a program with a terminal of its node, which ours stands for.
+fn in_terminal_of_node(command: NodeCommand<'_>, terminal: OwnedFd) -> Result<ExitCode> {
+    let failed = |e: io::Error| Error::io("cannot use the terminal", &e);
+    let (terminal, screen) = NodeTerminal::new(terminal).map_err(failed)?;
+    let screens = [screen.try_clone().map_err(failed)?, screen.try_clone().map_err(failed)?];
+    let [output, errors] = screens;
+    let relay = Relay::begin();
+    let command = command.stdin(screen).stdout(output).stderr(errors).takes_terminal();
+    let child = command.dies_with_caller().spawn()?;
+    relay.to(child.id());
+    terminal.converse().map_err(failed)?;
+    Ok(exit_code(accompany(child.id(), relay).shell_code()))
 }
 
 /// Runs a program outside of the lab, with the lab's name in its environment.

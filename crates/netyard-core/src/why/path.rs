@@ -201,7 +201,10 @@ impl Walk<'_> {
                 Outcome::Dropped(spot) => self.blame_rule(at, spot, ruleset, packet, false),
                 Outcome::Rejected(spot) => self.blame_rule(at, spot, ruleset, packet, true),
                 Outcome::PolicyDrops(chain) => self.blame_policy(at, chain, ruleset, packet),
-                Outcome::Unknown(spot) => self.blame_unknown_rule(at, spot, ruleset, packet),
+                Outcome::Unknown(spot) => {
+                    self.blame_unknown_rule(at, spot, ruleset, packet);
+                    self.is_doubtful |= rules::is_nat(chain);
+                }
                 Outcome::Translated(translation, spot) => {
                     self.translate(at, translation, spot.told(ruleset), spot, packet);
                 }

@@ -206,6 +206,26 @@ fn what_cannot_be_read_or_understood_makes_the_verdict_unknown() {
     assert_eq!(causes(&ask(&mut cut, "10.0.0.2", About::Icmp)), [Cause::NoPeer]);
 }
 
+/// What comes after a translation that is not understood is about a packet that there may never be.
+#[test]
+fn nothing_is_certain_behind_a_translation_that_is_not_understood() {
+    let mut cable = cable();
+    let rule = Rule {
+        matches: vec![Match::Other("xt match \"statistic\"".into())],
+        counts: false,
+        action: Action::Dnat("10.0.0.9:80".parse().unwrap()),
+    };
+    let mut nat = ruleset(Family::Ip, Hook::Prerouting, Policy::Accept, vec![rule]);
+    nat.chains[0].base.as_mut().unwrap().kind = ChainKind::Nat;
+    cable.insides.get_mut(&ns("b")).unwrap().rulesets = vec![nat];
+    let told = ask(&mut cable, "b", About::Tcp(80));
+    assert_eq!(
+        (causes(&told), told.verdict),
+        (vec![Cause::NotUnderstood, Cause::NotListening], Verdict::Unknown)
+    );
+    assert!(told.faults[1].sentence.starts_with("if that rule leaves the packet as it is: nothing listens"));
+}
+
 /// The same addresses elsewhere on the machine, where no cable leads to, are nobody's.
 #[test]
 fn a_network_that_is_not_connected_plays_no_part() {

@@ -34,6 +34,9 @@ pub(super) struct Walk<'k> {
     pub(super) is_in_tunnel: bool,
     /// Whether frames were just found to leave what can be seen.
     pub(super) leaves_sight: bool,
+    /// Whether a rule that may have translated the packet is not understood: what is found from there on is about a packet
+    /// that there may never be.
+    pub(super) is_doubtful: bool,
 }
 
 /// A connection that was rewritten.
@@ -84,6 +87,7 @@ impl<'k> Walk<'k> {
             exits: Vec::new(),
             is_in_tunnel: false,
             leaves_sight: false,
+            is_doubtful: false,
         }
     }
 
@@ -187,7 +191,11 @@ impl<'k> Walk<'k> {
     }
 
     /// Takes down what is wrong, once.
-    pub(super) fn blame(&mut self, fault: Fault, packet: &Packet) {
+    pub(super) fn blame(&mut self, mut fault: Fault, packet: &Packet) {
+        if self.is_doubtful {
+            fault.confidence = Confidence::Unknown;
+            fault.sentence = format!("if that rule leaves the packet as it is: {}", fault.sentence);
+        }
         self.hop(fault.at.clone(), Event::Dropped(Box::new(fault.clone())), packet);
         let is_same = |known: &Fault| {
             let fix = |fault: &Fault| fault.fixes.first().map(|fix| fix.command.clone());

@@ -99,6 +99,8 @@ pub struct Launch {
     pub no_new_privs: bool,
     /// Whether it gets a session of its own, without a terminal.
     pub new_session: bool,
+    /// Whether it gets a session of its own, with the terminal that is its standard input.
+    pub takes_terminal: bool,
     /// Whether setgroups(2) succeeds for it and changes nothing, for programs that must give up root in a user
     /// namespace that has given up setgroups(2).
     pub grants_setgroups: bool,
@@ -291,6 +293,9 @@ impl Launch {
                 if libc::dup2(stream.as_raw_fd(), target as RawFd) < 0 {
                     fail(report, 7);
                 }
+            }
+            if self.takes_terminal && (libc::setsid() < 0 || libc::ioctl(0, libc::TIOCSCTTY, 0) < 0) {
+                fail(report, 7);
             }
             show_folders(&self.folders, report);
             let cwd = self.cwd.as_deref().unwrap_or(c"/");

@@ -150,6 +150,10 @@ impl Client {
                 fds = vec![ns];
                 Reply::Done
             }),
+            Request::Terminal(node) => lab.terminal(&node).map(|terminal| {
+                fds = vec![terminal];
+                Reply::Done
+            }),
             Request::Namespaces { after } => lab.all_namespaces(after).map(|(names, all)| {
                 fds = all;
                 Reply::Namespaces(names)

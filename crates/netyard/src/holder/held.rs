@@ -178,6 +178,12 @@ impl HeldLab {
         }
     }
 
+    /// A new terminal of a full node.
+    pub(super) fn terminal(&self, node: &NodeName) -> Result<OwnedFd> {
+        self.node(node)?;
+        self.full.terminal(node)
+    }
+
     /// Files of a full node, as an archive.
     pub(super) fn read_files(&self, node: &NodeName, paths: &[PathBuf], is_deep: bool) -> Result<OwnedFd> {
         self.node(node)?;

@@ -212,6 +212,12 @@ impl FullNodes {
         })
     }
 
+    /// A new terminal of a node.
+    pub(super) fn terminal(&self, node: &NodeName) -> Result<OwnedFd> {
+        let made = Inside(self.node(node)?.process.root.as_fd()).new_terminal();
+        made.map_err(|e| Error::io(format!("cannot open a terminal of node `{node}`"), &e))
+    }
+
     /// Files of a node, as an archive.
     pub(super) fn read_files(&self, node: &NodeName, paths: &[PathBuf], is_deep: bool) -> Result<OwnedFd> {
         transfer::pack(Inside(self.node(node)?.process.root.as_fd()), paths, is_deep)
