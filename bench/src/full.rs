@@ -36,7 +36,11 @@ fn measured(bench: &Bench, kind: &str, rounds: usize) -> io::Result<(f64, f64, f
         let lab = BenchLab::of_kind(&bench.netyard, kind, count)?;
         let taken = lab.up()?.wall_ms;
         let memory = memory_of_children(lab.running()?.pid())? / f64::from(count);
-        Ok((taken, memory, lab.down()?.wall_ms))
+        let down = lab.down()?.wall_ms;
+        // What the kernel still takes apart would be waited for with the next lab.
+        lab.up()?;
+        lab.down_wait()?;
+        Ok((taken, memory, down))
     };
     let (mut each, mut memory, mut down) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
