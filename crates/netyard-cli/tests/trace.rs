@@ -414,7 +414,7 @@ fn a_network_over_udp_made_by_hand() {
     );
     // A program in a namespace of no lab.
     let ran = world.run(&yard, &["trace", "pc1", "--", "ping", "-c1", "10.9.0.2"]);
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.contains("1 received"), "{}", ran.stdout);
     assert!(ran.stdout.contains("put into vxlan 42"), "{}", ran.stdout);
 }
