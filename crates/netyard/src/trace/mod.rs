@@ -31,6 +31,7 @@ use netyard_core::trace::tell::{Known, RouteQuestion, RouteTold};
 use netyard_core::trace::{At, Follower, Sighting, Topology, Wanted, sighting};
 use netyard_core::why::RouteAsk;
 use netyard_core::why::probe::Counters;
+use netyard_kernel::tap::RETIRE_MS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -218,7 +219,8 @@ impl Trace {
     /// # Errors
     /// As [`Trace::listen`].
     pub fn end(&mut self, limit: Duration) -> Result<Vec<Journey>> {
-        const QUIET: Duration = Duration::from_millis(60);
+        // Taps show frames late, and later still where the machine has much to do.
+        const QUIET: Duration = Duration::from_millis(5 * RETIRE_MS as u64);
         let begun = Instant::now();
         let mut last = Instant::now();
         while begun.elapsed() < limit && last.elapsed() < QUIET {
