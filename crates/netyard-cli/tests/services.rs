@@ -90,6 +90,15 @@ fn a_oneshot_does_its_work_and_remains() {
     assert_eq!(node.processes(), 0);
 }
 
+/// That a command has ended may become known at any moment of the keeper's turn.
+#[test]
+fn the_end_of_no_command_is_missed() {
+    let node = Node::new("ends");
+    let commands = "ExecStart=/bin/true\n".repeat(500);
+    node.unit("many", &format!("[Service]\nType=oneshot\nTimeoutStartSec=20\n{commands}"));
+    assert_eq!(node.says("for i in 1 2 3 4; do systemctl start many; echo $?; done"), "0\n0\n0\n0\n");
+}
+
 #[test]
 fn whatever_a_service_leaves_behind_is_found_when_it_is_stopped() {
     let node = Node::new("forking");

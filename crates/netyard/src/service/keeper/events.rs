@@ -100,6 +100,13 @@ impl Events {
     /// The next event, or that it is later than that.
     pub(super) fn next(&mut self, deadline: Option<Instant>) -> Event {
         loop {
+            // Before the children are looked at: a signal taken afterwards might be that of one that ended in between,
+            // and nothing would wake the keeper for it again.
+            while let Some(signal) = self.signals.next() {
+                if signal == SIGTERM {
+                    return Event::Asked(Request::Stop);
+                }
+            }
             self.take_output();
             if self.take_notices() {
                 return Event::Notified;
@@ -115,11 +122,6 @@ impl Events {
             }
             if let Some(request) = self.take_request() {
                 return Event::Asked(request);
-            }
-            while let Some(signal) = self.signals.next() {
-                if signal == SIGTERM {
-                    return Event::Asked(Request::Stop);
-                }
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
