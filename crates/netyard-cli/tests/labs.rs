@@ -228,14 +228,20 @@ fn holds(module: &str) {
 #[track_caller]
 fn notices(module: &str, mutations: &[Mutation]) {
     let original = Case::from_gallery("", &module.replace('_', "-"));
-    for Mutation { name, from, to, fails } in mutations {
+    let notices = |Mutation { name, from, to, fails }: &Mutation| {
         assert!(original.text.contains(from), "{module}, {name}: the lab has no {from:?}");
         let output = Case::new(module, original.text.replace(from, to)).test();
         let report = report_of(&output);
         assert_eq!(output.status.code(), Some(1), "{module}, {name}: {report:?}");
         let found = report.failures.iter().any(|failure| failure.contains(fails));
         assert!(found, "{module}, {name}: {fails:?} should fail, and failed have {:#?}", report.failures);
-    }
+    };
+    // Mostly it is waited for answers that do not come.
+    std::thread::scope(|scope| {
+        for mutation in mutations {
+            scope.spawn(|| notices(mutation));
+        }
+    });
 }
 
 /// What pings cannot tell: on a hub a third host receives what two others say to each other, on a bridge it does not.

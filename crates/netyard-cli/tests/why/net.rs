@@ -92,10 +92,7 @@ impl Net {
     /// Asks why.
     #[track_caller]
     pub fn why(&self, words: &[&str]) -> Said {
-        let ran = self.run(&[&["why", "--json"], words].concat());
-        let told = serde_json::from_str(&ran.stdout)
-            .unwrap_or_else(|error| panic!("{words:?}: {error}: {}", ran.stderr));
-        Said { code: ran.code, told }
+        Said::of(&self.run(&[&["why", "--json"], words].concat()))
     }
 
     /// Sends a packet, and tells of the conversations that were lost or refused.
@@ -160,6 +157,13 @@ impl std::fmt::Display for Failure {
 }
 
 impl Said {
+    #[track_caller]
+    pub fn of(ran: &Ran) -> Self {
+        let told =
+            serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stderr));
+        Self { code: ran.code, told }
+    }
+
     pub fn faults(&self) -> &[Value] {
         self.told["faults"].as_array().unwrap()
     }
