@@ -26,7 +26,7 @@ ls /proc/1/root/ >/dev/null 2>&1 && echo "/proc/1/root: open"
 for fd in /proc/1/fd/*; do readlink "$fd" >/dev/null 2>&1 && echo "$fd: open"; done
 mknod /tmp/device c 1 3 2>/dev/null && echo "mknod: done"
 for file in kernel/core_pattern vm/swappiness; do
-    (cat "/proc/sys/$file" > /tmp/value; cat /tmp/value > "/proc/sys/$file") 2>/dev/null && echo "$file: written"
+    (value=$(cat "/proc/sys/$file"); echo "$value" > "/proc/sys/$file") 2>/dev/null && echo "$file: written"
 done
 mount -o remount,rw / 2>/dev/null && echo "remount: done"
 kill -9 1 2>/dev/null

@@ -17,7 +17,7 @@ nodes:
 /// Tries to get out. Values are written as they were, so that nothing is lost where it works.
 const SCRIPT: &str = r#"
 for file in kernel/panic kernel/core_pattern vm/swappiness fs/file-max kernel/domainname; do
-    (cat "/proc/sys/$file" > /tmp/value; cat /tmp/value > "/proc/sys/$file") 2>/dev/null && echo "$file: written"
+    (value=$(cat "/proc/sys/$file"); echo "$value" > "/proc/sys/$file") 2>/dev/null && echo "$file: written"
 done
 mount -o remount,rw /proc/sys 2>/dev/null && echo "/proc/sys: written"
 for mount in /proc/sys /usr /etc /proc /sys /dev/null /; do
