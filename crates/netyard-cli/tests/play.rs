@@ -90,6 +90,16 @@ fn terminals_share_a_sandbox_that_ends_with_its_first() {
 }
 
 #[test]
+fn a_shell_is_a_job_of_its_own_and_goes_without_a_word() {
+    let yard = Yard::new("play-job");
+    let mut vm = Terminal::new(&yard, &[], ANY);
+    assert_eq!(vm.says("read -r p n s pp group session tty foreground r < /proc/$$/stat; echo $((group == foreground && group == $$))"), "1\n");
+    // Between its jobs as well.
+    assert_eq!(vm.says("true | cat; echo $?"), "0\n");
+    assert!(vm.leave().lines().all(|line| line == "exit" || line.starts_with("sandbox ")));
+}
+
+#[test]
 fn a_sandbox_goes_with_a_killed_terminal() {
     let yard = Yard::new("play-killed");
     let first = Terminal::new(&yard, &[], ANY);

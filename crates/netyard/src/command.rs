@@ -10,7 +10,7 @@ use crate::sandbox;
 use crate::up::is_root_of_machine;
 use netyard_core::lab::NodeKind;
 use netyard_core::name::NodeName;
-use netyard_kernel::process::{self, Doors, ExitStatus, Launch, LaunchError};
+use netyard_kernel::process::{self, Doors, ExitStatus, Launch, LaunchError, Session};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::io::Read;
@@ -35,7 +35,7 @@ pub struct NodeCommand<'a> {
     cwd: Option<PathBuf>,
     stdio: [Option<OwnedFd>; 3],
     dies_with_caller: bool,
-    takes_terminal: bool,
+    session: Session,
     first_in_path: Option<PathBuf>,
 }
 
@@ -49,7 +49,7 @@ impl<'a> NodeCommand<'a> {
             cwd: None,
             stdio: [None, None, None],
             dies_with_caller: false,
-            takes_terminal: false,
+            session: Session::Callers,
             first_in_path: None,
         }
     }
@@ -127,7 +127,16 @@ impl<'a> NodeCommand<'a> {
     /// Makes the terminal that is its standard input its own: it gets what Ctrl-C there means.
     #[must_use]
     pub fn takes_terminal(mut self) -> Self {
-        self.takes_terminal = true;
+        self.session = Session::OwnWithTerminal;
+        self
+    }
+
+    /// Gives it the terminal that is its standard input, as a shell does to a job in the foreground: it gets what Ctrl-C
+    /// there means, the caller does not, who takes the terminal back after its end
+    /// ([`Terminal`](netyard_kernel::terminal::Terminal)).
+    #[must_use]
+    pub fn as_job(mut self) -> Self {
+        self.session = Session::Foreground;
         self
     }
 
@@ -161,7 +170,7 @@ impl<'a> NodeCommand<'a> {
             folders,
             stdio: self.stdio,
             dies_with_caller: self.dies_with_caller,
-            takes_terminal: self.takes_terminal,
+            session: self.session,
             grants_setgroups: entrance.grants_setgroups,
             ..Launch::default()
         };

@@ -44,7 +44,7 @@ pub fn shell(args: &Shell, lab: Option<&str>) -> Result<ExitCode> {
         Some(node) => lab.known_node(node_name(node)?).command(&shell),
         None => lab.command(&shell),
     };
-    in_foreground(prompting(command, &lab, args.node.as_deref(), &shell))
+    shell_in_foreground(prompting(command, &lab, args.node.as_deref(), &shell))
 }
 
 /// The shell that the user is used to.
@@ -87,6 +87,13 @@ pub fn in_foreground(command: NodeCommand<'_>) -> Result<ExitCode> {
         terminal.take_back(matches!(status, ExitStatus::Signal(_)));
     }
     Ok(exit_code(status.shell_code()))
+}
+
+/// The same for a shell, which has its jobs and wants to be one.
+pub fn shell_in_foreground(command: NodeCommand<'_>) -> Result<ExitCode> {
+    // Where another has the terminal, the shell waits for it as any job in the background does.
+    let has_terminal = Terminal::before().is_some();
+    in_foreground(if has_terminal { command.as_job() } else { command })
 }
 
 /// Runs a program with a terminal of its node, which ours stands for.

@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The longest that a command may take.
@@ -18,6 +19,8 @@ pub struct Terminal {
     child: Child,
     keyboard: File,
     screen: Arc<Mutex<String>>,
+    /// Reads the screen until the last program that had the terminal has ended.
+    reader: JoinHandle<()>,
 }
 
 impl Terminal {
@@ -43,7 +46,7 @@ impl Terminal {
         let keyboard = File::from(ours);
         let screen = Arc::new(Mutex::new(String::new()));
         let (mut reader, shared) = (keyboard.try_clone().unwrap(), Arc::clone(&screen));
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             // Reading fails (EIO) when the last program that had the terminal has ended.
             while let Ok(count @ 1..) = reader.read(&mut bytes) {
@@ -51,7 +54,7 @@ impl Terminal {
                 shared.lock().unwrap().push_str(&text);
             }
         });
-        let terminal = Self { child, keyboard, screen };
+        let terminal = Self { child, keyboard, screen, reader };
         terminal.wait_until("the first prompt", |screen| screen.ends_with(PROMPT));
         terminal
     }
@@ -104,7 +107,7 @@ impl Terminal {
     /// Waits for the end of netyard, and gives what is shown last.
     pub fn gone(mut self) -> String {
         let begun = Instant::now();
-        while self.child.try_wait().unwrap().is_none() {
+        while self.child.try_wait().unwrap().is_none() || !self.reader.is_finished() {
             assert!(begun.elapsed() < PATIENCE, "it does not end: {}", self.screen.lock().unwrap());
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -45,9 +45,9 @@ pub(crate) unsafe fn become_root_of_namespace() {
 pub(super) unsafe fn reset_signals() {
     // SAFETY: valid signal numbers and a set on this frame.
     unsafe {
-        for signal in
-            [libc::SIGPIPE, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGTSTP, libc::SIGCHLD]
-        {
+        let changed =
+            [libc::SIGPIPE, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGTSTP, libc::SIGTTOU];
+        for signal in changed.into_iter().chain([libc::SIGCHLD]) {
             libc::signal(signal, libc::SIG_DFL);
         }
         let mut none: libc::sigset_t = std::mem::zeroed();

@@ -97,13 +97,55 @@ pub struct Launch {
     pub dies_with_caller: bool,
     /// Whether it can gain no privileges by executing (prctl(2) `PR_SET_NO_NEW_PRIVS`).
     pub no_new_privs: bool,
-    /// Whether it gets a session of its own, without a terminal.
-    pub new_session: bool,
-    /// Whether it gets a session of its own, with the terminal that is its standard input.
-    pub takes_terminal: bool,
+    /// Its session and process group.
+    pub session: Session,
     /// Whether setgroups(2) succeeds for it and changes nothing, for programs that must give up root in a user
     /// namespace that has given up setgroups(2).
     pub grants_setgroups: bool,
+}
+
+/// To which session and process group a program belongs (credentials(7)), and so who gets what Ctrl-C means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Session {
+    /// Those of the caller.
+    #[default]
+    Callers,
+    /// A process group of its own in the caller's session, which has the terminal that is its standard input, as a shell
+    /// gives it to a job. A shell wants to have such a group: it cannot give the terminal back to one that has no number
+    /// in its pid namespace.
+    Foreground,
+    /// A session of its own without a terminal. Same as `setsid`.
+    Own,
+    /// A session of its own with the terminal that is its standard input. Same as `setsid --ctty`.
+    OwnWithTerminal,
+}
+
+impl Session {
+    /// # Safety
+    /// System calls with integers only, for a freshly forked child; signals are reset afterwards.
+    unsafe fn begin(self) -> Result<(), ()> {
+        // SAFETY: system calls with integers.
+        unsafe {
+            match self {
+                Self::Callers => {}
+                Self::Foreground => {
+                    // Whoever is in the background is stopped for taking the terminal, unless he ignores that.
+                    libc::signal(libc::SIGTTOU, libc::SIG_IGN);
+                    // Without a terminal it is a group as any other.
+                    if libc::setpgid(0, 0) == 0 {
+                        libc::tcsetpgrp(libc::STDIN_FILENO, libc::getpid());
+                    }
+                }
+                Self::Own => drop(libc::setsid()),
+                Self::OwnWithTerminal => {
+                    if libc::setsid() < 0 || libc::ioctl(libc::STDIN_FILENO, libc::TIOCSCTTY, 0) < 0 {
+                        return Err(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The namespaces of a lab that a program is started in.
@@ -276,9 +318,6 @@ impl Launch {
     unsafe fn become_program(&self, prepared: &Prepared, doors: &Doors<'_>, report: RawFd) -> ! {
         // SAFETY: system calls on memory prepared before the fork.
         unsafe {
-            if self.new_session {
-                libc::setsid();
-            }
             if let Some(net) = doors.net
                 && libc::setns(net.as_raw_fd(), libc::CLONE_NEWNET) < 0
             {
@@ -294,7 +333,7 @@ impl Launch {
                     fail(report, 7);
                 }
             }
-            if self.takes_terminal && (libc::setsid() < 0 || libc::ioctl(0, libc::TIOCSCTTY, 0) < 0) {
+            if self.session.begin().is_err() {
                 fail(report, 7);
             }
             show_folders(&self.folders, report);

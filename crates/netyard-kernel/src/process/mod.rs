@@ -18,7 +18,7 @@ pub(crate) use fork::become_root_of_namespace;
 pub use holder::{
     HOLDER_ARGV0, HOLDER_LISTENER_FD, HOLDER_OWNER_FD, HolderOptions, HolderProcess, spawn_holder,
 };
-pub use launch::{Doors, Launch, Mount, PATH_OF_SYSTEM, Running};
+pub use launch::{Doors, Launch, Mount, PATH_OF_SYSTEM, Running, Session};
 pub use node::{Ballast, NodePlan, NodeProcess};
 pub use report::LaunchError;
 pub use room::{Own, Room};

@@ -13,7 +13,7 @@ use crate::protocol::{LogChunk, ProgramState, ProgramStatus, ReadyState, Service
 use netyard_core::lab::{Node, NodeKind, Program, Ready, ReadyWhen, Restart};
 use netyard_core::name::NodeName;
 use netyard_core::state::Ns;
-use netyard_kernel::process::{self, ExitStatus, Launch, PATH_OF_SYSTEM, Room};
+use netyard_kernel::process::{self, ExitStatus, Launch, PATH_OF_SYSTEM, Room, Session};
 use netyard_kernel::signal::{ChildChange, next_child_change};
 use std::collections::{HashMap, VecDeque};
 use std::ffi::CString;
@@ -267,7 +267,7 @@ impl Programs {
             argv: texts(node, program, program.argv.iter().cloned())?,
             env: texts(node, program, environment(spec, node, program))?,
             no_new_privs: true,
-            new_session: true,
+            session: Session::Own,
             ..Launch::default()
         };
         let mut supervised = Supervised::of(Origin::Uplink, node, program, launch);
@@ -405,7 +405,7 @@ impl Supervised {
             mounts,
             hostname: Some(node.hostname().to_owned()),
             no_new_privs: true,
-            new_session: true,
+            session: Session::Own,
             grants_setgroups: room.is_some() && sandbox::has_one_id(),
             ..Launch::default()
         };
