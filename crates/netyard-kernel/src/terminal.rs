@@ -40,6 +40,23 @@ impl Terminal {
     }
 }
 
+/// Continues a child that has stopped, now that we are continued ourselves: a job of its own gets the terminal again,
+/// where we have it. Same as the shell's `fg`.
+pub fn resume(child: u32) {
+    // SAFETY: system calls with integers. The child was not collected, so that its number is its own.
+    unsafe {
+        let (own, group) = (libc::getpgrp(), libc::getpgid(child.cast_signed()));
+        if group <= 0 || group == own {
+            // Whoever continues our group continues it too.
+            return;
+        }
+        if libc::tcgetpgrp(libc::STDIN_FILENO) == own {
+            libc::tcsetpgrp(libc::STDIN_FILENO, group);
+        }
+        libc::kill(-group, libc::SIGCONT);
+    }
+}
+
 /// A terminal of a node that a person works with at a terminal of the machine: what is typed there goes in, what comes out
 /// is shown there.
 #[derive(Debug)]

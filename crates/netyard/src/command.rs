@@ -131,6 +131,12 @@ impl<'a> NodeCommand<'a> {
         self
     }
 
+    /// The program and its arguments.
+    #[must_use]
+    pub fn words(&self) -> &[OsString] {
+        &self.argv
+    }
+
     /// Gives it the terminal that is its standard input, as a shell does to a job in the foreground: it gets what Ctrl-C
     /// there means, the caller does not, who takes the terminal back after its end
     /// ([`Terminal`](netyard_kernel::terminal::Terminal)).

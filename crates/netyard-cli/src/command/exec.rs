@@ -7,11 +7,12 @@ use netyard::command::{NodeCommand, not_executed};
 use netyard::{Error, ExitStatus, Result, RunningLab};
 use netyard_kernel::process;
 use netyard_kernel::signal::{self, ChildChange, Relay};
-use netyard_kernel::terminal::{NodeTerminal, Terminal};
+use netyard_kernel::terminal::{self, NodeTerminal, Terminal};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::ExitCode;
 
 #[derive(Serialize)]
@@ -44,7 +45,7 @@ pub fn shell(args: &Shell, lab: Option<&str>) -> Result<ExitCode> {
         Some(node) => lab.known_node(node_name(node)?).command(&shell),
         None => lab.command(&shell),
     };
-    shell_in_foreground(prompting(command, &lab, args.node.as_deref(), &shell))
+    in_foreground(prompting(command, &lab, args.node.as_deref(), &shell))
 }
 
 /// The shell that the user is used to.
@@ -52,9 +53,18 @@ pub fn shell_of_user() -> OsString {
     std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into())
 }
 
+/// Whether the words start a shell that somebody types into: one of shells(5), by whatever path, without arguments.
+fn is_shell(words: &[OsString]) -> bool {
+    let [program] = words else { return false };
+    let name = Path::new(program).file_name();
+    let listed = std::fs::read_to_string("/etc/shells").unwrap_or_default();
+    let mut listed = listed.lines().filter(|line| !line.starts_with('#')).map(Path::new);
+    name.is_some() && listed.any(|shell| shell.file_name() == name)
+}
+
 /// Whether `PS1` from outside is what the shell shows.
 pub fn takes_prompt_from_environment(shell: &OsString) -> bool {
-    std::path::Path::new(shell).file_name().is_some_and(|name| name == "sh" || name == "dash")
+    Path::new(shell).file_name().is_some_and(|name| name == "sh" || name == "dash")
 }
 
 /// Tells an interactive shell where it is, in shells that take their prompt from the environment.
@@ -72,14 +82,18 @@ fn prompting<'a>(
     command
 }
 
-/// Runs a program with our terminal: it gets what is typed, stops us when it stops, and we end as it ends.
+/// Runs a program with our terminal: it gets what is typed, stops us when it stops, and we end as it ends. A
+/// shell has jobs, and is made one.
 pub fn in_foreground(command: NodeCommand<'_>) -> Result<ExitCode> {
     if NodeTerminal::is_wanted()
         && let Some(terminal) = command.new_terminal()?
     {
         return in_terminal_of_node(command, terminal);
     }
+    // Where another has the terminal, a shell waits for it as any job in the background does.
     let terminal = Terminal::before();
+    let is_job = terminal.is_some() && is_shell(command.words());
+    let command = if is_job { command.as_job() } else { command };
     let relay = Relay::begin();
     let child = command.dies_with_caller().spawn()?;
     let status = accompany(child.id(), relay);
@@ -87,13 +101,6 @@ pub fn in_foreground(command: NodeCommand<'_>) -> Result<ExitCode> {
         terminal.take_back(matches!(status, ExitStatus::Signal(_)));
     }
     Ok(exit_code(status.shell_code()))
-}
-
-/// The same for a shell, which has its jobs and wants to be one.
-pub fn shell_in_foreground(command: NodeCommand<'_>) -> Result<ExitCode> {
-    // Where another has the terminal, the shell waits for it as any job in the background does.
-    let has_terminal = Terminal::before().is_some();
-    in_foreground(if has_terminal { command.as_job() } else { command })
 }
 
 /// Runs a program with a terminal of its node, which ours stands for.
@@ -138,7 +145,10 @@ pub fn accompany(child: u32, relay: Relay) -> ExitStatus {
     let status = loop {
         match signal::wait_for_change(child) {
             Some(ChildChange::Ended(status)) => break status,
-            Some(ChildChange::Stopped(_)) => signal::stop_self(),
+            Some(ChildChange::Stopped(_)) => {
+                signal::stop_self();
+                terminal::resume(child);
+            }
             None => break ExitStatus::Code(1),
         }
     };

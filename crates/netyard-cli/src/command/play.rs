@@ -49,7 +49,7 @@ fn play(args: &Play, joined: &Joined) -> Result<ExitCode> {
     if exec::takes_prompt_from_environment(&shell) {
         command = command.env("PS1", format!("root@{MACHINE}:$PWD# "));
     }
-    exec::shell_in_foreground(command)
+    exec::in_foreground(command)
 }
 
 /// Says where one is, and how to come and go.

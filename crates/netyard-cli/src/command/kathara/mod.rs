@@ -126,7 +126,7 @@ fn connect(args: &Connect) -> Result<ExitCode> {
     }
     let own = startup::shell(&lab.definition()?, &node);
     let shell = args.shell.clone().unwrap_or_else(|| own.into());
-    exec::shell_in_foreground(lab.known_node(node).command(shell))
+    exec::in_foreground(lab.known_node(node).command(shell))
 }
 
 fn exec_in(args: &Exec) -> Result<ExitCode> {

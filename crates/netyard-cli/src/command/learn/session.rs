@@ -152,7 +152,7 @@ impl Session<'_> {
             if exec::takes_prompt_from_environment(&shell) {
                 command = command.env("PS1", format!("root@{MACHINE}:$PWD# "));
             }
-            let code = exec::shell_in_foreground(command);
+            let code = exec::in_foreground(command);
             // The coach ends with its sandbox; then nobody tells anything any more.
             let _ = process::kill(holder.as_fd());
             let wanted = told.join().unwrap_or(None);
