@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// Small networks of real Linux kernel parts, from one file, as an ordinary user, gone without a trace.
 #[derive(Debug, Parser)]
-#[command(name = "netyard", version, about, disable_help_subcommand = true)]
+#[command(name = "netyard", version, about)]
 #[command(after_help = "Exit codes: 0 done, 1 an expectation failed, 2 bad input, 3 the kernel refused, \
                         130 interrupted.\n\
                         With one running lab its name may be left out; NETYARD_LAB or --lab names one of several.\n\
@@ -743,7 +743,7 @@ pub struct Link {
     /// Its interface
     #[arg(add = Names::new(completion::interfaces))]
     pub interface: String,
-    /// `down` pulls the cable, `up` plugs it
+    /// `down` pulls the cable: this end is set down, the other one has no carrier; `up` plugs it
     pub state: Plug,
 }
 

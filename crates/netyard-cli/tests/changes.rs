@@ -142,3 +142,70 @@ fn a_sysctl_that_is_refused_is_named() {
         assert!(said.contains("failed in `a`") && said.contains(words), "{said}");
     }
 }
+
+#[test]
+fn rules_and_their_tables_follow_the_lab_file() {
+    let lab = |rules: &str| {
+        format!(
+            "networks: {{ lan: {{ prefix: [10.0.0.0/24, fd00::/64], kind: cable }} }}\nnodes:\n  a:\n    links: [lan]\n    \
+             routes: [{{ to: 10.9.0.0/16, via: b, table: 300 }}]\n    rules: [{rules}]\n  b: {{ links: [lan] }}\n"
+        )
+    };
+    let first = "{ to: 10.9.0.0/16, table: 300 }, { from: lan, iif: eth0, fwmark: 0x2/0xf, kind: prohibit }";
+    let story = Story::new(&lab(first));
+    story.up();
+    let rules = |story: &Story| sh(story, "a", "(ip rule; ip -6 rule) | grep -v -e '^0:' -e ^3276[67]:");
+    assert_eq!(
+        rules(&story),
+        "1000:\tfrom all to 10.9.0.0/16 lookup 300\n\
+         1001:\tfrom 10.0.0.0/24 fwmark 0x2/0xf iif eth0 prohibit\n\
+         1001:\tfrom fd00::/64 fwmark 0x2/0xf iif eth0 prohibit\n"
+    );
+    assert!(sh(&story, "a", "ip route get 10.9.1.1").contains("via 10.0.0.2"));
+    assert_eq!(story.says(&["plan", "lab.yaml"]), "");
+    let shown = story.says(&["show"]);
+    assert!(
+        shown.contains("RULES\na") && shown.contains("priority 1000 from all to 10.9.0.0/16 table 300"),
+        "{shown}"
+    );
+
+    // What was added by hand goes, as routes do; what was removed comes back.
+    sh(&story, "a", "ip rule del priority 1000; ip rule add priority 7 from 10.0.0.9 blackhole");
+    let plan = story.says(&["plan", "lab.yaml"]);
+    assert_eq!(
+        plan,
+        "ip -n a rule delete priority 7 from 10.0.0.9/32 blackhole\nip -n a rule add priority 1000 from all to 10.9.0.0/16 \
+         table 300\n"
+    );
+    file(&story, &lab("{ priority: 9, fwmark: 0/0x1, table: main }"));
+    story.says(&["up", "-q", "lab.yaml"]);
+    assert_eq!(
+        rules(&story),
+        "9:\tfrom all fwmark 0/0x1 lookup main\n9:\tfrom all fwmark 0/0x1 lookup main\n"
+    );
+    assert_eq!(story.says(&["plan", "lab.yaml"]), "");
+
+    let yaml = story.says(&["look", "--yaml"]);
+    assert!(yaml.contains("priority: 9, from: 0.0.0.0/0, fwmark: 0x0/0x1, table: 254"), "{yaml}");
+    std::fs::write(story.file(), yaml).unwrap();
+    assert_eq!(story.says(&["plan", "lab.yaml"]), "");
+}
+
+#[test]
+fn a_lab_with_an_internet_is_built_again_from_a_look() {
+    let story = Story::new(
+        "networks: { lan: 10.0.0.0/24, isp: 203.0.113.0/24 }\nnodes:\n  pc: { links: [lan] }\n  \
+         r: { links: [lan, isp], masquerade: { from: lan, out: isp } }\n  \
+         internet: { role: internet, links: [isp] }\n",
+    );
+    story.up();
+    let output = story.netyard(&["look", "--yaml"]).output().unwrap();
+    assert_eq!(text(&output.stderr), "", "nothing is missing");
+    let yaml = text(&output.stdout);
+    story.says(&["down"]);
+    std::fs::write(story.file(), &yaml).unwrap();
+    story.up();
+    assert!(story.says(&["ping", "pc", "1.1.1.1", "--count", "1"]).contains("1 answered"));
+    let again = story.says(&["look", "--yaml"]);
+    assert!(again.contains("role: internet") && yaml.contains("role: internet"), "{yaml}\n{again}");
+}

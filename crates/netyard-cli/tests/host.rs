@@ -192,3 +192,19 @@ fn a_machine_that_lets_nobody_ping_says_what_does() {
     host.shell("echo '0 0' > /proc/sys/net/ipv4/ping_group_range");
     assert_eq!(ping().code, Some(0), "{}", ping().stderr);
 }
+
+#[test]
+fn down_waits_until_all_is_gone_if_asked() {
+    let host = Host::new("host-wait");
+    if !is_root() {
+        assert_eq!(host.up("", ""), (Some(3), NEEDS_ROOT.into()));
+        return;
+    }
+    let before = host.state();
+    for _ in 0..5 {
+        assert_eq!(host.up("", ""), (Some(0), String::new()));
+        let ran = host.machine.run(&host.yard, &["down", "--wait"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        host.is_as(&before);
+    }
+}

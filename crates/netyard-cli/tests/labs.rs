@@ -149,6 +149,12 @@ labs! {
     no_forwarding: [
         ("it forwards", "forward: false" => "forward: true", fails "pc cannot ping server"),
     ],
+    policy_routing: [
+        ("guests as all others", "      - { from: guests, table: 2 }\n" => "", fails "guest pings 1.1.1.1"),
+        ("guests are let in", "kind: prohibit" => "table: main", fails "guest cannot ping pc"),
+        ("everybody by the second provider", "- { to: default, via: 198.51.100.254 }" =>
+            "- { to: default, via: 203.0.113.254 }", fails "router routes 1.1.1.1"),
+    ],
     port_forward: [
         ("no hairpin", "hairpin: true" => "hairpin: false", fails "pc gets http://203.0.113.7:8080/"),
         ("another port", "port: 8080" => "port: 8081", fails "internet gets http://203.0.113.7:8080/"),

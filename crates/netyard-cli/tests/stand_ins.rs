@@ -116,6 +116,31 @@ fn iptables() {
 }
 
 #[test]
+fn ip6tables() {
+    same(
+        "ip6tables",
+        "for table in filter nat; do ip6tables -t $table -S; done
+        ip6tables -t nat -A POSTROUTING -s fd00::/64 -o ens4 -j MASQUERADE
+        ip6tables -t nat -A POSTROUTING -s fd00::1 -j SNAT --to-source fd01::9
+        ip6tables -t nat -A PREROUTING -i ens4 -p tcp --dport 8080 -j DNAT --to-destination [fd00::1]:80
+        ip6tables -t nat -A PREROUTING -p udp --dport 53 -j DNAT --to-destination fd00::2
+        ip6tables -A FORWARD -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+        ip6tables -A FORWARD -s fd00::/64 -d fd01::1 ! -o lan -p tcp --dport 22 -j REJECT
+        ip6tables -A FORWARD -p icmpv6 --icmpv6-type echo-request -j ACCEPT
+        ip6tables -I FORWARD -p ipv6-icmp -m icmp6 --icmpv6-type 135 -j RETURN; ip6tables -P FORWARD DROP
+        ip6tables -t nat -S; ip6tables -S
+        ip6tables -t nat -L -n -v | sed -E 's/ (0|6|17|all|tcp|udp) +(--|opt)/ PROT \\2/'
+        ip6tables -L FORWARD -n --line-numbers | sed -E 's/ (0|6|58|all|tcp|ipv6-icmp) +--/ PROT --/'
+        ip6tables -A FORWARD -s 10.0.0.1 -j DROP 2>/dev/null; echo $?
+        ip6tables -A FORWARD -p icmpv6 --icmp-type 8 -j DROP 2>/dev/null; echo $?
+        ip6tables -t nat -A PREROUTING -p tcp -j DNAT --to-destination 10.0.0.1 2>/dev/null; echo $?
+        ip6tables -D FORWARD 99; echo $?; ip6tables -X MINE; echo $?
+        ip6tables -t nat -F; ip6tables -F; ip6tables -P FORWARD ACCEPT; ip6tables -S; iptables -S
+        nft list ruleset | grep -v '^#'",
+    );
+}
+
+#[test]
 fn iptables_filters_and_counts() {
     let yard = Yard::new("stand-in-filter");
     let script = "iptables -A OUTPUT -d 1.1.1.1 -p icmp -j DROP; iptables -A OUTPUT -d 1.0.0.1 -p icmp -j REJECT

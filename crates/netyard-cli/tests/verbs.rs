@@ -51,7 +51,7 @@ fn generated_labs_are_labs() {
     }
     let ran = yard.run(&["new", "ring", "2"]);
     assert_eq!(ran.code, Some(2));
-    assert_eq!(ran.stderr, "error[N008]: a ring of 2 routers is not made; 3 to 200 are\n");
+    assert_eq!(ran.stderr, "error[N008]: a ring of 2 routers is not made; 3 to 255 are\n");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::mac::Mac;
 use crate::name::IfName;
 use crate::nft::{Chain, Hook, Table};
 use crate::shaping::Shaping;
-use crate::state::{Bridge, LinkKind, NextHop, Ns, Route, RouteTarget, Vxlan};
+use crate::state::{Bridge, LinkKind, NextHop, Ns, PolicyRule, Route, RouteTarget, Vxlan};
 use crate::step::{Step, VethEnd};
 use ipnet::IpNet;
 use std::borrow::Cow;
@@ -64,6 +64,8 @@ impl Step {
             }
             Self::AddRoute { ns, route } => change_route(ns, "add", route),
             Self::DeleteRoute { ns, route } => change_route(ns, "delete", route),
+            Self::AddRule { ns, rule } => change_rule(ns, "add", rule),
+            Self::DeleteRule { ns, rule } => change_rule(ns, "delete", rule),
             Self::AddNeighbour { ns, neighbour } => {
                 let (to, mac, dev) = (neighbour.to, neighbour.mac, word(neighbour.dev.as_str()));
                 format!("ip -n {ns} neighbour replace {to} lladdr {mac} dev {dev} nud permanent")
@@ -164,6 +166,11 @@ fn bridge_settings(bridge: &Bridge) -> String {
 fn change_route(ns: &Ns, verb: &str, route: &Route) -> String {
     let family = if route.to.addr().is_ipv6() { " -6" } else { "" };
     format!("ip -n {ns}{family} route {verb} {}", route_words(route))
+}
+
+fn change_rule(ns: &Ns, verb: &str, rule: &PolicyRule) -> String {
+    let family = if rule.is_ipv6 { " -6" } else { "" };
+    format!("ip -n {ns}{family} rule {verb} {rule}")
 }
 
 /// A route as `ip route add` takes it: `default via 10.0.0.254 dev eth0`.

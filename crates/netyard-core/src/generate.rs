@@ -63,12 +63,16 @@ impl Shape {
     }
 
     /// The sizes that it exists in.
+    ///
+    /// A line is as long as a packet can travel: a TTL is at most 255. Rings and trees number their networks by one
+    /// octet, and trees give each level two bits of the address.
     #[must_use]
     pub fn sizes(self) -> RangeInclusive<usize> {
         match self {
             Self::Star => 1..=5000,
-            Self::Line | Self::Tree => 1..=200,
-            Self::Ring => 3..=200,
+            Self::Line => 1..=254,
+            Self::Tree => 1..=255,
+            Self::Ring => 3..=255,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::mac::Mac;
 use crate::name::{IfName, LabName, NetworkName, NodeName};
 use crate::nft::{Policy, Ports, Protocol, Table};
 use crate::shaping::Shaping;
-use crate::state::{LinkKind, Neighbour, Route, Stp};
+use crate::state::{LinkKind, Neighbour, PolicyRule, Route, Stp};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -111,6 +111,9 @@ pub struct Node {
     pub tables: Vec<Table>,
     /// Routes, the default route through its gateway included.
     pub routes: Vec<Route>,
+    /// Rules that choose a routing table, besides those that every namespace is born with.
+    #[serde(default)]
+    pub rules: Vec<PolicyRule>,
     /// Whether it forwards IPv4 packets.
     pub forwards_ipv4: bool,
     /// Whether it forwards IPv6 packets.

@@ -84,6 +84,8 @@ pub struct Namespace {
     pub links: BTreeMap<IfName, Link>,
     /// Routes that somebody added (`proto static` or `boot`).
     pub routes: BTreeSet<Route>,
+    /// Rules that choose a routing table, but for those that every namespace is born with.
+    pub rules: BTreeSet<PolicyRule>,
     /// Permanent neighbour entries.
     pub neighbours: BTreeSet<Neighbour>,
     /// Values below `/proc/sys` by dotted key, for example `net.ipv4.ip_forward`. A live state holds the keys that

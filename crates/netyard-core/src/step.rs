@@ -4,7 +4,7 @@ use crate::mac::Mac;
 use crate::name::IfName;
 use crate::nft::{Family, Table};
 use crate::shaping::Shaping;
-use crate::state::{Bridge, LinkKind, Neighbour, Ns, Route};
+use crate::state::{Bridge, LinkKind, Neighbour, Ns, PolicyRule, Route};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -157,6 +157,20 @@ pub enum Step {
         /// The route.
         route: Route,
     },
+    /// Adds a rule that chooses a routing table.
+    AddRule {
+        /// Where.
+        ns: Ns,
+        /// The rule.
+        rule: PolicyRule,
+    },
+    /// Removes such a rule.
+    DeleteRule {
+        /// Where.
+        ns: Ns,
+        /// The rule.
+        rule: PolicyRule,
+    },
     /// Adds a permanent neighbour entry, in the place of one that was learned.
     AddNeighbour {
         /// Where.
@@ -245,6 +259,8 @@ impl Step {
             | Self::DeleteAddress { ns, .. }
             | Self::AddRoute { ns, .. }
             | Self::DeleteRoute { ns, .. }
+            | Self::AddRule { ns, .. }
+            | Self::DeleteRule { ns, .. }
             | Self::AddNeighbour { ns, .. }
             | Self::DeleteNeighbour { ns, .. }
             | Self::SetSysctl { ns, .. }

@@ -574,3 +574,40 @@ fn full_nodes_in_every_form() {
     assert_eq!(lab.node("old").unwrap().root.base, RootBase::Archive("images/old.tar.gz".to_owned()));
     assert_eq!(lab.node("other").unwrap().root.base, RootBase::Folder("/srv/roots/debian".to_owned()));
 }
+
+#[test]
+fn rules_are_asked_in_their_order() {
+    let lab = lab("
+        networks: { lan: [10.0.1.0/24, fd01::/64], isp: 10.0.2.0/24 }
+        nodes:
+          r:
+            links: { lan: { address: [10.0.1.1, fd01::1], name: br0 }, isp: 10.0.2.1 }
+            rules:
+              - { from: lan, to: 10.9.0.0/16, table: 7 }
+              - { from: lan, table: 100 }
+              - { priority: 5000, not: true, fwmark: 0x1/0xff, iif: lan, oif: eth1, kind: blackhole }
+              - { from: \"::/0\", table: default }
+              - { iif: lo, to: pc, kind: prohibit }
+              - { from: all, fwmark: 16, kind: unreachable }
+          pc: { links: { isp: 10.0.2.2 } }
+    ");
+    let rules: Vec<String> = node(&lab, "r")
+        .rules
+        .iter()
+        .map(|rule| format!("{}{rule}", if rule.is_ipv6 { "-6 " } else { "" }))
+        .collect();
+    assert_eq!(
+        rules,
+        [
+            "priority 1000 from 10.0.1.0/24 to 10.9.0.0/16 table 7",
+            "priority 1001 from 10.0.1.0/24 table 100",
+            "-6 priority 1001 from fd01::/64 table 100",
+            "priority 5000 not from all fwmark 0x1/0xff iif br0 oif eth1 blackhole",
+            "-6 priority 5000 not from all fwmark 0x1/0xff iif br0 oif eth1 blackhole",
+            "-6 priority 5001 from all table 253",
+            "priority 5002 from all to 10.0.2.2/32 iif lo prohibit",
+            "priority 5003 from all fwmark 0x10 unreachable",
+            "-6 priority 5003 from all fwmark 0x10 unreachable",
+        ]
+    );
+}

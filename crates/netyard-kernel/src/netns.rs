@@ -109,12 +109,36 @@ pub fn leave() -> io::Result<OwnedFd> {
 /// Those of fork(2), setns(2), open(2) and write(2): `EROFS` where `/proc/sys` is read-only.
 pub fn wait_gone(owner: BorrowedFd<'_>, limit: Duration) -> io::Result<bool> {
     let deadline = Instant::now() + limit;
+    in_child(|| watch(owner.as_raw_fd(), deadline))
+}
+
+/// Waits until the kernel has taken apart every network namespace that nobody holds any more at the time of the call;
+/// `false` when `limit` is over first. For namespaces that cannot be told from others by their user namespace.
+///
+/// The kernel takes them apart in the order in which they were given up, one work queue for all (net/core/net_namespace.c
+/// `cleanup_net`): one that is made and given up now is gone after all of them. That is done twice, because closed sockets
+/// let go of theirs some time later, in RCU callbacks, for which the first round waits (`rcu_barrier`).
+///
+/// # Errors
+/// Those of fork(2), unshare(2), open(2) and write(2).
+pub fn wait_queue(limit: Duration) -> io::Result<bool> {
+    let deadline = Instant::now() + limit;
+    for _ in 0..2 {
+        if !in_child(|| follow(deadline))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Runs a function that returns 0 or an errno in a child; `false` for `ETIMEDOUT`. It must make system calls only.
+fn in_child(watch: impl Fn() -> i32) -> io::Result<bool> {
     // SAFETY: the child makes system calls only and ends with `_exit`.
     let child = unsafe { libc::fork() };
     match child {
         -1 => Err(io::Error::last_os_error()),
         0 => {
-            let status = watch(owner.as_raw_fd(), deadline);
+            let status = watch();
             // SAFETY: ends the child without running the parent's exit handlers.
             unsafe { libc::_exit(status) }
         }
@@ -123,6 +147,33 @@ pub fn wait_gone(owner: BorrowedFd<'_>, limit: Duration) -> io::Result<bool> {
             libc::ETIMEDOUT => Ok(false),
             errno => Err(io::Error::from_raw_os_error(errno)),
         },
+    }
+}
+
+/// The child of [`wait_queue`]: a child of its own makes a network namespace and gives it up by ending.
+fn follow(deadline: Instant) -> i32 {
+    // SAFETY: plain system calls whose pointers name memory that outlives them.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        if libc::unshare(libc::CLONE_NEWUSER) < 0 {
+            return errno();
+        }
+        match libc::fork() {
+            -1 => return errno(),
+            0 => libc::_exit(if libc::unshare(libc::CLONE_NEWNET) < 0 { errno() } else { 0 }),
+            last => {
+                let mut status = 0;
+                while libc::waitpid(last, &raw mut status, 0) < 0 {
+                    if errno() != libc::EINTR {
+                        return errno();
+                    }
+                }
+                if status != 0 {
+                    return if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { libc::EINTR };
+                }
+            }
+        }
+        await_none(deadline)
     }
 }
 
@@ -136,6 +187,14 @@ fn watch(owner: RawFd, deadline: Instant) -> i32 {
         }
         // Namespaces are counted for the user who makes them: that of the lab.
         crate::process::become_root_of_namespace();
+        await_none(deadline)
+    }
+}
+
+/// Waits until the caller's user namespace has no network namespace left. Returns 0 or an errno. Allocates nothing.
+fn await_none(deadline: Instant) -> i32 {
+    // SAFETY: plain system calls whose pointers name memory that outlives them.
+    unsafe {
         let limit =
             libc::open(c"/proc/sys/user/max_net_namespaces".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
         if limit < 0 || libc::write(limit, c"1".as_ptr().cast(), 1) < 0 {

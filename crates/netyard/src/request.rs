@@ -5,7 +5,7 @@ use crate::namespaces::Namespaces;
 use netyard_core::name::IfName;
 use netyard_core::state::{Ns, Route, RouteTarget};
 use netyard_core::step::{Step, VethEnd};
-use netyard_kernel::netlink::{Messages, address, link, neighbour, qdisc, route};
+use netyard_kernel::netlink::{Messages, address, link, neighbour, qdisc, route, rule};
 use rustix::io::Errno;
 
 /// Whether [`append`] knows the step; all others go by a system call of their own.
@@ -30,6 +30,8 @@ pub(crate) fn goes_by_rtnetlink(step: &Step) -> bool {
         | Step::DeleteAddress { .. }
         | Step::AddRoute { .. }
         | Step::DeleteRoute { .. }
+        | Step::AddRule { .. }
+        | Step::DeleteRule { .. }
         | Step::AddNeighbour { .. }
         | Step::DeleteNeighbour { .. }
         | Step::SetShaping { .. } => true,
@@ -71,6 +73,8 @@ pub(crate) fn append(
         Step::DeleteRoute { ns, route } => {
             route::delete(messages, route, &devices(namespaces, ns, route)?);
         }
+        Step::AddRule { rule, .. } => rule::add(messages, rule),
+        Step::DeleteRule { rule, .. } => rule::delete(messages, rule),
         Step::AddNeighbour { ns, neighbour } => {
             let index = index(namespaces, ns, &neighbour.dev)?;
             neighbour::add(messages, index, neighbour.to, neighbour.mac);

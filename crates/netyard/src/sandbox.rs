@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub const MACHINE: &str = "vm";
 /// Programs that netyard stands in for where the machine does not have them: it does their work when it is started
 /// under one of these names.
-pub const STAND_INS: [&str; 5] = ["brctl", "curl", "iptables", "ping", "tcpdump"];
+pub const STAND_INS: [&str; 6] = ["brctl", "curl", "ip6tables", "iptables", "ping", "tcpdump"];
 /// Verbs of this program that are words of their own in a sandbox: `why pc 1.1.1.1`.
 pub const VERBS: [&str; 3] = ["capture", "trace", "why"];
 /// This program, as it is found in a sandbox.

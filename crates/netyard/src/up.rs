@@ -287,14 +287,18 @@ pub fn down(lab: &LabName, store: &Store, waits: bool) -> Result<Downed> {
     let holder = |connection: Connection| connection.holder().map_err(|e| gone(&e));
     let Some((pid, pidfd)) = living(lab, store, holder)? else { return Ok(Downed::NotThere) };
     let cannot_wait = |e: &io::Error| Error::io(format!("cannot wait for the namespaces of lab `{lab}`"), e);
-    let namespaces = if waits { userns::of_process(pid).map_err(|e| cannot_wait(&e))? } else { None };
+    let namespaces = if waits { Some(userns::of_process(pid).map_err(|e| cannot_wait(&e))?) } else { None };
     process::kill(pidfd.as_fd())
         .map_err(|e| Error::io(format!("cannot end the holder of lab `{lab}`, pid {pid}"), &e))?;
     let downed = wait_gone(lab, store, pid, pidfd.as_fd())?;
     store.forget(lab);
     if let Some(namespaces) = namespaces {
-        let is_gone = netns::wait_gone(namespaces.as_fd(), REMOVAL_TIME).map_err(|e| cannot_wait(&e))?;
-        if !is_gone {
+        let is_gone = match namespaces {
+            Some(own) => netns::wait_gone(own.as_fd(), REMOVAL_TIME),
+            // A lab with a node of kind `host` has none of its own.
+            None => netns::wait_queue(REMOVAL_TIME),
+        };
+        if !is_gone.map_err(|e| cannot_wait(&e))? {
             let seconds = REMOVAL_TIME.as_secs();
             return Err(Error::kernel(
                 "K011",

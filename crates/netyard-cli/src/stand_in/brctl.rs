@@ -35,6 +35,10 @@ fn carry_out(mut socket: Socket, order: &Order) -> Result<(), String> {
         Some(link) => Ok(link),
     };
     match order {
+        Order::Help => {
+            output::print(brctl::USAGE);
+            Ok(())
+        }
         Order::AddBridge(name) => {
             change(&mut socket, |messages| bridge::add(messages, name)).map_err(|e| match e.errno {
                 EEXIST => format!("device {name} already exists; can't create bridge with the same name"),

@@ -1,9 +1,9 @@
-//! iptables(8): rules in the nf_tables tables that iptables-nft would put them in.
+//! iptables(8) and ip6tables(8): rules in the nf_tables tables that iptables-nft would put them in.
 
 use crate::output;
-use netyard_core::nft::{BaseChain, Chain, Family, Rule};
+use netyard_core::nft::{BaseChain, Chain, Rule};
 use netyard_core::stand_in::iptables::{
-    self, Columns, Failure, ListedChain, ListedRule, Order, Table, Task, is_same, specification,
+    self, Columns, Failure, ListedChain, ListedRule, Order, Program, Table, Task, is_same, specification,
 };
 use netyard_kernel::netlink::nft::{Edit, PlacedChain, edit, read};
 use netyard_kernel::netlink::{Protocol, Refusal, Socket};
@@ -12,11 +12,11 @@ use std::io;
 const BAD_RULE: &str = "Bad rule (does a matching rule exist in that chain?).";
 const NO_CHAIN: &str = "No chain/target/match by that name.";
 
-pub fn run(typed: &[String]) -> u8 {
-    match iptables::order(typed).and_then(|order| carry_out(&order)) {
+pub fn run(program: Program, typed: &[String]) -> u8 {
+    match iptables::order(program, typed).and_then(|order| carry_out(program, &order)) {
         Ok(()) => 0,
         Err(failure) => {
-            output::say(&failure.words);
+            output::say(&failure.text(program));
             failure.code
         }
     }
@@ -24,21 +24,23 @@ pub fn run(typed: &[String]) -> u8 {
 
 /// One table of the network namespace that this process is in.
 struct Rules {
+    program: Program,
     socket: Socket,
     table: Table,
     chains: Vec<PlacedChain>,
 }
 
-fn carry_out(order: &Order) -> Result<(), Failure> {
+fn carry_out(program: Program, order: &Order) -> Result<(), Failure> {
     if order.task == Task::Version {
-        output::print("iptables v1.8 (netyard)\n");
+        output::print(&(program.version() + "\n"));
         return Ok(());
     }
-    let cannot_open =
-        |e: io::Error| Failure::refused(format!("can't initialize iptables table: {}", super::words(&e)));
+    let cannot_open = |e: io::Error| {
+        Failure::refused(format!("can't initialize {} table: {}", program.name(), super::words(&e)))
+    };
     let mut socket = Socket::open(Protocol::Netfilter).map_err(cannot_open)?;
-    let chains = read(&mut socket, Family::Ip, order.table.name()).map_err(|e| refused(&e))?;
-    let mut rules = Rules { socket, table: order.table, chains };
+    let chains = read(&mut socket, program.family(), order.table.name()).map_err(|e| refused(&e))?;
+    let mut rules = Rules { program, socket, table: order.table, chains };
     match &order.task {
         Task::Append(chain, rule) => rules.put(chain, rule, None),
         Task::Insert(chain, at, rule) => rules.put(chain, rule, Some(*at)),
@@ -62,7 +64,7 @@ fn carry_out(order: &Order) -> Result<(), Failure> {
                 is_verbose: order.is_verbose,
                 has_line_numbers: order.has_line_numbers,
             };
-            output::print(&iptables::listing(&rules.listed(chain.as_deref())?, columns));
+            output::print(&iptables::listing(program, &rules.listed(chain.as_deref())?, columns));
             Ok(())
         }
         Task::Specify(chain) => rules.specify(chain.as_deref()),
@@ -89,7 +91,7 @@ fn carry_out(order: &Order) -> Result<(), Failure> {
 
 impl Rules {
     fn edit(&mut self, edits: &[Edit<'_>]) -> Result<(), Failure> {
-        edit(&mut self.socket, Family::Ip, self.table.name(), edits).map_err(|e| refused(&e))
+        edit(&mut self.socket, self.program.family(), self.table.name(), edits).map_err(|e| refused(&e))
     }
 
     fn placed(&self, chain: &str) -> Option<&PlacedChain> {
@@ -194,7 +196,7 @@ impl Rules {
         }
         for chain in &listed {
             for listed in &chain.rules {
-                text += &(specification(&chain.name, &listed.rule) + "\n");
+                text += &(specification(self.program, &chain.name, &listed.rule) + "\n");
             }
         }
         output::print(&text);
@@ -225,10 +227,7 @@ impl Rules {
         for name in &names {
             if self.placed(name).is_some_and(|placed| placed.uses > 0) {
                 let why = "Device or resource busy: it has rules, or rules jump to it";
-                return Err(Failure {
-                    code: 4,
-                    words: format!("iptables: CHAIN_DEL failed ({why}): chain {name}"),
-                });
+                return Err(Failure { code: 4, words: format!("CHAIN_DEL failed ({why}): chain {name}") });
             }
         }
         let edits: Vec<Edit<'_>> = names.iter().map(|name| Edit::DeleteChain(name)).collect();

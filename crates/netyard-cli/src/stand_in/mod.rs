@@ -13,6 +13,7 @@ mod tcpdump;
 use crate::output;
 use netyard::sandbox::STAND_INS;
 use netyard::service::{FULL_STAND_INS, keeper};
+use netyard_core::stand_in::iptables::Program;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -31,7 +32,8 @@ pub fn run() -> Option<ExitCode> {
     let code = match name {
         "brctl" => brctl::run(&typed),
         "curl" => curl::run(&typed),
-        "iptables" => iptables::run(&typed),
+        "iptables" => iptables::run(Program::Iptables, &typed),
+        "ip6tables" => iptables::run(Program::Ip6tables, &typed),
         "journalctl" => journalctl::run(&typed),
         "ping" => ping::run(&typed),
         "service" => service::run(&typed),

@@ -17,7 +17,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const NAME: &str = "ping";
 
 pub fn run(typed: &[String]) -> u8 {
-    match ping::order(typed).and_then(|order| Pinging::new(order)?.run()) {
+    let order = match ping::order(typed) {
+        Ok(order) => order,
+        Err(failure) => return fail(NAME, failure.words, failure.code),
+    };
+    match Pinging::new(order).and_then(Pinging::run) {
         Ok(code) => code,
         Err(words) => fail(NAME, words, 2),
     }

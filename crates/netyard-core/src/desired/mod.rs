@@ -176,6 +176,7 @@ fn namespace(surroundings: &Surroundings<'_>, node: &Node, mut links: BTreeMap<I
         sysctls,
         links,
         routes,
+        rules: node.rules.iter().cloned().collect(),
         neighbours: node.neighbours.iter().cloned().collect(),
         // In the form in which the kernel gives them back, so that they compare.
         tables: tables::of_node(node, surroundings.uses_ipv6)

@@ -135,6 +135,7 @@ codes! {
     Warning NobodyHasGateway = "R009", "nobody has the gateway's address";
     Error SysctlOutsideNet = "R010", "not a sysctl of a network namespace";
     Error NeighbourUnreachable = "R011", "a neighbour is on none of the node's networks";
+    Error RulesOfMachine = "R012", "routing rules of the machine itself are not a lab's";
 
     Error MasqueradeWithoutOut = "F001", "the outgoing interface of a translation is not clear";
     Error BadSource = "F002", "neither a network nor a node nor a prefix";

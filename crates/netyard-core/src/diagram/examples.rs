@@ -54,6 +54,7 @@ pub(super) fn node(name: &str, role: crate::lab::Role, links: &[(&str, &str)]) -
         down: Vec::new(),
         tables: Vec::new(),
         routes: Vec::new(),
+        rules: Vec::new(),
         forwards_ipv4: role == crate::lab::Role::Router,
         forwards_ipv6: false,
         nat: Vec::new(),

@@ -152,6 +152,10 @@ pub(super) fn contents(change: &Change<'_>, has_bridges: bool, steps: &mut Vec<S
     for route in routes {
         steps.push(Step::AddRoute { ns: ns.clone(), route: route.clone() });
     }
+    // A table is filled before packets are sent to it.
+    for rule in change.desired.rules.difference(&change.live.rules) {
+        steps.push(Step::AddRule { ns: ns.clone(), rule: rule.clone() });
+    }
     for neighbour in &change.desired.neighbours {
         let dev = &neighbour.dev;
         let is_lost = !change.kept.contains_key(dev) || losses.takes(neighbour);

@@ -7,12 +7,15 @@ use crate::step::Step;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-/// Removes tables, routes, neighbours and addresses, and sets links down; links themselves stay yet.
+/// Removes tables, rules, routes, neighbours and addresses, and sets links down; links themselves stay yet.
 pub(super) fn contents(change: &Change<'_>, steps: &mut Vec<Step>) {
     let ns = change.ns;
     let wanted: BTreeSet<_> = change.desired.tables.iter().map(|table| (table.family, &table.name)).collect();
     for table in change.live.tables.iter().filter(|table| !wanted.contains(&(table.family, &table.name))) {
         steps.push(Step::DeleteTable { ns: ns.clone(), family: table.family, name: table.name.clone() });
+    }
+    for rule in change.live.rules.difference(&change.desired.rules) {
+        steps.push(Step::DeleteRule { ns: ns.clone(), rule: rule.clone() });
     }
     let losses = Losses::of(change);
     for route in losses.routes_to_delete() {

@@ -132,7 +132,7 @@ fn names(text: &str) -> Vec<String> {
 
 /// Sizes at which something begins or ends: prefixes of other lengths, other depths, a longer TTL.
 fn sizes(shape: Shape) -> impl Iterator<Item = usize> {
-    let large = [59, 60, 61, 64, 65, 100, 127, 128, 129, 130, 199, 200];
+    let large = [59, 60, 61, 64, 65, 100, 127, 128, 129, 130, 199, 200, 253, 254, 255];
     (1..34).chain(large).filter(move |size| shape.sizes().contains(size))
 }
 
@@ -252,7 +252,7 @@ expect:
 fn sizes_out_of_range_are_refused_with_the_range() {
     let refused = |shape, size| generate(shape, size).unwrap_err().to_string();
     assert_eq!(refused(Shape::Star, 5001), "a star of 5001 hosts is not made; 1 to 5000 are");
-    assert_eq!(refused(Shape::Ring, 2), "a ring of 2 routers is not made; 3 to 200 are");
+    assert_eq!(refused(Shape::Ring, 2), "a ring of 2 routers is not made; 3 to 255 are");
     assert!(Shape::ALL.iter().all(|shape| generate(*shape, 0).is_err()));
     assert_eq!(
         "sun".parse::<Shape>().unwrap_err().to_string(),

@@ -55,6 +55,7 @@ pub(super) fn node(
         down: Vec::new(),
         tables: Vec::new(),
         routes: Vec::new(),
+        rules: Vec::new(),
         forwards_ipv4: true,
         forwards_ipv6: ipv6,
         nat: Vec::new(),

@@ -62,7 +62,12 @@ pub(crate) fn list(tree: &Tree, problems: &mut Problems) -> Vec<NatDecl> {
                     problems.push(problem.help(help));
                 }
                 other => {
-                    problems.unknown_key(other, entry.key_span, &["masquerade", "snat", "port-forward"]);
+                    problems.unknown_key(
+                        other,
+                        entry.key_span,
+                        &["masquerade", "snat", "port-forward"],
+                        None,
+                    );
                 }
             }
         }

@@ -7,6 +7,7 @@ use super::decode_own;
 use super::decode_program;
 use super::decode_root;
 use super::decode_route;
+use super::decode_rule;
 use super::read::{Fields, Problems, as_switch, bad_address, one_or_many};
 use super::shape::ShapingDecl;
 use super::syntax::{AddressDecl, At, BridgeDecl, LinkDecl, NodeDecl, Word};
@@ -56,6 +57,7 @@ impl NodeDecl {
             tables: fields.get("tables").map(|tree| decode_own::tables(tree, problems)),
             mtu: fields.get("mtu").and_then(|tree| mtu(tree, problems).map(|n| At::new(n, tree.span))),
             routes: fields.get("routes").map(|tree| decode_route::list(tree, problems)),
+            rules: fields.get("rules").map(|tree| decode_rule::list(tree, problems)),
             gateway: fields.get("gateway").and_then(|tree| decode_route::gateway(tree, problems)),
             forward: fields.get("forward").and_then(|tree| decode_route::forward(tree, problems)),
             masquerade: fields.get("masquerade").map(|tree| decode_nat::masquerades(tree, problems)),

@@ -149,7 +149,8 @@ fn hop_of(tree: &Tree, problems: &mut Problems) -> Option<HopDecl> {
     hop
 }
 
-fn table(tree: &Tree, problems: &mut Problems) -> Option<u32> {
+/// A routing table, by its number or its name in ip-route(8).
+pub(crate) fn table(tree: &Tree, problems: &mut Problems) -> Option<u32> {
     match &tree.value {
         Value::Scalar { text, .. } if text == "main" => Some(Route::TABLE_MAIN),
         Value::Scalar { text, .. } if text == "default" => Some(253),
@@ -176,7 +177,8 @@ pub(crate) fn via(text: &str, span: Span) -> At<Via> {
     At::new(via, span)
 }
 
-fn destination(text: &str, span: Span, problems: &mut Problems) -> Option<At<Destination>> {
+/// What a route leads to, or a rule is about.
+pub(crate) fn destination(text: &str, span: Span, problems: &mut Problems) -> Option<At<Destination>> {
     let is_ip = text.contains('/') || text.parse::<IpAddr>().is_ok();
     let destination = match text {
         "default" => Destination::Default,

@@ -290,6 +290,7 @@ impl NodeDecl {
         absent(&mut self.down, &base.down);
         absent(&mut self.tables, &base.tables);
         absent(&mut self.routes, &base.routes);
+        absent(&mut self.rules, &base.rules);
         absent(&mut self.gateway, &base.gateway);
         absent(&mut self.masquerade, &base.masquerade);
         absent(&mut self.nat, &base.nat);

@@ -68,7 +68,7 @@ impl<'t> Fields<'t> {
         let unknown = self.entries.iter().filter(|entry| !self.known.contains(&entry.key.as_str()));
         let misspelt: Vec<&Entry> =
             unknown.filter(|entry| nearest(&entry.key, words.iter().copied()).is_some()).collect();
-        misspelt.iter().for_each(|entry| problems.unknown_key(&entry.key, entry.key_span, words));
+        misspelt.iter().for_each(|entry| problems.unknown_key(&entry.key, entry.key_span, words, None));
         !misspelt.is_empty()
     }
 
@@ -81,10 +81,14 @@ impl<'t> Fields<'t> {
     /// Reports the keys that nobody asked for.
     pub(crate) fn finish(self, problems: &mut Problems) {
         let mut has_unknown = false;
+        // The last key that belongs here, while it has no value: what follows may be meant to.
+        let mut empty: Option<&str> = None;
         for entry in self.entries {
-            if !self.known.contains(&entry.key.as_str()) {
+            if self.known.contains(&entry.key.as_str()) {
+                empty = matches!(entry.value.value, Value::Null).then_some(&entry.key);
+            } else {
                 has_unknown = true;
-                problems.unknown_key(&entry.key, entry.key_span, &self.known);
+                problems.unknown_key(&entry.key, entry.key_span, &self.known, empty);
             }
         }
         if !has_unknown {
@@ -123,11 +127,15 @@ impl Problems {
         self.list
     }
 
-    pub(crate) fn unknown_key(&mut self, key: &str, span: Span, known: &[&'static str]) {
+    /// Reports a key that nobody knows; `empty` is a key before it that has no value, where there is one.
+    pub(crate) fn unknown_key(&mut self, key: &str, span: Span, known: &[&'static str], empty: Option<&str>) {
         let problem = Diagnostic::new(Code::UnknownKey, span).label(format!("no key `{key}` belongs here"));
-        self.push(match nearest(key, known.iter().copied()) {
-            Some(near) => problem.help(format!("did you mean `{near}`?")),
-            None => problem.help(format!("known here: {}", known.join(", "))),
+        self.push(match (nearest(key, known.iter().copied()), empty) {
+            (Some(near), _) => problem.help(format!("did you mean `{near}`?")),
+            (None, Some(empty)) => {
+                problem.help(format!("if it belongs to `{empty}`, indent it further than that"))
+            }
+            (None, None) => problem.help(format!("known here: {}", known.join(", "))),
         });
     }
 

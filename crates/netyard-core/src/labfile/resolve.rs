@@ -434,6 +434,7 @@ fn plain_node(name: NodeName, decl: &NodeDecl) -> Node {
         down: Vec::new(),
         tables: Vec::new(),
         routes: Vec::new(),
+        rules: Vec::new(),
         forwards_ipv4: false,
         forwards_ipv6: false,
         nat: Vec::new(),

@@ -34,11 +34,13 @@ pub(crate) fn add_routes(draft: &mut Draft, problems: &mut Problems) {
             }
             None => {}
         }
+        let rules = view.rules(decl.rules.iter().flatten(), problems);
         let neighbours =
             decl.neighbours.iter().flatten().filter_map(|n| view.neighbour(n, problems)).collect();
         refuse_duplicates(&routes, problems);
         let owner = &mut draft.nodes[at];
         owner.node.routes = routes.into_iter().map(|(route, _)| route).collect();
+        owner.node.rules = rules;
         owner.node.neighbours = neighbours;
         owner.is_partial |= problems.errors() > errors_before;
     }
@@ -155,31 +157,34 @@ impl View<'_> {
 
     /// The prefixes that a route leads to: of one family where it is written, else of those that can be meant.
     fn destinations(&self, decl: &RouteDecl, problems: &mut Problems) -> Option<Vec<IpNet>> {
-        let draft = self.draft;
         match &decl.to.value {
             Destination::Prefix(net) => Some(vec![*net]),
             Destination::Default => Some(self.default_families(decl).into_iter().map(everywhere).collect()),
-            Destination::Named(name) => {
-                if let Some(at) = draft.network_index.get(name) {
-                    let network = &draft.networks[*at];
-                    if network.network.prefixes.is_empty() && !network.is_partial {
-                        let problem = Diagnostic::new(Code::BadDestination, decl.to.span);
-                        problems.push(problem.label(format!("`{name}` has no prefix")));
-                    }
-                    return Some(network.network.prefixes.clone()).filter(|prefixes| !prefixes.is_empty());
-                }
-                if let Some(at) = draft.node_index.get(name) {
-                    let node = &draft.nodes[*at].node;
-                    let first = [node.address(Some(false)), node.address(Some(true))];
-                    return Some(first.into_iter().flatten().map(IpNet::from).collect());
-                }
-                if !draft.may_be_network(name) && !draft.may_be_node(name) {
-                    let known = draft.networks.iter().map(|n| n.network.name.as_str()).chain(["default"]);
-                    problems.unknown(Code::BadDestination, name, decl.to.span, known);
-                }
-                None
-            }
+            Destination::Named(name) => self.prefixes_of(name, decl.to.span, problems),
         }
+    }
+
+    /// The prefixes of a network, or the first address of each family of a node.
+    pub(super) fn prefixes_of(&self, name: &str, span: Span, problems: &mut Problems) -> Option<Vec<IpNet>> {
+        let draft = self.draft;
+        if let Some(at) = draft.network_index.get(name) {
+            let network = &draft.networks[*at];
+            if network.network.prefixes.is_empty() && !network.is_partial {
+                let problem = Diagnostic::new(Code::BadDestination, span);
+                problems.push(problem.label(format!("`{name}` has no prefix")));
+            }
+            return Some(network.network.prefixes.clone()).filter(|prefixes| !prefixes.is_empty());
+        }
+        if let Some(at) = draft.node_index.get(name) {
+            let node = &draft.nodes[*at].node;
+            let first = [node.address(Some(false)), node.address(Some(true))];
+            return Some(first.into_iter().flatten().map(IpNet::from).collect());
+        }
+        if !draft.may_be_network(name) && !draft.may_be_node(name) {
+            let known = draft.networks.iter().map(|n| n.network.name.as_str()).chain(["default"]);
+            problems.unknown(Code::BadDestination, name, span, known);
+        }
+        None
     }
 
     /// The families of `to: default`: that of the gateway, or those of the interface.

@@ -8,7 +8,7 @@ use crate::lab::{Arp, FileContent, NodeKind, Profile, Ready, Restart, Role, Root
 use crate::mac::Mac;
 use crate::name::{IfName, LabName};
 use crate::nft::{Policy, Ports, Protocol, Table};
-use crate::state::{MacvlanMode, Stp, Vxlan};
+use crate::state::{MacvlanMode, PolicyAction, Stp, Vxlan};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -96,6 +96,7 @@ pub(crate) struct NodeDecl {
     pub tables: Option<Vec<Table>>,
     pub mtu: Option<At<u32>>,
     pub routes: Option<Vec<RouteDecl>>,
+    pub rules: Option<Vec<RuleDecl>>,
     pub gateway: Option<At<GatewayDecl>>,
     pub forward: Option<At<ForwardDecl>>,
     pub masquerade: Option<Vec<MasqueradeDecl>>,
@@ -195,6 +196,21 @@ pub(crate) enum RouteKind {
     Unreachable,
     Blackhole,
     Prohibit,
+}
+
+/// A rule that chooses a routing table.
+#[derive(Debug, Clone)]
+pub(crate) struct RuleDecl {
+    pub span: Span,
+    /// That after the rule before where none is given.
+    pub priority: Option<u32>,
+    pub is_inverted: bool,
+    pub from: Option<At<Destination>>,
+    pub to: Option<At<Destination>>,
+    pub incoming: Option<Word>,
+    pub out: Option<Word>,
+    pub mark: Option<(u32, u32)>,
+    pub action: PolicyAction,
 }
 
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use super::{Look, Seen};
 use crate::desired::sysctls::interface_of_sysctl;
 use crate::name::IfName;
 use crate::nft::{Action, Chain, Match, Rule, Table};
-use crate::state::{Link, LinkKind, Namespace, Ns, PolicyAction, PolicyRule, Route, RouteTarget, State};
+use crate::state::{Link, LinkKind, Namespace, Ns, PolicyRule, Route, RouteTarget, State};
 use std::collections::BTreeMap;
 
 /// A state that can be made, and what is missing in it.
@@ -14,8 +14,6 @@ pub struct Again {
     pub state: State,
     /// Legacy tables with the rules that can be made.
     pub legacy: BTreeMap<Ns, Vec<Table>>,
-    /// Rules that choose a routing table.
-    pub policy: BTreeMap<Ns, Vec<PolicyRule>>,
     /// What cannot be made, with its namespace.
     pub remarks: Vec<(Ns, String)>,
 }
@@ -68,13 +66,13 @@ impl Again {
         }
         namespace.tables = namespace.tables.iter().map(|t| self.understood(seen, "", t)).collect();
         let legacy: Vec<Table> = seen.legacy.iter().map(|t| self.understood(seen, "legacy ", t)).collect();
-        let (policy, odd): (Vec<PolicyRule>, Vec<PolicyRule>) =
-            seen.policy.iter().cloned().partition(is_sayable);
+        let (rules, odd): (Vec<PolicyRule>, Vec<PolicyRule>) =
+            seen.policy.iter().cloned().partition(PolicyRule::is_sayable);
         odd.iter().for_each(|rule| self.remark(seen, format!("routing rule `{rule}` has more conditions")));
+        namespace.rules = rules.into_iter().collect();
         namespace.sysctls = worth_writing(&namespace.sysctls, &namespace.links);
         self.state.namespaces.insert(seen.name.clone(), namespace);
         self.legacy.insert(seen.name.clone(), legacy);
-        self.policy.insert(seen.name.clone(), policy);
     }
 
     /// Leaves out what hangs on a link that is left out.
@@ -156,10 +154,6 @@ fn is_nft(rule: &Rule) -> bool {
     };
     let is_own_match = |m: &Match| !matches!(m, Match::Other(words) if !is_own(words));
     rule.matches.iter().all(is_own_match) && !matches!(&rule.action, Action::Other(words) if !is_own(words))
-}
-
-fn is_sayable(rule: &PolicyRule) -> bool {
-    rule.others.is_empty() && !matches!(rule.action, PolicyAction::Other(_))
 }
 
 /// Why a link cannot be made; none when it can.

@@ -63,13 +63,6 @@ pub fn script(look: &Look) -> Script {
             text.push_str(if matches!(step, Step::SetChecksums { .. }) { " >/dev/null\n" } else { "\n" });
         }
     }
-    for (ns, rules) in again.policy.iter().filter(|(_, rules)| !rules.is_empty()) {
-        let _ = writeln!(text, "\n# {ns}: which routing table");
-        for rule in rules {
-            let family = if rule.is_ipv6 { " -6" } else { "" };
-            let _ = writeln!(text, "{}", at_home(&format!("ip -n {}{family} rule add {rule}", of(ns))));
-        }
-    }
     for (ns, tables) in again.legacy.iter().filter(|(_, tables)| !tables.is_empty()) {
         let _ = writeln!(text, "\n# {ns}: legacy iptables");
         for command in tables.iter().flat_map(|table| legacy::commands(table, &of(ns))) {

@@ -1,14 +1,16 @@
 //! The lab file that builds what was looked at.
 
-use super::Look;
 use super::again::Again;
 use super::label::Labels;
+use super::{Look, Seen};
 use crate::mac::Mac;
 use crate::name::{IfName, NetworkName};
 use crate::nft::parse::{FAMILIES, HOOKS};
 use crate::nft::{Chain, Policy, Rule, Table};
 use crate::shaping::Shaping;
-use crate::state::{Link, LinkKind, Namespace, NextHop, Ns, Parent, Route, RouteTarget, Vxlan};
+use crate::state::{
+    Link, LinkKind, Namespace, NextHop, Ns, Parent, PolicyAction, PolicyRule, Route, RouteTarget, Vxlan,
+};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write as _};
@@ -32,7 +34,11 @@ pub fn yaml(look: &Look) -> Yaml {
     for (ns, namespace) in &file.again.state.namespaces.clone() {
         file.node(&mut nodes, ns, namespace);
     }
-    if !file.uses_ipv6 {
+    let has_ipv6_on = |seen: &Seen| {
+        let value = |of: &str| seen.sysctls.get(&format!("net.ipv6.conf.{of}.disable_ipv6"));
+        ["all", "default"].into_iter().any(|of| value(of).is_some_and(|value| value == "0"))
+    };
+    if !file.uses_ipv6 && look.namespaces.iter().any(has_ipv6_on) {
         file.remarks.push("a lab without IPv6 addresses has IPv6 off".to_owned());
     }
     let title = look.title.replace(|c: char| c.is_control(), " ");
@@ -117,6 +123,7 @@ impl File<'_> {
             let _ = writeln!(text, "    down: [{}]", list(down));
         }
         self.routes(text, ns, namespace);
+        self.rules(text, ns, namespace);
         self.values(text, ns, namespace);
         if !namespace.neighbours.is_empty() {
             text.push_str("    neighbours:\n");
@@ -126,9 +133,6 @@ impl File<'_> {
             }
         }
         self.tables(text, ns, namespace);
-        for rule in self.again.policy.get(ns).cloned().unwrap_or_default() {
-            self.remark(ns, format!("a lab file has no routing rules: ip rule add {rule}"));
-        }
     }
 
     fn links(&mut self, text: &mut String, ns: &Ns, namespace: &Namespace) {
@@ -236,7 +240,11 @@ impl File<'_> {
 
     fn routes(&mut self, text: &mut String, ns: &Ns, namespace: &Namespace) {
         let mut lines = String::new();
-        for route in &namespace.routes {
+        let is_internet = namespace.routes.iter().any(|route| takes_all(route) && route.to.addr().is_ipv4());
+        if is_internet {
+            text.push_str("    role: internet\n");
+        }
+        for route in namespace.routes.iter().filter(|route| !is_internet || !takes_all(route)) {
             match route_words(route) {
                 Some(words) => lines.push_str(&format!("      - {{ {words} }}\n")),
                 None => self.remark(
@@ -248,6 +256,22 @@ impl File<'_> {
         match lines.is_empty() {
             true => text.push_str("    gateway: none\n"),
             false => text.push_str(&format!("    routes:\n{lines}")),
+        }
+    }
+
+    /// Rules about interfaces that are not there are the kernel's to keep, but no lab file's.
+    fn rules(&mut self, text: &mut String, ns: &Ns, namespace: &Namespace) {
+        let is_there =
+            |name: &Option<IfName>| name.as_ref().is_none_or(|name| namespace.links.contains_key(name));
+        let mut lines = String::new();
+        for rule in &namespace.rules {
+            match is_there(&rule.incoming) && is_there(&rule.out) {
+                true => lines.push_str(&format!("      - {{ {} }}\n", rule_words(rule))),
+                false => self.remark(ns, format!("a lab file cannot say: ip rule add {rule}")),
+            }
+        }
+        if !lines.is_empty() {
+            let _ = write!(text, "    rules:\n{lines}");
         }
     }
 
@@ -381,6 +405,13 @@ fn vxlan_words(vxlan: &Vxlan) -> String {
     words
 }
 
+/// Whether a route takes every address of its family for the namespace's own, as an internet node does.
+fn takes_all(route: &Route) -> bool {
+    matches!(route.target, RouteTarget::Local(_))
+        && route.to.prefix_len() == 0
+        && route.table == Route::TABLE_MAIN
+}
+
 /// A route in the keys of a lab file; none where it has none.
 fn route_words(route: &Route) -> Option<String> {
     let is_plain_default = route.is_default() && route.uses_gateways_only();
@@ -419,6 +450,35 @@ fn route_words(route: &Route) -> Option<String> {
         let _ = write!(words, ", table: {}", route.table);
     }
     Some(words)
+}
+
+/// A rule in the keys of a lab file. Where no prefix says the family, one of all addresses does.
+fn rule_words(rule: &PolicyRule) -> String {
+    let mut words = format!("priority: {}", rule.priority);
+    if rule.is_inverted {
+        words.push_str(", not: true");
+    }
+    let is_bare = rule.from.is_none() && rule.to.is_none();
+    let everybody = is_bare.then_some(if rule.is_ipv6 { "::/0" } else { "0.0.0.0/0" });
+    let ends = [("from", rule.from.map(|net| net.to_string())), ("to", rule.to.map(|net| net.to_string()))];
+    let everybody = ("from", everybody.map(str::to_owned));
+    let names = [("iif", &rule.incoming), ("oif", &rule.out)];
+    let names = names.map(|(key, name)| (key, name.as_ref().map(ToString::to_string)));
+    let mark = rule.mark.map(|(mark, mask)| match mask {
+        u32::MAX => format!("{mark:#x}"),
+        _ => format!("{mark:#x}/{mask:#x}"),
+    });
+    for (key, value) in ends.into_iter().chain([everybody]).chain(names).chain([("fwmark", mark)]) {
+        words.extend(value.map(|value| format!(", {key}: {}", quoted(value))));
+    }
+    words.push_str(&match rule.action {
+        PolicyAction::Table(table) => format!(", table: {table}"),
+        PolicyAction::Blackhole => ", kind: blackhole".to_owned(),
+        PolicyAction::Unreachable => ", kind: unreachable".to_owned(),
+        PolicyAction::Prohibit => ", kind: prohibit".to_owned(),
+        PolicyAction::Other(number) => format!(", kind: {number}"),
+    });
+    words
 }
 
 fn list(items: impl IntoIterator<Item = impl Display>) -> String {

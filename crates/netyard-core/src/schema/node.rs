@@ -51,6 +51,7 @@ fn node() -> Value {
             "nat": one_or_many("nat"),
             "firewall": refers("firewall", "Packet filter; answers to what passed always pass."),
             "sysctls": { "type": ["object", "null"], "additionalProperties": { "$ref": "#/$defs/text" }, "description": "Sysctls below `net.`." },
+            "rules": refers("rules", "Rules that choose a routing table, besides those that every node has."),
             "neighbours": refers("neighbours", "Permanent neighbour entries."),
             "run": refers("run", "Programs that run as long as the lab does."),
             "stop": refers("stop", "Programs that `down` runs before the lab ends, in this order."),
@@ -159,7 +160,7 @@ fn routes() -> Map<String, Value> {
         "hops": one_or_many("hop"),
         "src": refers("word", "Source address of the node's own packets."),
         "metric": { "type": "integer", "minimum": 0, "maximum": u32::MAX, "description": "The lowest wins." },
-        "table": { "anyOf": [{ "enum": ["main", "default"] }, { "type": "integer", "minimum": 1, "maximum": u32::MAX }] },
+        "table": { "$ref": "#/$defs/routeTable" },
     });
     let rest = with(hop.clone(), rest);
     let long =
@@ -175,6 +176,19 @@ fn routes() -> Map<String, Value> {
             { "type": "array", "items": { "anyOf": [object(long, &["to"]), short] } },
             short,
         ] },
+        "routeTable": { "anyOf": [{ "enum": ["main", "default"] }, number(1, u32::MAX, "A table by its number.")] },
+        "rules": one_or_many("rule"),
+        "rule": object(json!({
+            "priority": number(0, u32::MAX, "The lowest is asked first; one more than that of the rule before where none is given."),
+            "not": refers("switch", "Holds for what does not match."),
+            "from": refers("word", "Source: a prefix, a network, a node, or `all`."),
+            "to": refers("word", "Destination: a prefix, a network, a node, or `all`."),
+            "iif": refers("word", "Interface by which packets came in, or the network it is on; `lo` for the node's own."),
+            "oif": refers("word", "Interface that the sending socket is bound to, or the network it is on."),
+            "fwmark": refers("word", "Mark of the packet, with the bits that count: `0x1/0xff`."),
+            "table": { "$ref": "#/$defs/routeTable" },
+            "kind": words("`unreachable` and `prohibit` answer with ICMP, `blackhole` drops.", &["unreachable", "blackhole", "prohibit"]),
+        }), &[]),
         "gateway": { "anyOf": [{ "$ref": "#/$defs/words" }, { "const": false }] },
         "forward": { "anyOf": [
             { "$ref": "#/$defs/switch" },

@@ -45,6 +45,8 @@ pub struct NodeView {
     pub interfaces: Vec<InterfaceView>,
     /// Routes as `ip route` says them, without those that the kernel makes for each address.
     pub routes: Vec<String>,
+    /// Rules that choose a routing table, as `ip rule add` takes them; those of every namespace are left out.
+    pub rules: Vec<String>,
     /// Rules that translate addresses.
     pub nat: Vec<RuleView>,
     /// Rules that let packets pass or not.
@@ -184,6 +186,7 @@ fn node_view(lab: &Lab, node: &Node, live: &State) -> NodeView {
         role: node.role,
         interfaces: interfaces(lab, node, here, live),
         routes: here.routes.iter().map(route_words).collect(),
+        rules: here.rules.iter().map(ToString::to_string).collect(),
         nat: rules(&reader, here, |kind| kind == ChainKind::Nat),
         firewall: rules(&reader, here, |kind| kind != ChainKind::Nat),
         sockets: Vec::new(),

@@ -19,6 +19,8 @@ pub enum Order {
     ShowMacs(String),
     /// `stp BRIDGE on|off`
     SpanningTree(String, bool),
+    /// `--help`
+    Help,
 }
 
 /// What brctl says to words that are none of its own.
@@ -52,12 +54,36 @@ pub fn order(typed: &[String]) -> Result<Order, String> {
             "off" | "no" | "0" => Ok(Order::SpanningTree(bridge.into(), false)),
             _ => Err("expect on/off for argument\n".into()),
         },
-        ["addbr" | "delbr" | "addif" | "delif" | "showmacs" | "stp", ..] => {
-            Err(format!("Incorrect number of arguments for command\n{USAGE}"))
-        }
+        ["-h" | "--help"] => Ok(Order::Help),
         [] => Err(USAGE.to_owned()),
-        [word, ..] => Err(format!("never heard of command [{word}]\n{USAGE}")),
+        [word, ..] => Err(match usage_of(word) {
+            Some(usage) => format!("Incorrect number of arguments for command\nUsage: brctl {usage}\n"),
+            None if OTHERS.contains(&word) => {
+                format!("command [{word}] is not for netyard's stand-in of brctl\n{USAGE}")
+            }
+            None => format!("never heard of command [{word}]\n{USAGE}"),
+        }),
     }
+}
+
+/// What `brctl` of bridge-utils knows besides.
+const OTHERS: [&str; 9] = [
+    "hairpin",
+    "setageing",
+    "setbridgeprio",
+    "setfd",
+    "sethello",
+    "setmaxage",
+    "setpathcost",
+    "setportprio",
+    "showstp",
+];
+
+/// The line of the usage that is about a command.
+fn usage_of(command: &str) -> Option<String> {
+    let lines = USAGE.lines().filter_map(|line| line.trim_start().split_once('\t'));
+    let mut own = lines.filter(|(name, _)| name.trim_end() == command);
+    own.next().map(|(_, rest)| format!("{command} {rest}"))
 }
 
 /// A bridge to show.
@@ -135,10 +161,11 @@ mod tests {
         assert_eq!(typed("addif b x y"), Ok(Order::AddPorts("b".into(), vec!["x".into(), "y".into()])));
         assert_eq!(typed("show"), Ok(Order::Show(vec![])));
         assert_eq!(typed("stp b on"), Ok(Order::SpanningTree("b".into(), true)));
+        assert!(typed("addif b").unwrap_err().starts_with(
+            "Incorrect number of arguments for command\nUsage: brctl addif <bridge> <device>\tadd"
+        ));
         assert!(
-            typed("addif b")
-                .unwrap_err()
-                .starts_with("Incorrect number of arguments for command\nUsage: brctl")
+            typed("setfd br0 2").unwrap_err().starts_with("command [setfd] is not for netyard's stand-in")
         );
         assert!(typed("fly").unwrap_err().starts_with("never heard of command [fly]\n"));
     }

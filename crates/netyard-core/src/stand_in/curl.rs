@@ -1,6 +1,6 @@
 //! curl(1): its options, its request and its words, for plain HTTP.
 
-use super::options::{self, Known, Word};
+use super::options::{self, Known, Word, Wrong};
 use std::time::Duration;
 
 /// What is to be done.
@@ -79,6 +79,18 @@ impl Failure {
     }
 }
 
+/// What curl says to an option that is none.
+fn wrong_option(wrong: &Wrong) -> String {
+    match wrong {
+        Wrong::Letter(letter) => format!("option -{letter}: is unknown"),
+        Wrong::Name(name) => format!("option --{name}: is unknown"),
+        Wrong::Ambiguous(name) => format!("option --{name}: is ambiguous"),
+        Wrong::LetterWithoutValue(letter) => format!("option -{letter}: requires parameter"),
+        Wrong::NameWithoutValue(name) => format!("option --{name}: requires parameter"),
+        Wrong::NameWithValue(name) => format!("option --{name}: got an unexpected value"),
+    }
+}
+
 /// Reads what was typed.
 ///
 /// # Errors
@@ -88,7 +100,7 @@ pub fn order(typed: &[String]) -> Result<Order, Failure> {
         code: 2,
         words: format!("{words}\ncurl: try 'curl --help' or 'curl --manual' for more information"),
     };
-    let words = options::read(typed, &OPTIONS).map_err(|words| usage(format!("option {words}")))?;
+    let words = options::read(typed, &OPTIONS).map_err(|wrong| usage(wrong_option(&wrong)))?;
     let mut order = Order {
         url: Url { host: String::new(), port: 80, path: String::new() },
         only_header: false,

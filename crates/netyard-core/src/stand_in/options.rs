@@ -1,5 +1,7 @@
 //! Options as getopt_long(3) reads them: `-nv`, `-c3`, `-c 3`, `--table=nat`, `--table nat`, `--` ends them.
 
+use std::fmt;
+
 /// An option that a program has.
 #[derive(Debug, Clone, Copy)]
 pub struct Known {
@@ -20,10 +22,47 @@ pub enum Word {
     Plain(String),
 }
 
+/// Why something that was typed is no option of the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wrong {
+    /// There is none of that letter.
+    Letter(char),
+    /// The option of that letter lacks its value.
+    LetterWithoutValue(char),
+    /// There is none of that long name.
+    Name(String),
+    /// The option of that long name lacks its value.
+    NameWithoutValue(String),
+    /// Several long names begin so.
+    Ambiguous(String),
+    /// The option of that long name takes no value.
+    NameWithValue(String),
+}
+
+/// The words of getopt_long(3).
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Letter(letter) => write!(f, "invalid option -- '{letter}'"),
+            Self::LetterWithoutValue(letter) => write!(f, "option requires an argument -- '{letter}'"),
+            Self::Name(name) => write!(f, "unrecognized option '--{name}'"),
+            Self::NameWithoutValue(name) => write!(f, "option '--{name}' requires an argument"),
+            Self::Ambiguous(name) => write!(f, "option '--{name}' is ambiguous"),
+            Self::NameWithValue(name) => write!(f, "option '--{name}' doesn't allow an argument"),
+        }
+    }
+}
+
+impl From<Wrong> for String {
+    fn from(wrong: Wrong) -> Self {
+        wrong.to_string()
+    }
+}
+
 /// Reads what was typed, in its order.
 ///
 /// # Errors
-/// The words of getopt_long(3) for an option that is not known, or lacks its value.
+/// The first word that is no option of the program.
 ///
 /// ```
 /// use netyard_core::stand_in::options::{Known, Word, read};
@@ -31,7 +70,7 @@ pub enum Word {
 /// let words = read(&["-nc3".into(), "host".into()], &known).unwrap();
 /// assert_eq!(words[1..], [Word::Option("count", Some("3".into())), Word::Plain("host".into())]);
 /// ```
-pub fn read(typed: &[String], known: &[Known]) -> Result<Vec<Word>, String> {
+pub fn read(typed: &[String], known: &[Known]) -> Result<Vec<Word>, Wrong> {
     let mut words = Vec::new();
     let mut rest = typed.iter();
     while let Some(word) = rest.next() {
@@ -44,12 +83,12 @@ pub fn read(typed: &[String], known: &[Known]) -> Result<Vec<Word>, String> {
             let value = match (option.takes_value, value) {
                 (false, None) => None,
                 (false, Some(_)) => {
-                    return Err(format!("option '--{}' doesn't allow an argument", option.name));
+                    return Err(Wrong::NameWithValue(option.name.to_owned()));
                 }
                 (true, Some(value)) => Some(value),
-                (true, None) => Some(
-                    rest.next().cloned().ok_or_else(|| format!("option '--{name}' requires an argument"))?,
-                ),
+                (true, None) => {
+                    Some(rest.next().cloned().ok_or_else(|| Wrong::NameWithoutValue(name.to_owned()))?)
+                }
             };
             words.push(Word::Option(option.name, value));
         } else if word.len() > 1 && word.starts_with('-') {
@@ -62,7 +101,7 @@ pub fn read(typed: &[String], known: &[Known]) -> Result<Vec<Word>, String> {
 }
 
 /// The option of a long name, or of the beginning of one.
-fn long_option(name: &str, known: &[Known]) -> Result<Known, String> {
+fn long_option(name: &str, known: &[Known]) -> Result<Known, Wrong> {
     let is_long = |option: &&Known| option.name.len() > 1;
     if let Some(option) = known.iter().filter(is_long).find(|option| option.name == name) {
         return Ok(*option);
@@ -70,8 +109,8 @@ fn long_option(name: &str, known: &[Known]) -> Result<Known, String> {
     let mut fitting = known.iter().filter(is_long).filter(|option| option.name.starts_with(name));
     match (fitting.next(), fitting.next()) {
         (Some(option), None) => Ok(*option),
-        (Some(_), Some(_)) => Err(format!("option '--{name}' is ambiguous")),
-        _ => Err(format!("unrecognized option '--{name}'")),
+        (Some(_), Some(_)) => Err(Wrong::Ambiguous(name.to_owned())),
+        _ => Err(Wrong::Name(name.to_owned())),
     }
 }
 
@@ -81,17 +120,17 @@ fn letters<'a>(
     rest: &mut impl Iterator<Item = &'a String>,
     known: &[Known],
     words: &mut Vec<Word>,
-) -> Result<(), String> {
+) -> Result<(), Wrong> {
     for (at, letter) in text.char_indices() {
         let option = known.iter().find(|option| option.letter == letter);
-        let option = option.ok_or_else(|| format!("invalid option -- '{letter}'"))?;
+        let option = option.ok_or(Wrong::Letter(letter))?;
         if !option.takes_value {
             words.push(Word::Option(option.name, None));
             continue;
         }
         let value = &text[at + letter.len_utf8()..];
         let value = if value.is_empty() {
-            rest.next().cloned().ok_or_else(|| format!("option requires an argument -- '{letter}'"))?
+            rest.next().cloned().ok_or(Wrong::LetterWithoutValue(letter))?
         } else {
             value.to_owned()
         };
@@ -121,6 +160,7 @@ mod tests {
             };
             words.iter().map(one).collect::<Vec<_>>().join(" ")
         });
+        let words = words.map_err(|wrong| wrong.to_string());
         assert_eq!(words.as_deref().map_err(String::as_str), expected);
     }
 

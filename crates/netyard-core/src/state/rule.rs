@@ -1,5 +1,6 @@
 //! Rules that choose a routing table (ip-rule(8)).
 
+use crate::command::word;
 use crate::name::IfName;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,12 @@ pub enum PolicyAction {
 }
 
 impl PolicyRule {
+    /// Whether nothing of it is beyond what is told here.
+    #[must_use]
+    pub fn is_sayable(&self) -> bool {
+        self.others.is_empty() && !matches!(self.action, PolicyAction::Other(_))
+    }
+
     /// Whether every namespace is born with it.
     #[must_use]
     pub fn is_born(&self) -> bool {
@@ -62,7 +69,7 @@ impl PolicyRule {
     }
 }
 
-/// As `ip rule add` takes it.
+/// As `ip rule add` takes it in a shell.
 impl fmt::Display for PolicyRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "priority {}", self.priority)?;
@@ -83,10 +90,10 @@ impl fmt::Display for PolicyRule {
             }
         }
         if let Some(incoming) = &self.incoming {
-            write!(f, " iif {incoming}")?;
+            write!(f, " iif {}", word(incoming.as_str()))?;
         }
         if let Some(out) = &self.out {
-            write!(f, " oif {out}")?;
+            write!(f, " oif {}", word(out.as_str()))?;
         }
         match self.action {
             PolicyAction::Table(254) => f.write_str(" table main"),

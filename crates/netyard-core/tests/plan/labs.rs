@@ -55,6 +55,7 @@ pub fn node(name: &str, links: &[(&str, &[&str])]) -> Node {
         down: vec![],
         tables: vec![],
         routes: vec![],
+        rules: vec![],
         forwards_ipv4: false,
         forwards_ipv6: false,
         nat: vec![],

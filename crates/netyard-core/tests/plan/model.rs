@@ -110,6 +110,12 @@ impl Kernel {
             Step::DeleteRoute { ns, route } => {
                 assert!(self.ns(ns).routes.remove(route), "ESRCH {step:?}");
             }
+            Step::AddRule { ns, rule } => {
+                assert!(self.ns(ns).rules.insert(rule.clone()), "EEXIST {step:?}");
+            }
+            Step::DeleteRule { ns, rule } => {
+                assert!(self.ns(ns).rules.remove(rule), "ENOENT {step:?}");
+            }
             Step::AddNeighbour { ns, neighbour } => {
                 assert!(self.link(ns, &neighbour.dev).is_up, "ENETDOWN {step:?}");
                 self.ns(ns).neighbours.retain(|old| (&old.dev, old.to) != (&neighbour.dev, neighbour.to));

@@ -6,7 +6,7 @@ use netyard_core::lab::{Allow, Arp, Firewall, FirewallChain, Lab, NetworkKind, N
 use netyard_core::mac::Mac;
 use netyard_core::nft::Policy;
 use netyard_core::shaping::{Shaping, Share};
-use netyard_core::state::{Neighbour, NextHop, Route, Stp};
+use netyard_core::state::{Neighbour, NextHop, PolicyAction, PolicyRule, Route, Stp};
 use proptest::prelude::*;
 use std::net::IpAddr;
 
@@ -204,6 +204,20 @@ fn furnish(one: &mut Node, random: &RandomNode, has_ipv6: bool) {
         3 => {
             let chain = FirewallChain { policy: Policy::Drop, allow: vec![Allow::default()] };
             one.firewall = Some(Firewall { input: Some(chain), forward: None });
+        }
+        4 | 5 => {
+            one.rules.push(PolicyRule {
+                is_ipv6: false,
+                priority: 1000 + u32::from(random.sysctl),
+                is_inverted: false,
+                from: Some("10.9.0.0/16".parse().unwrap()),
+                to: None,
+                incoming: None,
+                out: None,
+                mark: None,
+                action: if random.nat == 4 { PolicyAction::Table(7) } else { PolicyAction::Prohibit },
+                others: vec![],
+            });
         }
         _ => {}
     }

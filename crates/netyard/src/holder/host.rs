@@ -101,6 +101,7 @@ pub(super) fn keep_own(lab: &Lab, wanted: &State, live: &mut State) {
     if let Some(host) = live.namespaces.get_mut(&ns) {
         host.links.retain(|name, _| own.contains(name));
         host.routes.retain(|route| own.iter().any(|name| route.uses(name)));
+        host.rules.clear();
         host.neighbours.retain(|neighbour| own.contains(&neighbour.dev));
         host.tables.retain(|table| table.name == TABLE && table.family == Family::Inet);
     }

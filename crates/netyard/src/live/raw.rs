@@ -6,10 +6,10 @@ use netyard_core::name::IfName;
 use netyard_core::nft::Table;
 use netyard_core::shaping::Shaping;
 use netyard_core::state::{
-    Link, LinkKind, Namespace, Neighbour, NextHop, Ns, Parent, Route, RouteTarget, Vxlan,
+    Link, LinkKind, Namespace, Neighbour, NextHop, Ns, Parent, PolicyRule, Route, RouteTarget, Vxlan,
 };
 use netyard_kernel::netlink::link::Settings;
-use netyard_kernel::netlink::{Socket, address, ethtool, link, neighbour, nft, qdisc, route};
+use netyard_kernel::netlink::{Socket, address, ethtool, link, neighbour, nft, qdisc, route, rule};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -20,6 +20,7 @@ pub(crate) struct Raw {
     pub(crate) names: HashMap<u32, IfName>,
     pub(crate) addresses: Vec<address::Address>,
     pub(crate) routes: Vec<route::Route>,
+    pub(crate) rules: Vec<PolicyRule>,
     pub(crate) neighbours: Vec<neighbour::Neighbour>,
     pub(crate) shapings: HashMap<u32, Shaping>,
     pub(crate) fills_checksums: BTreeSet<u32>,
@@ -56,6 +57,7 @@ impl Raw {
             names: links.iter().filter_map(|l| Some((l.index, IfName::new(&l.name).ok()?))).collect(),
             addresses: again(|| address::dump(socket))?,
             routes: again(|| route::dump(socket))?,
+            rules: again(|| rule::dump_by_hand(socket))?,
             neighbours: again(|| neighbour::dump(socket))?,
             shapings: qdiscs.into_iter().map(|qdisc| (qdisc.index, qdisc.shaping)).collect(),
             fills_checksums,
@@ -84,6 +86,7 @@ impl Raw {
                 .filter(|r| is_wanted(r))
                 .filter_map(|route| self.route(route))
                 .collect(),
+            rules: self.rules.iter().cloned().collect(),
             neighbours: self.neighbours.iter().filter_map(|entry| self.neighbour(entry)).collect(),
             sysctls: self.sysctls.clone(),
             tables: self.tables.iter().cloned().collect(),

@@ -45,6 +45,7 @@ fn node(name: &str, role: Role, links: &[&[&str]]) -> Node {
         down: Vec::new(),
         tables: Vec::new(),
         routes: Vec::new(),
+        rules: Vec::new(),
         forwards_ipv4: role == Role::Router,
         forwards_ipv6: role == Role::Router,
         nat: Vec::new(),

@@ -138,7 +138,9 @@ fn show(result: &ExamResult, is_honest: Option<bool>) {
     let theme = Theme::of_output();
     let (points, of) = result.score();
     output::print(&format!("{}: {points} of {of} points\n", result.student));
-    let fault = Point { text: "the fault was mended".to_owned(), holds: result.is_mended };
+    // Commands that build the mended network prove nothing of who found the fault.
+    let source = if is_honest.is_some() { ", as the file says" } else { "" };
+    let fault = Point { text: format!("the fault was mended{source}"), holds: result.is_mended };
     for point in result.points.iter().chain([&fault]) {
         let mark = if point.holds { theme.paint(Label::Good, "✓") } else { theme.paint(Label::Bad, "✗") };
         output::print(&format!("  {mark} {}\n", point.text));

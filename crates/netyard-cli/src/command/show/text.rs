@@ -14,6 +14,7 @@ pub fn whole(view: &View, theme: Theme) -> String {
     let mut text = aligned(&interfaces, theme);
     let sections = [
         ("ROUTES", rows(view, |node| node.routes.iter().map(|route| one(Label::Route, route)).collect())),
+        ("RULES", rows(view, |node| node.rules.iter().map(|rule| one(Label::Route, rule)).collect())),
         ("NAT", rows(view, |node| rule_cells(Label::Nat, &node.nat))),
         ("FIREWALL", rows(view, |node| rule_cells(Label::Firewall, &node.firewall))),
         ("LISTENING", rows(view, socket_cells)),

@@ -1,15 +1,15 @@
 //! The rule that is put together from the words of a command.
 
-use super::Table;
 use super::order::{Failure, Words};
+use super::{Program, Table};
 use crate::name::IfName;
 use crate::nft::{Action, CtStates, Match, Ports, Protocol, Rule};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// What a rule is put together from.
-#[derive(Default)]
 pub(super) struct Draft {
+    program: Program,
     conditions: Vec<Match>,
     protocol: Option<Protocol>,
     ports: [Option<Ports>; 2],
@@ -23,6 +23,21 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    pub(super) fn new(program: Program) -> Self {
+        Self {
+            program,
+            conditions: Vec::new(),
+            protocol: None,
+            ports: [None; 2],
+            icmp_type: None,
+            states: None,
+            target: None,
+            to_source: None,
+            to_destination: None,
+            has_words: false,
+        }
+    }
+
     pub(super) fn option(
         &mut self,
         option: &str,
@@ -33,8 +48,10 @@ impl Draft {
         self.has_words = true;
         let mut value = || attached.clone().map_or_else(|| words.value(option), Ok);
         if inverted && !matches!(option, "-o" | "--out-interface") {
-            return Err(Failure::usage(format!("`! {option}' is not for netyard's stand-in of iptables")));
+            let name = self.program.name();
+            return Err(Failure::usage(format!("`! {option}' is not for netyard's stand-in of {name}")));
         }
+        let (icmp, icmp_option) = self.program.icmp();
         match option {
             "-s" | "--source" | "--src" => self.address(&value()?, Match::Source)?,
             "-d" | "--destination" | "--dst" => self.address(&value()?, Match::Destination)?,
@@ -47,31 +64,36 @@ impl Draft {
                     Match::InterfaceOut(name)
                 });
             }
-            "-p" | "--protocol" | "--proto" => self.protocol = protocol(&value()?)?,
+            "-p" | "--protocol" | "--proto" => self.protocol = self.protocol_named(&value()?)?,
             "-m" | "--match" => match value()?.as_str() {
-                "tcp" | "udp" | "icmp" | "state" | "conntrack" => {}
+                "tcp" | "udp" | "state" | "conntrack" => {}
+                name if name == self.program.icmp_match() => {}
+                "icmpv6" | "ipv6-icmp" if icmp == Protocol::Icmpv6 => {}
                 other => {
                     return Err(Failure::usage(format!(
-                        "Couldn't load match `{other}': netyard's stand-in has tcp, udp, icmp, state, conntrack"
+                        "Couldn't load match `{other}': netyard's stand-in has tcp, udp, {}, state, conntrack",
+                        self.program.icmp_match()
                     )));
                 }
             },
             "-j" | "--jump" => self.target = Some(value()?),
             "--sport" | "--source-port" => self.ports[0] = Some(self.port(option, &value()?)?),
             "--dport" | "--destination-port" => self.ports[1] = Some(self.port(option, &value()?)?),
-            "--icmp-type" if self.protocol == Some(Protocol::Icmp) => self.icmp_type = icmp_type(&value()?)?,
+            _ if option == icmp_option && self.protocol == Some(icmp) => {
+                self.icmp_type = icmp_type(icmp, &value()?)?;
+            }
             "--state" | "--ctstate" => self.states = Some(states(&value()?)?),
             "--to-source" | "--to" if self.target.as_deref() == Some("SNAT") => {
                 let text = value()?;
-                let address =
-                    text.parse().map_err(|_| Failure::usage(format!("Bad IP address \"{text}\"")))?;
-                self.to_source = Some(IpAddr::V4(address));
+                let address = self.own_address(&text);
+                let bad = || Failure::usage(format!("Bad IP address \"{text}\""));
+                self.to_source = Some(address.ok_or_else(bad)?);
             }
             "--to-destination" | "--to" if self.target.as_deref() == Some("DNAT") => {
-                self.to_destination = Some(destination(&value()?)?);
+                self.to_destination = Some(self.destination(&value()?)?);
             }
             "--reject-with" if self.target.as_deref() == Some("REJECT") => match value()?.as_str() {
-                "icmp-port-unreachable" | "port-unreach" => {}
+                word if word == self.program.reject() || word == "port-unreach" => {}
                 other => return Err(Failure::usage(format!("unknown reject type \"{other}\""))),
             },
             _ if option.starts_with('-') => {
@@ -84,7 +106,7 @@ impl Draft {
 
     fn address(&mut self, text: &str, condition: fn(IpNet) -> Match) -> Result<(), Failure> {
         let unknown = || Failure::usage(format!("host/network `{text}' not found"));
-        let prefix = prefix(text).ok_or_else(unknown)?;
+        let prefix = self.prefix(text).ok_or_else(unknown)?;
         if prefix.prefix_len() > 0 {
             self.conditions.push(condition(prefix));
         }
@@ -107,6 +129,46 @@ impl Draft {
             return Err(Failure::usage(format!("invalid portrange (min > max) `{text}'")));
         }
         Ok(Ports { first, last })
+    }
+
+    /// An address of the program's version of IP.
+    fn own_address(&self, text: &str) -> Option<IpAddr> {
+        let address = if text == "0" { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { text.parse().ok()? };
+        (address.is_ipv6() == self.program.is_ipv6()).then_some(address)
+    }
+
+    fn prefix(&self, text: &str) -> Option<IpNet> {
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => (self.own_address(address)?, Some(length)),
+            None => (self.own_address(text)?, None),
+        };
+        let length = match length.map(|length| (length, length.parse::<u8>())) {
+            None => return Some(IpNet::from(address)),
+            Some((_, Ok(length))) => length,
+            Some((mask, Err(_))) => ipnet::ip_mask_to_prefix(self.own_address(mask)?).ok()?,
+        };
+        Some(IpNet::new(address, length).ok()?.trunc())
+    }
+
+    fn protocol_named(&self, text: &str) -> Result<Option<Protocol>, Failure> {
+        match (text.to_ascii_lowercase().as_str(), self.program) {
+            ("all" | "0", _) => Ok(None),
+            ("tcp" | "6", _) => Ok(Some(Protocol::Tcp)),
+            ("udp" | "17", _) => Ok(Some(Protocol::Udp)),
+            ("icmp" | "1", Program::Iptables) => Ok(Some(Protocol::Icmp)),
+            ("icmpv6" | "ipv6-icmp" | "58", Program::Ip6tables) => Ok(Some(Protocol::Icmpv6)),
+            _ => Err(Failure::usage(format!("unknown protocol \"{text}\" specified"))),
+        }
+    }
+
+    /// `ADDRESS` or `ADDRESS:PORT`; an IPv6 address with a port stands in brackets.
+    fn destination(&self, text: &str) -> Result<SocketAddr, Failure> {
+        let bad = || Failure::usage(format!("Bad IP address \"{text}\""));
+        if let Some(address) = self.own_address(text) {
+            return Ok(SocketAddr::new(address, 0));
+        }
+        let with_port = text.parse().ok().filter(|to: &SocketAddr| to.is_ipv6() == self.program.is_ipv6());
+        with_port.ok_or_else(bad)
     }
 
     pub(super) fn rule(self, table: Table) -> Result<Rule, Failure> {
@@ -152,7 +214,8 @@ impl Draft {
             }
             Some(target @ ("LOG" | "REDIRECT" | "MARK" | "TCPMSS" | "NETMAP" | "QUEUE" | "TRACE")) => {
                 return Err(Failure::usage(format!(
-                    "target {target} is not for netyard's stand-in of iptables"
+                    "target {target} is not for netyard's stand-in of {}",
+                    self.program.name()
                 )));
             }
             Some(chain) => Action::Jump(chain.to_owned()),
@@ -173,38 +236,44 @@ const SERVICES: [(&str, u16); 8] = [
     ("http-alt", 8080),
 ];
 
-fn prefix(text: &str) -> Option<IpNet> {
-    let (address, length) = text.split_once('/').unwrap_or((text, "32"));
-    let address: Ipv4Addr = if address == "0" { Ipv4Addr::UNSPECIFIED } else { address.parse().ok()? };
-    let length = match length.parse::<u8>() {
-        Ok(length) => length,
-        Err(_) => ipnet::ipv4_mask_to_prefix(length.parse().ok()?).ok()?,
-    };
-    Some(IpNet::new(address.into(), length).ok()?.trunc())
-}
-
 fn interface(text: &str) -> Result<IfName, Failure> {
     IfName::new(text).map_err(|error| Failure::usage(format!("interface name `{text}': {error}")))
 }
 
-fn protocol(text: &str) -> Result<Option<Protocol>, Failure> {
-    match text.to_ascii_lowercase().as_str() {
-        "all" | "0" => Ok(None),
-        "icmp" | "1" => Ok(Some(Protocol::Icmp)),
-        "tcp" | "6" => Ok(Some(Protocol::Tcp)),
-        "udp" | "17" => Ok(Some(Protocol::Udp)),
-        _ => Err(Failure::usage(format!("unknown protocol \"{text}\" specified"))),
-    }
-}
-
-fn icmp_type(text: &str) -> Result<Option<u8>, Failure> {
-    match text {
-        "any" => Ok(None),
-        "echo-request" | "ping" => Ok(Some(8)),
-        "echo-reply" | "pong" => Ok(Some(0)),
-        "destination-unreachable" => Ok(Some(3)),
-        "time-exceeded" | "ttl-exceeded" => Ok(Some(11)),
-        number => number.parse().map(Some).map_err(|_| Failure::usage(format!("Unknown ICMP type `{text}'"))),
+/// Types of ICMP and ICMPv6 by their names (extensions/libxt_icmp.h).
+fn icmp_type(protocol: Protocol, text: &str) -> Result<Option<u8>, Failure> {
+    const ICMP: [(&str, u8); 7] = [
+        ("echo-request", 8),
+        ("ping", 8),
+        ("echo-reply", 0),
+        ("pong", 0),
+        ("destination-unreachable", 3),
+        ("time-exceeded", 11),
+        ("ttl-exceeded", 11),
+    ];
+    const ICMPV6: [(&str, u8); 12] = [
+        ("destination-unreachable", 1),
+        ("packet-too-big", 2),
+        ("time-exceeded", 3),
+        ("ttl-exceeded", 3),
+        ("echo-request", 128),
+        ("ping", 128),
+        ("echo-reply", 129),
+        ("pong", 129),
+        ("router-solicitation", 133),
+        ("router-advertisement", 134),
+        ("neighbour-solicitation", 135),
+        ("neighbour-advertisement", 136),
+    ];
+    let (names, what): (&[(&str, u8)], _) = match protocol {
+        Protocol::Icmpv6 => (&ICMPV6, "ICMPv6"),
+        _ => (&ICMP, "ICMP"),
+    };
+    let named = names.iter().find(|(name, _)| *name == text).map(|(_, number)| *number);
+    match named.or_else(|| text.parse().ok()) {
+        None if text == "any" && protocol == Protocol::Icmp => Ok(None),
+        None => Err(Failure::usage(format!("Unknown {what} type `{text}'"))),
+        number => Ok(number),
     }
 }
 
@@ -221,11 +290,4 @@ fn states(text: &str) -> Result<CtStates, Failure> {
         }
     }
     Ok(states)
-}
-
-fn destination(text: &str) -> Result<SocketAddr, Failure> {
-    let bad = || Failure::usage(format!("Bad IP address \"{text}\""));
-    let (address, port) = text.split_once(':').unwrap_or((text, "0"));
-    let address: Ipv4Addr = address.parse().map_err(|_| bad())?;
-    Ok(SocketAddr::new(address.into(), port.parse().map_err(|_| bad())?))
 }

@@ -1,6 +1,6 @@
 //! Chains as iptables lists them.
 
-use super::Parts;
+use super::{Parts, Program};
 use crate::nft::{Action, CtStates, Match, Policy, Ports, Protocol, Rule};
 use ipnet::IpNet;
 use std::fmt::Write as _;
@@ -42,12 +42,12 @@ pub struct ListedRule {
 
 /// The listing of `iptables -L`.
 #[must_use]
-pub fn listing(chains: &[ListedChain], columns: Columns) -> String {
-    let chains: Vec<String> = chains.iter().map(|chain| of_chain(chain, columns)).collect();
+pub fn listing(program: Program, chains: &[ListedChain], columns: Columns) -> String {
+    let chains: Vec<String> = chains.iter().map(|chain| of_chain(program, chain, columns)).collect();
     chains.join("\n")
 }
 
-fn of_chain(chain: &ListedChain, columns: Columns) -> String {
+fn of_chain(program: Program, chain: &ListedChain, columns: Columns) -> String {
     let mut text = match &chain.policy {
         Some((policy, packets, bytes)) if columns.is_verbose => {
             let counts = format!("{} packets, {} bytes", counted(*packets).trim(), counted(*bytes).trim());
@@ -68,12 +68,13 @@ fn of_chain(chain: &ListedChain, columns: Columns) -> String {
         if columns.has_line_numbers {
             let _ = write!(text, "{:<4} ", at + 1);
         }
-        text += &of_rule(listed, columns);
+        text += &of_rule(program, listed, columns);
     }
     text
 }
 
-fn of_rule(ListedRule { rule, packets, bytes }: &ListedRule, columns: Columns) -> String {
+fn of_rule(program: Program, listed: &ListedRule, columns: Columns) -> String {
+    let ListedRule { rule, packets, bytes } = listed;
     let parts = Parts::of(rule);
     let mut text = String::new();
     if columns.is_verbose {
@@ -96,6 +97,7 @@ fn of_rule(ListedRule { rule, packets, bytes }: &ListedRule, columns: Columns) -
         let _ = write!(text, "{input:<6} {output:<6}  ");
     }
     let address = |prefix: Option<IpNet>| match prefix {
+        None if columns.is_numeric && program.is_ipv6() => "::/0".to_owned(),
         None if columns.is_numeric => "0.0.0.0/0".to_owned(),
         None => "anywhere".to_owned(),
         Some(prefix) if prefix.prefix_len() == prefix.max_prefix_len() => prefix.addr().to_string(),
@@ -123,7 +125,9 @@ fn of_rule(ListedRule { rule, packets, bytes }: &ListedRule, columns: Columns) -
         Action::Dnat(to) => {
             let _ = write!(text, " to:{to}");
         }
-        Action::Reject => text += " reject-with icmp-port-unreachable",
+        Action::Reject => {
+            let _ = write!(text, " reject-with {}", program.reject());
+        }
         Action::Other(words) => {
             let _ = write!(text, " {words}");
         }
@@ -188,9 +192,11 @@ fn condition_words(condition: &Match, is_numeric: bool) -> String {
     match condition {
         Match::SourcePort(_, given) => ports("spt", "spts", given),
         Match::DestinationPort(_, given) => ports("dpt", "dpts", given),
-        Match::IcmpType(_, number) if !is_numeric && *number == 8 => "icmp echo-request".to_owned(),
-        Match::IcmpType(_, number) if !is_numeric && *number == 0 => "icmp echo-reply".to_owned(),
-        Match::IcmpType(_, number) => format!("icmptype {number}"),
+        Match::IcmpType(Protocol::Icmp, 8) if !is_numeric => "icmp echo-request".to_owned(),
+        Match::IcmpType(Protocol::Icmp, 0) if !is_numeric => "icmp echo-reply".to_owned(),
+        Match::IcmpType(Protocol::Icmpv6, 128) if !is_numeric => "ipv6-icmp echo-request".to_owned(),
+        Match::IcmpType(Protocol::Icmpv6, 129) if !is_numeric => "ipv6-icmp echo-reply".to_owned(),
+        Match::IcmpType(protocol, number) => format!("{}type {number}", protocol_word(*protocol)),
         Match::CtState(states) => format!("ctstate {}", state_words(*states)),
         other => other.to_string(),
     }
@@ -214,7 +220,7 @@ mod tests {
 
     fn rule(text: &str) -> ListedRule {
         let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        let Task::Append(_, rule) = order(&words).unwrap().task else { panic!("{text}") };
+        let Task::Append(_, rule) = order(Program::Iptables, &words).unwrap().task else { panic!("{text}") };
         ListedRule { rule, packets: 3, bytes: 204 }
     }
 
@@ -231,7 +237,7 @@ mod tests {
  pkts bytes target     prot opt in     out     source               destination         
     3   204 MASQUERADE  0    --  *      *       10.0.0.0/24          0.0.0.0/0           
 ";
-        assert_eq!(listing(&[nat], verbose), expected);
+        assert_eq!(listing(Program::Iptables, &[nat], verbose), expected);
         let filter = chain(&[
             "-A FORWARD -p icmp -j RETURN",
             "-A FORWARD -d 1.1.1.1 ! -o lan -j DROP",
@@ -246,12 +252,14 @@ num   pkts bytes target     prot opt in     out     source               destina
 3        3   204 REJECT     6    --  *      *       0.0.0.0/0            0.0.0.0/0            tcp spts:1000:2000 dpt:22 reject-with icmp-port-unreachable
 4        3   204 MINE       0    --  *      *       0.0.0.0/0            0.0.0.0/0            ctstate RELATED,ESTABLISHED
 ";
-        assert_eq!(listing(std::slice::from_ref(&filter), numbers), expected);
-        let words = listing(&[filter], Columns::default());
+        assert_eq!(listing(Program::Iptables, std::slice::from_ref(&filter), numbers), expected);
+        let words = listing(Program::Iptables, &[filter], Columns::default());
         let second = words.lines().nth(2).unwrap();
         assert_eq!(second, "RETURN     icmp --  anywhere             anywhere            ");
         let own = ListedChain { name: "MINE".into(), policy: None, references: 1, rules: vec![] };
-        assert!(listing(&[own], Columns::default()).starts_with("Chain MINE (1 references)\n"));
+        assert!(
+            listing(Program::Iptables, &[own], Columns::default()).starts_with("Chain MINE (1 references)\n")
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! iptables(8): its words, and its listings of nf_tables chains.
+//! iptables(8) and ip6tables(8): their words, and their listings of nf_tables chains.
 
 mod draft;
 mod list;
@@ -10,8 +10,71 @@ pub use order::{Failure, Order, Task, order};
 pub use specification::specification;
 
 use crate::name::IfName;
-use crate::nft::{BaseChain, Chain, ChainKind, Hook, Match, Policy, Rule};
+use crate::nft::{BaseChain, Chain, ChainKind, Family, Hook, Match, Policy, Protocol, Rule};
 use ipnet::IpNet;
+
+/// The program that was started: one for each version of IP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// For IPv4.
+    Iptables,
+    /// For IPv6.
+    Ip6tables,
+}
+
+impl Program {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Iptables => "iptables",
+            Self::Ip6tables => "ip6tables",
+        }
+    }
+
+    /// The family of the nf_tables tables that hold its rules.
+    #[must_use]
+    pub fn family(self) -> Family {
+        match self {
+            Self::Iptables => Family::Ip,
+            Self::Ip6tables => Family::Ip6,
+        }
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub fn version(self) -> String {
+        format!("{} v1.8 (netyard)", self.name())
+    }
+
+    fn is_ipv6(self) -> bool {
+        self == Self::Ip6tables
+    }
+
+    /// Its ICMP, with the option for types of it.
+    fn icmp(self) -> (Protocol, &'static str) {
+        match self {
+            Self::Iptables => (Protocol::Icmp, "--icmp-type"),
+            Self::Ip6tables => (Protocol::Icmpv6, "--icmpv6-type"),
+        }
+    }
+
+    /// The name of its match for types of ICMP.
+    fn icmp_match(self) -> &'static str {
+        match self {
+            Self::Iptables => "icmp",
+            Self::Ip6tables => "icmp6",
+        }
+    }
+
+    /// What `REJECT` answers.
+    fn reject(self) -> &'static str {
+        match self {
+            Self::Iptables => "icmp-port-unreachable",
+            Self::Ip6tables => "icmp6-port-unreachable",
+        }
+    }
+}
 
 /// A table that every machine has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +95,8 @@ impl Table {
         }
     }
 
-    /// Its built-in chains in the order in which they are listed, as iptables-nft makes them (iptables/nft.c
-    /// `xtables_ipv4`).
+    /// Its built-in chains in the order in which they are listed, as iptables-nft makes them for both versions of IP
+    /// (iptables/nft.c `xtables_ipv4`, `xtables_ipv6`).
     #[must_use]
     pub fn built_in(self) -> Vec<Chain> {
         let chains: &[(&str, ChainKind, Hook, i32)] = match self {

@@ -1,7 +1,7 @@
-//! What was typed after `iptables`.
+//! What was typed after `iptables` or `ip6tables`.
 
-use super::Table;
 use super::draft::Draft;
+use super::{Program, Table};
 use crate::nft::{Policy, Rule};
 
 /// What is to be done, in which table.
@@ -53,26 +53,34 @@ pub enum Task {
 /// Why it ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The exit code: 2 for wrong words, 1 for what does not go.
+    /// The exit code: 2 for wrong words, 3 for an unknown table, 1 and 4 for what does not go.
     pub code: u8,
-    /// What is said.
+    /// Why.
     pub words: String,
 }
-
-const VERSION: &str = "iptables v1.8 (netyard)";
 
 impl Failure {
     /// Wrong words.
     #[must_use]
-    pub fn usage(words: impl AsRef<str>) -> Self {
-        let help = "Try `iptables -h' or 'iptables --help' for more information.";
-        Self { code: 2, words: format!("{VERSION}: {}\n{help}", words.as_ref()) }
+    pub fn usage(words: impl Into<String>) -> Self {
+        Self { code: 2, words: words.into() }
     }
 
     /// Something that does not go.
     #[must_use]
-    pub fn refused(words: impl AsRef<str>) -> Self {
-        Self { code: 1, words: format!("iptables: {}", words.as_ref()) }
+    pub fn refused(words: impl Into<String>) -> Self {
+        Self { code: 1, words: words.into() }
+    }
+
+    /// All that the program says then.
+    #[must_use]
+    pub fn text(&self, program: Program) -> String {
+        let (name, version, words) = (program.name(), program.version(), &self.words);
+        match self.code {
+            2 => format!("{version}: {words}\nTry `{name} -h' or '{name} --help' for more information."),
+            3 => format!("{version}: {words}"),
+            _ => format!("{name}: {words}"),
+        }
     }
 }
 
@@ -106,11 +114,11 @@ enum Verb {
 /// Reads what was typed.
 ///
 /// # Errors
-/// What iptables says.
-pub fn order(typed: &[String]) -> Result<Order, Failure> {
+/// What the program says.
+pub fn order(program: Program, typed: &[String]) -> Result<Order, Failure> {
     let typed = split_letters(typed);
     let mut words = Words { rest: typed.iter().peekable() };
-    let (mut table, mut verb, mut draft) = (Table::Filter, None, Draft::default());
+    let (mut table, mut verb, mut draft) = (Table::Filter, None, Draft::new(program));
     let (mut is_numeric, mut is_verbose, mut has_line_numbers, mut is_inverted) =
         (false, false, false, false);
     while let Some(word) = words.rest.next() {
@@ -131,8 +139,9 @@ pub fn order(typed: &[String]) -> Result<Order, Failure> {
                     "nat" => Table::Nat,
                     other => {
                         let words = format!(
-                            "{VERSION}: table '{other}' does not exist\n\
-                             netyard's stand-in for iptables has the tables filter and nat."
+                            "table '{other}' does not exist\n\
+                             netyard's stand-in for {} has the tables filter and nat.",
+                            program.name()
                         );
                         return Err(Failure { code: 3, words });
                     }
@@ -260,7 +269,7 @@ mod tests {
     use super::*;
 
     fn typed(text: &str) -> Result<Order, Failure> {
-        order(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        order(Program::Iptables, &text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
     }
 
     fn check(text: &str, expected: &str) {

@@ -1,13 +1,13 @@
 //! Rules as `iptables -S` writes them, to be typed again.
 
-use super::Parts;
 use super::list::{protocol_word, state_words, target};
+use super::{Parts, Program};
 use crate::nft::{Action, Match, Ports, Rule};
 use std::fmt::Write as _;
 
 /// A rule as `iptables -S` writes it.
 #[must_use]
-pub fn specification(chain: &str, rule: &Rule) -> String {
+pub fn specification(program: Program, chain: &str, rule: &Rule) -> String {
     let parts = Parts::of(rule);
     let mut text = format!("-A {chain}");
     let mut put = |word: &str, value: &str| {
@@ -26,6 +26,7 @@ pub fn specification(chain: &str, rule: &Rule) -> String {
     for condition in &parts.others {
         let name = match condition {
             Match::CtState(_) => "conntrack",
+            Match::IcmpType(..) => program.icmp_match(),
             other => other.included_protocol().map_or("", protocol_word),
         };
         if last != Some(name) && !name.is_empty() {
@@ -42,7 +43,7 @@ pub fn specification(chain: &str, rule: &Rule) -> String {
         match condition {
             Match::SourcePort(_, ports) => put("--sport", &range(ports)),
             Match::DestinationPort(_, ports) => put("--dport", &range(ports)),
-            Match::IcmpType(_, number) => put("--icmp-type", &number.to_string()),
+            Match::IcmpType(_, number) => put(program.icmp().1, &number.to_string()),
             Match::CtState(states) => put("--ctstate", &state_words(*states)),
             other => put("#", &other.to_string()),
         }
@@ -56,7 +57,7 @@ pub fn specification(chain: &str, rule: &Rule) -> String {
         Action::Snat(to) => put("--to-source", &to.to_string()),
         Action::Dnat(to) if to.port() == 0 => put("--to-destination", &to.ip().to_string()),
         Action::Dnat(to) => put("--to-destination", &to.to_string()),
-        Action::Reject => put("--reject-with", "icmp-port-unreachable"),
+        Action::Reject => put("--reject-with", program.reject()),
         Action::ClampMss => put("--clamp-mss-to-pmtu", ""),
         _ => {}
     }
@@ -68,10 +69,11 @@ mod tests {
     use super::super::{Task, order};
     use super::*;
 
-    fn rule(text: &str) -> Rule {
+    fn check(program: Program, text: &str) {
         let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        let Task::Append(_, rule) = order(&words).unwrap().task else { panic!("{text}") };
-        rule
+        let Task::Append(_, rule) = order(program, &words).unwrap().task else { panic!("{text}") };
+        let expected = text.strip_prefix("-t nat ").unwrap_or(text);
+        assert_eq!(specification(program, "X", &rule), expected);
     }
 
     #[test]
@@ -83,8 +85,17 @@ mod tests {
             "-A X -d 1.1.1.1/32 -p icmp -m icmp --icmp-type 8 -m conntrack --ctstate NEW -j ACCEPT",
             "-A X -p udp -j REJECT --reject-with icmp-port-unreachable",
         ] {
-            let expected = text.strip_prefix("-t nat ").unwrap_or(text);
-            assert_eq!(specification("X", &rule(text)), expected);
+            check(Program::Iptables, text);
+        }
+        for text in [
+            "-t nat -A X -s fd00::/64 -o ens4 -j MASQUERADE",
+            "-t nat -A X -s fd00::1/128 -j SNAT --to-source fd01::9",
+            "-t nat -A X -p tcp -m tcp --dport 8080 -j DNAT --to-destination [fd00::1]:80",
+            "-t nat -A X -p udp -j DNAT --to-destination fd00::2",
+            "-A X -d fd01::1/128 -p ipv6-icmp -m icmp6 --icmpv6-type 135 -m conntrack --ctstate NEW -j DROP",
+            "-A X -p udp -j REJECT --reject-with icmp6-port-unreachable",
+        ] {
+            check(Program::Ip6tables, text);
         }
     }
 }

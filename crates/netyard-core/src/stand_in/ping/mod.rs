@@ -6,7 +6,7 @@ mod packet;
 pub use line::{Tally, answer, error, heading};
 pub use packet::{answered, request, sequence_of};
 
-use super::options::{self, Known, Word};
+use super::options::{self, Known, Word, Wrong};
 use std::time::Duration;
 
 /// What is to be done.
@@ -59,11 +59,32 @@ const OPTIONS: [Known; 15] = [
     Known { letter: 'M', name: "M", takes_value: true },
 ];
 
+/// Why it does not begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The exit code: 2 for an option that is none, 1 for a value that is none, and without a destination.
+    pub code: u8,
+    /// What ping says after `ping: `.
+    pub words: String,
+}
+
+impl From<Wrong> for Failure {
+    fn from(wrong: Wrong) -> Self {
+        Self { code: 2, words: wrong.into() }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(words: String) -> Self {
+        Self { code: 1, words }
+    }
+}
+
 /// Reads what was typed.
 ///
 /// # Errors
-/// What ping says after `ping: `; its exit code is 2 then.
-pub fn order(typed: &[String]) -> Result<Order, String> {
+/// What ping says, and its exit code.
+pub fn order(typed: &[String]) -> Result<Order, Failure> {
     let mut order = Order {
         target: String::new(),
         count: None,
@@ -85,7 +106,7 @@ pub fn order(typed: &[String]) -> Result<Order, String> {
             Word::Option(name, value) => set(&mut order, name, value.as_deref().unwrap_or_default())?,
         }
     }
-    if order.target.is_empty() { Err(USAGE.to_owned()) } else { Ok(order) }
+    if order.target.is_empty() { Err(USAGE.to_owned().into()) } else { Ok(order) }
 }
 
 fn set(order: &mut Order, name: &str, value: &str) -> Result<(), String> {
@@ -143,7 +164,7 @@ fn set(order: &mut Order, name: &str, value: &str) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn typed(text: &str) -> Result<Order, String> {
+    fn typed(text: &str) -> Result<Order, Failure> {
         order(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
     }
 
@@ -158,16 +179,16 @@ mod tests {
             (order.size, order.ttl, order.df, order.target.as_str()),
             (1472, Some(5), true, "1.1.1.1")
         );
-        assert_eq!(typed("").unwrap_err(), "usage error: Destination address required");
+        assert_eq!(typed("").unwrap_err().words, "usage error: Destination address required");
         assert_eq!(
-            typed("-c 0 x").unwrap_err(),
+            typed("-c 0 x").unwrap_err().words,
             "invalid argument: '0': out of range: 1 <= value <= 9223372036854775807"
         );
         assert_eq!(
-            typed("-t 256 x").unwrap_err(),
+            typed("-t 256 x").unwrap_err().words,
             "invalid argument: '256': out of range: 1 <= value <= 255"
         );
-        assert_eq!(typed("-c x y").unwrap_err(), "invalid argument: 'x'");
-        assert_eq!(typed("-z x").unwrap_err(), "invalid option -- 'z'");
+        assert_eq!(typed("-c x y").unwrap_err().words, "invalid argument: 'x'");
+        assert_eq!(typed("-z x").unwrap_err().words, "invalid option -- 'z'");
     }
 }
