@@ -6,7 +6,7 @@ use super::path::At;
 use super::rules::{self, Meeting, Outcome};
 use super::walk::Walk;
 use crate::fault::Place;
-use crate::journey::{Event, Forwarding};
+use crate::journey::{Event, Forwarding, Hop};
 use crate::name::IfName;
 use crate::nft::{Family, Hook};
 use crate::state::Ns;
@@ -39,8 +39,14 @@ impl Walk<'_> {
                     }
                     self.bridge_rules(step, *from, *to, packet);
                 }
-                What::Tunnelled { id, remote, local, port } => {
-                    self.tunnelled(step, *id, (*local, *remote, *port), packet);
+                What::Tunnelled { remote, end } => {
+                    let before = self.hops.len();
+                    self.tunnelled(step, *remote, end, packet);
+                    if !tells {
+                        let told = self.hops.split_off(before);
+                        let is_fault = |hop: &Hop| matches!(hop.event, Event::Dropped(_));
+                        self.hops.extend(told.into_iter().filter(is_fault));
+                    }
                 }
                 What::Stopped(trouble) => self.blame_trouble(step, *trouble, last_in, packet),
             }
@@ -173,35 +179,7 @@ impl Walk<'_> {
     }
 }
 
-impl Walk<'_> {
-    /// A frame goes through a tunnel: the packet that carries it has a way of its own.
-    fn tunnelled(
-        &mut self,
-        step: &Step,
-        id: u32,
-        (local, remote, port): (Option<IpAddr>, IpAddr, u16),
-        packet: &Packet,
-    ) {
-        let place = self.place(&step.ns, step.link);
-        let event = Event::Tunnelled { kind: "vxlan".to_owned(), is_in: true, id: Some(id) };
-        self.hop(place.clone(), event, packet);
-        let outer = carrier((local, remote, port));
-        let flows = std::mem::take(&mut self.flows);
-        let was_in_tunnel = std::mem::replace(&mut self.is_in_tunnel, true);
-        // Whatever would stop it is taken down on its way.
-        let _ended = self.originate(&step.ns, outer, None);
-        (self.flows, self.is_in_tunnel) = (flows, was_in_tunnel);
-        let event = Event::Tunnelled { kind: "vxlan".to_owned(), is_in: false, id: Some(id) };
-        self.hop(place, event, packet);
-    }
-}
-
 /// The sysctl that shows bridged frames to iptables.
 fn call_key(like: IpAddr) -> &'static str {
     if like.is_ipv4() { "net.bridge.bridge-nf-call-iptables" } else { "net.bridge.bridge-nf-call-ip6tables" }
-}
-
-/// The packet of a tunnel; the kernel chooses the source address where none is set.
-fn carrier((local, remote, port): (Option<IpAddr>, IpAddr, u16)) -> Packet {
-    Packet::first(local.unwrap_or(super::walk::unspecified(remote)), remote, super::About::Udp(port))
 }

@@ -19,6 +19,7 @@ mod segment;
 mod sight;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod walk;
 
 pub use kernel::Kernel;
@@ -26,7 +27,7 @@ pub use packet::{About, SOURCE_PORT};
 pub use party::{PartyError, Versions, find};
 pub use sight::{
     Address, Bridge, Chain, End, Inside, Learned, Link, LinkKind, Listener, Neighbour, NeighbourTable,
-    Outline, PlacedRule, Port, Route, RouteAsk, RouteFound, Ruleset, errno, is_global,
+    Outline, PlacedRule, Port, Route, RouteAsk, RouteFound, Ruleset, Vxlan, errno, is_global,
 };
 
 use crate::fault::{Confidence, Effect, Fault, Way};

@@ -47,6 +47,22 @@ pub struct Packet {
     pub ct: Ct,
     /// Whether its destination was rewritten here.
     pub has_dnat: bool,
+    /// What marks it here.
+    pub marks: Marks,
+}
+
+/// Marks, which the kernel keeps beside a packet in one namespace (`meta mark`, `ct mark`); none where one is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Marks {
+    /// That of the packet, by which routes may be chosen.
+    pub packet: Option<u32>,
+    /// That of its connection.
+    pub connection: Option<u32>,
+}
+
+impl Marks {
+    /// Nothing is marked.
+    pub const NONE: Self = Self { packet: Some(0), connection: Some(0) };
 }
 
 /// What a packet carries.
@@ -85,7 +101,7 @@ impl Packet {
             About::Tcp(port) => Content::Tcp(SOURCE_PORT, port, true),
             About::Udp(port) => Content::Udp(SOURCE_PORT, port),
         };
-        Self { source, destination, content, ttl: 64, ct: Ct::New, has_dnat: false }
+        Self { source, destination, content, ttl: 64, ct: Ct::New, has_dnat: false, marks: Marks::NONE }
     }
 
     /// The answer to it.
@@ -100,7 +116,15 @@ impl Packet {
             other => other,
         };
         let (source, destination) = (self.destination, self.source);
-        Self { source, destination, content, ttl: 64, ct: Ct::Established, has_dnat: false }
+        Self {
+            source,
+            destination,
+            content,
+            ttl: 64,
+            ct: Ct::Established,
+            has_dnat: false,
+            marks: Marks::NONE,
+        }
     }
 
     /// The transport protocol; none for what is not IP.

@@ -22,7 +22,9 @@ pub enum Versions {
 }
 
 impl Versions {
-    fn takes(self, address: IpAddr) -> bool {
+    /// Whether an address is of a version that is wanted.
+    #[must_use]
+    pub fn takes(self, address: IpAddr) -> bool {
         match self {
             Self::Any => true,
             Self::V4 => address.is_ipv4(),
@@ -227,7 +229,7 @@ fn target_address(
     let mut ranked: Vec<(u8, usize, IpAddr)> = Vec::new();
     for (order, address) in candidates.into_iter().enumerate() {
         let is_known = has_version(address.is_ipv4());
-        let ask = RouteAsk { to: address, from: None, iif: None, oif: None, protocol: 0, ports: None };
+        let ask = RouteAsk::to(address);
         let rank = match kernel.route(from, &ask) {
             _ if !is_known => 6,
             Ok(found) if found.kind == RouteFound::LOCAL && from != to => 3,

@@ -364,5 +364,6 @@ pub(super) fn ask(packet: &Packet) -> RouteAsk {
         oif: None,
         protocol,
         ports: packet.ports(),
+        mark: packet.marks.packet.unwrap_or(0),
     }
 }

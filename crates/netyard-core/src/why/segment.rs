@@ -1,7 +1,7 @@
 //! From one node to the next: who has the next hop's address, and whether frames get there.
 
 use super::ethernet::{self, Arrival, Spread, To, What};
-use super::packet::{Content, Ct, Packet};
+use super::packet::{Content, Ct, Marks, Packet};
 use super::path::At;
 use super::sight::{Link, LinkKind, Neighbour, Outline, RouteAsk, RouteFound};
 use super::walk::Walk;
@@ -173,7 +173,8 @@ impl Walk<'_> {
         let other = || outline.global_addresses().find(|a| is_fitting(&a.prefix.addr()));
         let source = on_link.or_else(any).or_else(other).map_or(next, |address| address.prefix.addr());
         let content = if next.is_ipv4() { Content::Arp } else { Content::Icmp(135) };
-        Packet { source, destination: next, content, ttl: 255, ct: Ct::Untracked, has_dnat: false }
+        let (ct, marks) = (Ct::Untracked, Marks::NONE);
+        Packet { source, destination: next, content, ttl: 255, ct, has_dnat: false, marks }
     }
 
     /// Who would answer a request for an address that is sent out of a link, the nearest first.
@@ -186,7 +187,7 @@ impl Walk<'_> {
         let mut answers: Vec<Arrival> =
             spread.arrivals.into_iter().filter(|arrival| self.answers(arrival, &request)).collect();
         // Of several with one address the one that is meant comes first: who answers first is luck.
-        answers.sort_by_key(|answer| (answer.troubles().count(), !self.is_meant(answer)));
+        answers.sort_by_key(|answer| (answer.trouble_count(), !self.is_meant(answer)));
         answers
     }
 
@@ -231,14 +232,7 @@ impl Walk<'_> {
         if arrival.troubles().any(|(_, trouble)| Self::is_down(trouble)) {
             return true;
         }
-        let ask = RouteAsk {
-            to: asked,
-            from: Some(request.source),
-            iif: Some(arrival.link),
-            oif: None,
-            protocol: 0,
-            ports: None,
-        };
+        let ask = RouteAsk { from: Some(request.source), iif: Some(arrival.link), ..RouteAsk::to(asked) };
         self.kernel.route(&arrival.ns, &ask).is_ok_and(|found| found.kind == RouteFound::LOCAL)
     }
 
@@ -289,7 +283,7 @@ impl Walk<'_> {
         packet: &Packet,
     ) {
         let mut owners: Vec<(Ns, u32, Option<Mac>)> = Vec::new();
-        for answer in answers.iter().filter(|answer| answer.troubles().next().is_none()) {
+        for answer in answers.iter().filter(|answer| answer.trouble_count() == 0) {
             let mac = self.link(&answer.ns, answer.link).and_then(|link| link.mac);
             if !owners.iter().any(|(place, ..)| *place == answer.ns) {
                 owners.push((answer.ns.clone(), answer.link, mac));
@@ -321,20 +315,21 @@ impl Walk<'_> {
 
     /// Links on the way that take less than the sender's, silently.
     fn check_mtu(&mut self, from: &Link, arrival: &Arrival, packet: &Packet) {
+        let largest = self.largest.map_or(from.mtu, |largest| largest.min(from.mtu));
         let mut narrowest: Option<(Ns, Link)> = None;
         for step in &arrival.steps {
             let Some(link) = self.link(&step.ns, step.link).filter(|link| link.bridge().is_none()) else {
                 continue;
             };
             let is_less =
-                link.mtu < from.mtu && narrowest.as_ref().is_none_or(|(_, other)| link.mtu < other.mtu);
+                link.mtu < largest && narrowest.as_ref().is_none_or(|(_, other)| link.mtu < other.mtu);
             // What a tunnel adds is cut by its own node, which tells.
-            if is_less && !matches!(link.kind, LinkKind::Vxlan { .. }) {
+            if is_less && !link.vxlan().is_some() {
                 narrowest = Some((step.ns.clone(), link));
             }
         }
         if let Some((ns, link)) = narrowest {
-            self.blame_mtu(from, &ns, &link, packet);
+            self.blame_mtu((from, largest), &ns, &link, packet);
         }
     }
 }

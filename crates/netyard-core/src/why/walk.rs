@@ -19,7 +19,7 @@ pub(super) struct Walk<'k> {
     /// Who is asked, where that is a node.
     pub(super) target: Option<Ns>,
     pub(super) from: Option<Ns>,
-    hops: Vec<Hop>,
+    pub(super) hops: Vec<Hop>,
     legs: Vec<Leg>,
     pub(super) faults: Vec<Fault>,
     /// What was rewritten on the way there, and where.
@@ -32,6 +32,8 @@ pub(super) struct Walk<'k> {
     pub(super) near: BTreeSet<Ns>,
     /// Whether the packet that is followed is one of a tunnel.
     pub(super) is_in_tunnel: bool,
+    /// The largest packet of that tunnel, in bytes.
+    pub(super) largest: Option<u32>,
     /// Whether frames were just found to leave what can be seen.
     pub(super) leaves_sight: bool,
     /// Whether a rule that may have translated the packet is not understood: what is found from there on is about a packet
@@ -86,6 +88,7 @@ impl<'k> Walk<'k> {
             passed: BTreeSet::new(),
             exits: Vec::new(),
             is_in_tunnel: false,
+            largest: None,
             leaves_sight: false,
             is_doubtful: false,
         }
@@ -212,6 +215,8 @@ impl<'k> Walk<'k> {
             return;
         }
         packet.ct = match (self.passed.contains(ns), packet.content) {
+            // Each end of a tunnel sends from a port of its own choice: what it sends is no answer.
+            _ if self.is_in_tunnel => Ct::New,
             (true, _) => Ct::Established,
             (false, Content::Udp(..)) => Ct::New,
             (false, _) => Ct::Invalid,
