@@ -112,13 +112,13 @@ impl Walk<'_> {
             return;
         }
         let outline = self.outline(ns);
-        let name =
-            |index: Option<u32>| index.and_then(|index| outline.link(index)).map(|link| link.name.as_str());
-        let (iif_name, oif_name) = (name(iif), name(oif));
+        let name = |index: Option<u32>| Some((index?, outline.link(index?)?.name.as_str()));
+        let (iif_link, oif_link) = (name(iif), name(oif));
+        let device = iif_link.or(oif_link).map(|(_, name)| name);
         let at = At { ns, hook, iif, oif };
-        for (ruleset, chain) in rules::chains_at(&inside.rulesets, families, hook, iif_name.or(oif_name)) {
-            let meeting = Meeting { packet, iif: iif_name, oif: oif_name, is_local: false };
-            match rules::judge(ruleset, chain, &meeting) {
+        for (ruleset, chain) in rules::chains_at(&inside.rulesets, families, hook, device) {
+            let meeting = Meeting { packet, iif: iif_link, oif: oif_link, is_local: false };
+            match rules::judge(ruleset, chain, &meeting).outcome {
                 Outcome::Passes | Outcome::Accepted(_) => {}
                 Outcome::Dropped(spot) => self.blame_rule(at, spot, ruleset, packet, false),
                 Outcome::Rejected(spot) => self.blame_rule(at, spot, ruleset, packet, true),
@@ -139,7 +139,7 @@ impl Walk<'_> {
         let key = call_key(packet.destination);
         let outline = self.outline(&step.ns);
         let Some(bridge) = outline.link(step.link) else { return };
-        let name = Some(bridge.name.as_str());
+        let name = Some((bridge.index, bridge.name.as_str()));
         let families = rules::families_of(packet);
         let hooks =
             [(Hook::Prerouting, name, None), (Hook::Forward, name, name), (Hook::Postrouting, None, name)];
@@ -149,7 +149,7 @@ impl Walk<'_> {
                     continue;
                 }
                 let meeting = Meeting { packet, iif, oif, is_local: false };
-                let (told, stops) = match rules::judge(ruleset, chain, &meeting) {
+                let (told, stops) = match rules::judge(ruleset, chain, &meeting).outcome {
                     Outcome::Passes | Outcome::Accepted(_) => continue,
                     Outcome::Dropped(spot) | Outcome::Rejected(spot) => {
                         (Some(spot.told(ruleset)), Some(true))

@@ -1,5 +1,6 @@
 //! The packet that is followed.
 
+use super::field;
 use crate::journey::Endpoints;
 use crate::nft::Protocol;
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,37 @@ pub struct Marks {
 impl Marks {
     /// Nothing is marked.
     pub const NONE: Self = Self { packet: Some(0), connection: Some(0) };
+
+    /// What they become by a statement in the words of nft(8), `meta mark set 0x1`; none where it is no such one.
+    #[must_use]
+    pub fn set(self, words: &str) -> Option<Self> {
+        if let Some(value) = words.strip_prefix("meta mark set ") {
+            return Some(Self { packet: self.value(value), ..self });
+        }
+        let value = words.strip_prefix("ct mark set ")?;
+        Some(Self { connection: self.value(value), ..self })
+    }
+
+    /// `0x1`, `ct mark`, `(meta mark & 0xff) ^ 0x1`; none for what is not understood.
+    fn value(self, words: &str) -> Option<u32> {
+        let number = |word: &str| field::number(word.trim()).and_then(|number| u32::try_from(number).ok());
+        if let Some((masked, xor)) = words.strip_prefix('(').and_then(|rest| rest.split_once(") ^ ")) {
+            let (value, mask) = masked.split_once(" & ")?;
+            return Some(self.value(value)? & number(mask)? ^ number(xor)?);
+        }
+        match words {
+            "meta mark" => self.packet,
+            "ct mark" => self.connection,
+            other => number(other),
+        }
+    }
+
+    /// What is known where they are these or others.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        let same = |one: Option<u32>, other| one.filter(|_| one == other);
+        Self { packet: same(self.packet, other.packet), connection: same(self.connection, other.connection) }
+    }
 }
 
 /// What a packet carries.

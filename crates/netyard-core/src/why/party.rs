@@ -225,11 +225,12 @@ fn target_address(
     if from == to && candidates.is_empty() {
         candidates = there.addresses.iter().map(|a| a.prefix.addr()).filter(|a| is_wanted(*a)).collect();
     }
+    let by = asker.interface.as_ref().and_then(|name| own.link_named(name.as_str())).map(|link| link.index);
     let has_version = |is_v4: bool| own.global_addresses().any(|a| a.prefix.addr().is_ipv4() == is_v4);
     let mut ranked: Vec<(u8, usize, IpAddr)> = Vec::new();
     for (order, address) in candidates.into_iter().enumerate() {
         let is_known = has_version(address.is_ipv4());
-        let ask = RouteAsk::to(address);
+        let ask = RouteAsk { oif: by, ..RouteAsk::to(address) };
         let rank = match kernel.route(from, &ask) {
             _ if !is_known => 6,
             Ok(found) if found.kind == RouteFound::LOCAL && from != to => 3,

@@ -87,6 +87,18 @@ impl Walk<'_> {
         if link.master.is_some() && self.is_bridge_port(ns, link) {
             self.blame_address_on_port(ns, link, packet);
         }
+        if answers.is_empty()
+            && let Some(mac) = self.asker(ns, link, next)
+        {
+            if let Event::Neighbour { mac: told_mac, .. } = &mut told {
+                *told_mac = Some(mac);
+            }
+            let spread = ethernet::spread(self.kernel, (ns, link.index), To::One(mac), &|_, _, _| true);
+            if let Some(found) = spread.arrivals.into_iter().next() {
+                self.hop(Place::interface(ns.clone(), link.name.clone()), told, packet);
+                return Some(found);
+            }
+        }
         let Some(best) = answers.first().cloned() else {
             self.blame_nobody(ns, link, next, is_gateway, entry, packet);
             return None;
@@ -155,6 +167,14 @@ impl Walk<'_> {
                 None
             }
         }
+    }
+
+    /// The Ethernet address of a neighbour that has asked a node itself.
+    fn asker(&self, ns: &Ns, link: &Link, address: IpAddr) -> Option<Mac> {
+        let is_it = |(owner, index, asker, _): &&(Ns, u32, IpAddr, Mac)| {
+            (owner, *index, *asker) == (ns, link.index, address)
+        };
+        self.askers.iter().find(is_it).map(|(.., mac)| *mac)
     }
 
     fn is_bridge_port(&mut self, ns: &Ns, link: &Link) -> bool {
@@ -242,6 +262,9 @@ impl Walk<'_> {
         self.ask_rules(ns, Hook::Output, (None, Some(link.index)), &mut request);
         self.follow(owner, &request, false);
         self.ask_rules(&owner.ns, Hook::Input, (Some(owner.link), None), &mut request);
+        if let Some(mac) = link.mac {
+            self.askers.push((owner.ns.clone(), owner.link, request.source, mac));
+        }
         let mut answer = request.answer();
         answer.ct = Ct::Untracked;
         self.ask_rules(&owner.ns, Hook::Output, (None, Some(owner.link)), &mut answer);

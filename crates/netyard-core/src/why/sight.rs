@@ -334,6 +334,18 @@ pub struct Ruleset {
     pub name: String,
     /// Chains.
     pub chains: Vec<Chain>,
+    /// Sets and maps with a name that rules look into.
+    #[serde(default)]
+    pub sets: Vec<NamedSet>,
+}
+
+/// A set or map.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedSet {
+    /// Name.
+    pub name: String,
+    /// Its elements as rules have them that need no name: `{ 80, 443 }`.
+    pub elements: String,
 }
 
 /// A chain.

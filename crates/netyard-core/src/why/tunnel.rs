@@ -48,10 +48,11 @@ impl Walk<'_> {
         let by = link.end.as_ref().filter(|end| end.ns.as_ref() == Some(&step.ns)).map(|end| end.index);
         let flows = std::mem::take(&mut self.flows);
         let exits = std::mem::take(&mut self.exits);
+        let ct_marks = std::mem::take(&mut self.ct_marks);
         let was_in_tunnel = std::mem::replace(&mut self.is_in_tunnel, true);
         let largest = self.largest.replace(link.mtu + Vxlan::overhead(remote));
         let (ended, _) = self.originate(&step.ns, carrier, by);
-        (self.flows, self.exits) = (flows, exits);
+        (self.flows, self.exits, self.ct_marks) = (flows, exits, ct_marks);
         (self.is_in_tunnel, self.largest) = (was_in_tunnel, largest);
         ended
     }

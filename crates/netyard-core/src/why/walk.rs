@@ -1,13 +1,14 @@
 //! The walk itself: there, and back.
 
 use super::kernel::Kernel;
-use super::packet::{Content, Ct, Packet};
+use super::packet::{Content, Ct, Marks, Packet};
 use super::sight::{Inside, Link, Outline};
 use super::{About, Question};
 use crate::fault::{Confidence, Fault, Place, Way};
 use crate::journey::{Event, Headers, Hop, Leg, Source};
+use crate::mac::Mac;
 use crate::state::Ns;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -24,6 +25,11 @@ pub(super) struct Walk<'k> {
     pub(super) faults: Vec<Fault>,
     /// What was rewritten on the way there, and where.
     pub(super) flows: Vec<Flow>,
+    /// Who was asked for an Ethernet address, at which link, and the address and Ethernet address of who asked: whoever
+    /// is asked knows the asker from then on.
+    pub(super) askers: Vec<(Ns, u32, IpAddr, Mac)>,
+    /// The marks of the connection where rules have set one.
+    pub(super) ct_marks: BTreeMap<Ns, Option<u32>>,
     /// The namespaces that the packet passed on the way there, which know the answer for one.
     pub(super) passed: BTreeSet<Ns>,
     /// Where a private source address left for a public network: namespace and interface.
@@ -85,6 +91,8 @@ impl<'k> Walk<'k> {
             legs: Vec::new(),
             faults: Vec::new(),
             flows: Vec::new(),
+            askers: Vec::new(),
+            ct_marks: BTreeMap::new(),
             passed: BTreeSet::new(),
             exits: Vec::new(),
             is_in_tunnel: false,
@@ -209,8 +217,10 @@ impl<'k> Walk<'k> {
         }
     }
 
-    /// What connection tracking makes of a packet in a namespace.
+    /// What connection tracking makes of a packet in a namespace. The packet's own mark does not leave its namespace.
     pub(super) fn track(&self, ns: &Ns, packet: &mut Packet) {
+        let connection = self.ct_marks.get(ns).copied().unwrap_or(Some(0));
+        packet.marks = Marks { packet: Some(0), connection };
         if packet.ct == Ct::Untracked || self.way.is_there() {
             return;
         }

@@ -152,7 +152,13 @@ fn placed(table: Table) -> Ruleset {
             .map(|(handle, rule)| PlacedRule { handle, rule, packets: None })
             .collect(),
     });
-    Ruleset { is_legacy: true, family: table.family, name: table.name, chains: chains.collect() }
+    Ruleset {
+        is_legacy: true,
+        family: table.family,
+        name: table.name,
+        chains: chains.collect(),
+        sets: Vec::new(),
+    }
 }
 
 /// The values that decide about packets.
