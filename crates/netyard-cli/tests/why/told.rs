@@ -116,3 +116,25 @@ fn a_packet_leaves_by_the_interface_that_is_named() {
         }
     }
 }
+
+const ROUND: &str = "
+networks: { one: 10.0.1.0/24, two: 10.0.2.0/24 }
+nodes:
+  a: { links: { one: 10.0.1.1 }, gateway: none }
+  g: { links: { one: 10.0.1.2, two: 10.0.2.1 }, forward: true, gateway: 10.0.2.2 }
+  h: { links: { two: 10.0.2.2 }, forward: true, gateway: 10.0.2.1 }
+";
+
+/// A gateway mends nothing where packets come back to it.
+#[test]
+fn a_gateway_that_leads_in_a_circle_is_not_offered() {
+    let net = Net::of("why-round", ROUND);
+    let fixes = |net: &Net| {
+        let said = net.why(&["a", "192.0.2.9"]);
+        assert_eq!(said.stopping(), ["no-route a"], "{}", said.sentences());
+        said.faults()[0]["fixes"].as_array().unwrap().clone()
+    };
+    assert!(fixes(&net).is_empty());
+    net.does("h", "ip address add 192.0.2.9/32 dev lo");
+    assert_eq!(fixes(&net)[0]["command"], "ip route add default via 10.0.1.2");
+}
