@@ -74,7 +74,7 @@ pub fn holds(condition: &Match, meeting: &Meeting<'_>, ruleset: &Ruleset) -> Tru
     }
 }
 
-fn named<'a>(interface: Option<(u32, &'a str)>) -> Option<&'a str> {
+fn named(interface: Option<(u32, &str)>) -> Option<&str> {
     interface.map(|(_, name)| name)
 }
 

@@ -347,7 +347,7 @@ impl Walk<'_> {
             let is_less =
                 link.mtu < largest && narrowest.as_ref().is_none_or(|(_, other)| link.mtu < other.mtu);
             // What a tunnel adds is cut by its own node, which tells.
-            if is_less && !link.vxlan().is_some() {
+            if is_less && link.vxlan().is_none() {
                 narrowest = Some((step.ns.clone(), link));
             }
         }
