@@ -264,6 +264,14 @@ pub struct Place {
     /// A running lab, with what was made inside of it
     #[arg(add = Names::new(completion::labs), group = "scope")]
     pub name: Option<String>,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+// How far one looks outside of labs.
+#[derive(Debug, ClapArgs)]
+#[group(skip)]
+pub struct Reach {
     /// The namespace of a process, and those that it is cabled to
     #[arg(long, group = "scope")]
     pub pid: Option<u32>,
@@ -273,6 +281,29 @@ pub struct Place {
     /// All namespaces of this machine: named ones, containers, processes
     #[arg(long, group = "scope")]
     pub host: bool,
+}
+
+// Which version of IP is meant.
+#[derive(Debug, Clone, Copy, ClapArgs)]
+#[group(skip)]
+pub struct Version {
+    /// IPv4 only
+    #[arg(short = '4', conflicts_with = "v6")]
+    pub v4: bool,
+    /// IPv6 only
+    #[arg(short = '6')]
+    pub v6: bool,
+}
+
+impl Version {
+    pub fn versions(self) -> netyard_core::why::Versions {
+        use netyard_core::why::Versions;
+        match (self.v4, self.v6) {
+            (true, _) => Versions::V4,
+            (_, true) => Versions::V6,
+            _ => Versions::Any,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -300,6 +331,7 @@ pub struct WatchNat {
 #[command(after_help = "Examples:
   netyard trace pc 1.1.1.1                   one ping
   netyard trace pc web tcp:80                one connection
+  netyard trace pc:eth1 web -6               one ping by that interface, over IPv6
   netyard trace pc -- curl -I 1.1.1.1        all packets of a command
   netyard trace --follow host 1.1.1.1        all packets of a filter (as tcpdump has them), until Ctrl-C
   netyard trace pc 1.1.1.1 --save ping.trace
@@ -308,10 +340,10 @@ pub struct WatchNat {
 Inside of a sandbox, and where no lab runs, nodes are network namespaces as `netyard look` names them.
 Exit codes: 0 everything arrived, 1 something was lost or refused, or what the command says.")]
 pub struct Trace {
-    /// The node that sends
+    /// The node that sends, or NODE:INTERFACE to send by that interface
     #[arg(add = Names::new(completion::nodes), required_unless_present_any = ["follow", "replay"])]
     pub node: Option<String>,
-    /// Node, address or name that a ping or a connection goes to
+    /// Node, NODE:INTERFACE, address or name that a ping or a connection goes to
     #[arg(add = Names::new(completion::nodes), conflicts_with_all = ["follow", "replay"])]
     pub to: Option<String>,
     /// `icmp`, `tcp:PORT` or `udp:PORT`
@@ -344,15 +376,10 @@ pub struct Trace {
     /// Show also what hosts tell each other by themselves, and each packet in full
     #[arg(long)]
     pub all: bool,
-    /// The namespace of a process, and those that it is cabled to
-    #[arg(long, group = "scope")]
-    pub pid: Option<u32>,
-    /// The namespace of this name or path, and those that it is cabled to
-    #[arg(long, value_name = "NAME", group = "scope")]
-    pub netns: Option<String>,
-    /// All namespaces of this machine
-    #[arg(long, group = "scope")]
-    pub host: bool,
+    #[command(flatten)]
+    pub version: Version,
+    #[command(flatten)]
+    pub reach: Reach,
     /// Letters of ASCII only
     #[arg(long)]
     pub ascii: bool,
@@ -685,7 +712,7 @@ answer would arrive, 1 when it would not or when that is not known.
   netyard why pc printer tcp:80
   netyard why router:eth1 10.138.0.1")]
 pub struct Why {
-    /// The node that asks, NODE:INTERFACE, or its address
+    /// The node that asks, NODE:INTERFACE to ask by that interface, or its address
     #[arg(add = Names::new(completion::nodes))]
     pub from: String,
     /// The one that is asked: node, NODE:INTERFACE, address or name. Without it the other one is asked, from here
@@ -694,15 +721,10 @@ pub struct Why {
     /// tcp:PORT, udp:PORT, or icmp
     #[arg(default_value = "icmp", value_parser = about)]
     pub about: netyard_core::why::About,
-    /// IPv4 only
-    #[arg(short = '4', conflicts_with = "v6")]
-    pub v4: bool,
-    /// IPv6 only
-    #[arg(short = '6')]
-    pub v6: bool,
-    /// Among all namespaces of this machine: named ones, containers, processes
-    #[arg(long)]
-    pub host: bool,
+    #[command(flatten)]
+    pub version: Version,
+    #[command(flatten)]
+    pub reach: Reach,
     /// Send one real packet too, and say what the counters on the way show of it
     #[arg(long)]
     pub probe: bool,

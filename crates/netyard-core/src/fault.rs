@@ -169,6 +169,8 @@ pub enum Cause {
     TtlExceeded,
     /// A link on the way takes less than the sender sends, and nobody says so.
     MtuTooSmall,
+    /// The ends of a tunnel do not fit: network identifier, port or address.
+    TunnelMismatch,
     /// A queue is full.
     QueueFull,
     /// A frame for another Ethernet address.
@@ -216,7 +218,7 @@ impl Place {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::NoAddress,
         Self::NoRoute,
         Self::NoRouteOnTheWay,
@@ -250,6 +252,7 @@ impl Cause {
         Self::HairpinNotTranslated,
         Self::TtlExceeded,
         Self::MtuTooSmall,
+        Self::TunnelMismatch,
         Self::QueueFull,
         Self::OtherHost,
         Self::EchoIgnored,

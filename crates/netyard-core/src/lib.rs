@@ -31,6 +31,7 @@ pub mod nft;
 pub mod packet;
 pub mod pcapng;
 pub mod report;
+pub mod road;
 pub mod schema;
 pub mod script;
 pub mod shaping;

@@ -27,8 +27,8 @@ pub fn run(args: &Watch, lab: Option<&str>) -> Result<ExitCode> {
 
 /// Shows connections until the reader or the lab is gone.
 fn nat(args: &WatchNat, lab: Option<&str>) -> Result<ExitCode> {
-    let lab = place::lab(&args.place, lab)?;
-    let scope = place::scope(&args.place, lab.as_ref());
+    let lab = place::lab(&args.place.reach, args.place.name.as_deref().or(lab))?;
+    let scope = place::scope(&args.place.reach, lab.as_ref());
     let (mut watch, mut changes) = NatWatch::begin(scope)?;
     let mut said = BTreeSet::new();
     let mut recent = VecDeque::new();

@@ -94,15 +94,22 @@ fn the_sandbox_explains_itself() {
         nft 'add table ip nat; add chain ip nat post { type nat hook postrouting priority 100; }
              add rule ip nat post oifname ens4 masquerade'
         why pc 1.1.1.1 | head -1
-        why pc 1.1.1.1 --probe | head -1";
+        why vm 1.1.1.1 | grep -c internet:eth0
+        why pc 1.1.1.1 --probe | head -1
+        trace pc 1.1.1.1 | grep -c 'delivered to 1.1.1.1'
+        ip netns list";
     let ran = yard.run(&["play", "--lab", &yard.lab, "sh", "-c", script]);
     let lines: Vec<&str> = ran.stdout.lines().collect();
-    let [machine, cause, private, seen, probed] = lines[..] else { panic!("{}{}", ran.stdout, ran.stderr) };
+    let [machine, cause, private, seen, passed, probed, traced, own] = lines[..] else {
+        panic!("{}{}", ran.stdout, ran.stderr)
+    };
     assert_eq!((machine, cause), ("pc reaches the machine", "\"cause\": \"not-forwarding\""));
     assert!(private.starts_with("vm passes on 10.0.0.1 untranslated by ens4"), "{private}");
-    // The internet of the sandbox is out of sight: only a packet can tell.
-    assert_eq!(seen, "packets leave by vm:ens4 for what netyard cannot see");
-    assert_eq!(probed, "pc reaches 1.1.1.1 (icmp), and the answer comes back");
+    // The internet is there to be asked, and no namespace of the learner's.
+    let reaches = "pc reaches 1.1.1.1 (icmp), and the answer comes back";
+    assert_eq!((seen, probed), (reaches, reaches));
+    assert_eq!((passed, traced), ("4", "1"));
+    assert!(own.starts_with("pc"), "{own}");
 }
 
 /// Two bridges on a cable, a tunnel over UDP, and a second address on one wire.

@@ -12,4 +12,7 @@ mod healthy;
 mod labs;
 mod net;
 mod pairs;
+mod rules;
+mod told;
 mod traps;
+mod tunnels;

@@ -530,7 +530,7 @@ fn a_real_packet_tells_where_it_was_lost() {
         "router",
         "tc qdisc del dev eth1 root
          nft 'add table ip f; add chain ip f forward { type filter hook forward priority 0; }
-         add rule ip f forward meta mark 0x7 drop'",
+         add rule ip f forward meta priority 0:7 drop'",
     );
     let said = net.why(&["pc", "1.1.1.1"]);
     assert_eq!(

@@ -6,6 +6,7 @@ mod policy;
 mod route;
 mod rule;
 mod target;
+mod tunnel;
 
 use super::packet::Packet;
 use super::walk::Walk;

@@ -1,10 +1,10 @@
 //! Whether a condition of a rule holds for a packet: yes, no, or not known.
 
+use super::field;
 use super::packet::{Content, Ct, Packet};
 use super::rules::Meeting;
+use super::sight::Ruleset;
 use crate::nft::{CtStates, Family, Match, Ports, Protocol};
-use ipnet::IpNet;
-use std::net::IpAddr;
 
 /// Whether something holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,16 +43,16 @@ impl From<bool> for Truth {
     }
 }
 
-/// Whether a condition holds in a table of this family.
+/// Whether a condition holds in a table.
 #[must_use]
-pub fn holds(condition: &Match, meeting: &Meeting<'_>, family: Family) -> Truth {
+pub fn holds(condition: &Match, meeting: &Meeting<'_>, ruleset: &Ruleset) -> Truth {
     let packet = meeting.packet;
     let is_ip = packet.is_ip();
     let is_protocol = |protocol: Protocol| packet.protocol() == Some(protocol);
     match condition {
-        Match::InterfaceIn(name) => (meeting.iif == Some(name.as_str())).into(),
-        Match::InterfaceOut(name) => (meeting.oif == Some(name.as_str())).into(),
-        Match::InterfaceOutNot(name) => (meeting.oif != Some(name.as_str())).into(),
+        Match::InterfaceIn(name) => (named(meeting.iif) == Some(name.as_str())).into(),
+        Match::InterfaceOut(name) => (named(meeting.oif) == Some(name.as_str())).into(),
+        Match::InterfaceOutNot(name) => (named(meeting.oif) != Some(name.as_str())).into(),
         Match::Source(prefix) => (is_ip && prefix.contains(&packet.source)).into(),
         Match::Destination(prefix) => (is_ip && prefix.contains(&packet.destination)).into(),
         Match::Protocol(protocol) => is_protocol(*protocol).into(),
@@ -70,8 +70,12 @@ pub fn holds(condition: &Match, meeting: &Meeting<'_>, family: Family) -> Truth 
             (is_protocol(*protocol) && packet.content == Content::Icmp(*kind)).into()
         }
         Match::TcpSyn => matches!(packet.content, Content::Tcp(..)).into(),
-        Match::Other(words) => in_words(words, meeting, family),
+        Match::Other(words) => in_words(words, meeting, ruleset),
     }
+}
+
+fn named(interface: Option<(u32, &str)>) -> Option<&str> {
+    interface.map(|(_, name)| name)
 }
 
 /// The client's own port is the kernel's choice: one of many.
@@ -92,96 +96,89 @@ fn is_in_state(states: CtStates, ct: Ct) -> bool {
     }
 }
 
-/// Conditions in the words of nft(8): a name, perhaps `!=`, and a value, a range or a list.
-fn in_words(words: &str, meeting: &Meeting<'_>, family: Family) -> Truth {
-    let packet = meeting.packet;
-    if words == "counter" || words.starts_with("log") {
+/// Conditions in the words of nft(8): fields, perhaps `!=`, and a value, a range, a list or the name of a set.
+fn in_words(words: &str, meeting: &Meeting<'_>, ruleset: &Ruleset) -> Truth {
+    if ["counter", "log", "comment"].iter().any(|word| is_first(words, word)) {
         return Truth::Yes;
     }
-    let names = [
-        "iifname",
-        "oifname",
-        "iif",
-        "oif",
-        "ip saddr",
-        "ip daddr",
-        "ip6 saddr",
-        "ip6 daddr",
-        "tcp dport",
-        "tcp sport",
-        "udp dport",
-        "udp sport",
-        "th dport",
-        "th sport",
-        "meta l4proto",
-        "ip protocol",
-        "ip6 nexthdr",
-        "meta nfproto",
-        "meta protocol",
-        "ether type",
-        "icmp type",
-        "icmpv6 type",
-        "ct state",
-        "arp operation",
-        "ip version",
-    ];
-    let Some((name, rest)) =
-        names.iter().find_map(|name| Some((*name, words.strip_prefix(name)?.strip_prefix(' ')?)))
-    else {
-        return Truth::Unknown;
-    };
-    let (is_inverted, value) = match rest.strip_prefix("!= ") {
-        Some(value) => (true, value),
+    // What is put into a set decides nothing here.
+    if ["add", "update", "delete"].iter().any(|word| is_first(words, word)) && words.contains(" @") {
+        return Truth::Yes;
+    }
+    let Some((fields, rest)) = Fields::read(words) else { return Truth::Unknown };
+    let (is_inverted, values) = match rest.strip_prefix("!= ") {
+        Some(values) => (true, values),
         None => (false, rest),
     };
-    let is_v4 = packet.destination.is_ipv4();
-    let is_ip = packet.is_ip();
     // A field that the packet has not makes the condition false, also where it is turned round.
-    let any = |is_value: &dyn Fn(&str) -> Truth| {
-        let truth = any_of(value, is_value);
-        if is_inverted { truth.not() } else { truth }
-    };
-    let address = |address: IpAddr, is_fitting: bool| {
-        if is_ip && is_fitting { any(&|word| is_address(word, address)) } else { Truth::No }
-    };
-    let ports = packet.ports();
-    let port = |protocol: Option<Protocol>, port: Option<u16>| match port {
-        Some(port) if protocol.is_none() || protocol == packet.protocol() => any(&|word| is_port(word, port)),
-        _ => Truth::No,
-    };
-    let (from, to) = (ports.map(|(from, _)| from), ports.map(|(_, to)| to));
-    match name {
-        "iifname" | "iif" => any(&|word| is_name(word, meeting.iif)),
-        "oifname" | "oif" => any(&|word| is_name(word, meeting.oif)),
-        "ip saddr" => address(packet.source, is_v4),
-        "ip daddr" => address(packet.destination, is_v4),
-        "ip6 saddr" => address(packet.source, !is_v4),
-        "ip6 daddr" => address(packet.destination, !is_v4),
-        "tcp dport" => port(Some(Protocol::Tcp), to),
-        "udp dport" => port(Some(Protocol::Udp), to),
-        "th dport" => port(None, to),
-        "tcp sport" => port(Some(Protocol::Tcp), from),
-        "udp sport" => port(Some(Protocol::Udp), from),
-        "th sport" => port(None, from),
-        "meta l4proto" => any(&|word| is_protocol(word, packet)),
-        "ip protocol" if is_v4 && is_ip => any(&|word| is_protocol(word, packet)),
-        "ip6 nexthdr" if !is_v4 && is_ip => any(&|word| is_protocol(word, packet)),
-        "ip protocol" | "ip6 nexthdr" => Truth::No,
-        "meta nfproto" => any(&|word| is_nfproto(word, packet, family)),
-        "meta protocol" | "ether type" => any(&|word| is_ethertype(word, packet)),
-        "icmp type" | "icmpv6 type" => any(&|word| is_icmp_type(word, packet, name)),
-        "ct state" => any(&|word| is_ct_state(word, packet)),
-        "arp operation" if is_ip => Truth::No,
-        _ => Truth::Unknown,
+    if !fields.are_there(meeting) {
+        return Truth::No;
     }
+    let truth = match elements(values, ruleset) {
+        Some(elements) => any(elements.map(|element| fields.hold(element, meeting, ruleset.family))),
+        None => Truth::Unknown,
+    };
+    if is_inverted { truth.not() } else { truth }
 }
 
-/// Whether one of the values in `a`, `{ a, b }` does.
-fn any_of(values: &str, is_value: &dyn Fn(&str) -> Truth) -> Truth {
-    let list = values.strip_prefix('{').and_then(|v| v.strip_suffix('}')).unwrap_or(values);
+fn is_first(words: &str, word: &str) -> bool {
+    words.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+}
+
+/// What a map of verdicts says about a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mapped<'a> {
+    /// This, in the words of nft(8).
+    Says(&'a str),
+    /// Nothing: no element is about it.
+    Nothing,
+    /// That is not understood.
+    Unknown,
+}
+
+/// What a map of verdicts, `tcp dport vmap { 22 : accept, 80 : jump web }`, says; none for what is no such map.
+#[must_use]
+pub fn mapped<'a>(words: &'a str, meeting: &Meeting<'_>, ruleset: &'a Ruleset) -> Option<Mapped<'a>> {
+    let (key, map) = words.split_once(" vmap ")?;
+    let Some((fields, _)) = Fields::read(key) else { return Some(Mapped::Unknown) };
+    if !fields.are_there(meeting) {
+        return Some(Mapped::Nothing);
+    }
+    let Some(elements) = elements(map, ruleset) else { return Some(Mapped::Unknown) };
+    let mut all_others = Mapped::Nothing;
+    for element in elements {
+        let Some((value, verdict)) = element.rsplit_once(" : ") else { return Some(Mapped::Unknown) };
+        if value == ALL_OTHERS {
+            all_others = Mapped::Says(verdict);
+            continue;
+        }
+        match fields.hold(value, meeting, ruleset.family) {
+            Truth::Yes => return Some(Mapped::Says(verdict)),
+            Truth::Unknown => return Some(Mapped::Unknown),
+            Truth::No => {}
+        }
+    }
+    Some(all_others)
+}
+
+/// The element of a set that stands for what no other one names.
+const ALL_OTHERS: &str = "*";
+
+/// The elements of `a`, `{ a, b }`, or of a set with a name; none where nobody knows them.
+fn elements<'a>(values: &'a str, ruleset: &'a Ruleset) -> Option<impl Iterator<Item = &'a str>> {
+    let values = match values.strip_prefix('@') {
+        Some(name) => &ruleset.sets.iter().find(|set| set.name == name)?.elements,
+        None => values,
+    };
+    let list = values.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(values);
+    Some(list.split(", ").map(str::trim).filter(|element| !element.is_empty()))
+}
+
+/// Whether one of these holds.
+fn any(truths: impl Iterator<Item = Truth>) -> Truth {
     let mut all = Truth::No;
-    for word in list.split(", ").map(str::trim) {
-        match is_value(word) {
+    for truth in truths {
+        match truth {
             Truth::Yes => return Truth::Yes,
             Truth::Unknown => all = Truth::Unknown,
             Truth::No => {}
@@ -190,104 +187,104 @@ fn any_of(values: &str, is_value: &dyn Fn(&str) -> Truth) -> Truth {
     all
 }
 
-fn is_name(word: &str, name: Option<&str>) -> Truth {
-    let word = word.trim_matches('"');
-    let Some(name) = name else { return Truth::No };
-    match word.strip_suffix('*') {
-        Some(stem) if !stem.ends_with('\\') => name.starts_with(stem).into(),
-        Some(stem) => (name.strip_suffix('*') == stem.strip_suffix('\\')).into(),
-        None => (name == word).into(),
-    }
+/// What a comparison is about: one field, or several that are compared as one (`ip saddr . tcp dport`).
+struct Fields<'a> {
+    names: Vec<&'static str>,
+    /// The bits that are compared, for marks.
+    mask: Option<&'a str>,
 }
 
-fn is_address(word: &str, address: IpAddr) -> Truth {
-    if let Ok(one) = word.parse::<IpAddr>() {
-        return (one == address).into();
+impl<'a> Fields<'a> {
+    /// Those at the start of words, and what comes behind them.
+    fn read(words: &'a str) -> Option<(Self, &'a str)> {
+        let mut fields = Self { names: Vec::new(), mask: None };
+        let mut rest = words;
+        loop {
+            let name = field::NAMES.iter().find(|name| is_first(rest, name))?;
+            fields.names.push(name);
+            rest = rest[name.len()..].trim_start();
+            match rest.strip_prefix(". ") {
+                Some(next) => rest = next,
+                None => break,
+            }
+        }
+        if let Some(masked) = rest.strip_prefix("& ") {
+            let (mask, compared) = masked.split_once(' ')?;
+            fields.mask = Some(mask);
+            rest = compared.strip_prefix("== ").unwrap_or(compared);
+        }
+        Some((fields, rest))
     }
-    if let Ok(prefix) = word.parse::<IpNet>() {
-        return prefix.contains(&address).into();
+
+    fn are_there(&self, meeting: &Meeting<'_>) -> bool {
+        self.names.iter().all(|name| field::is_there(name, meeting))
     }
-    let range =
-        word.split_once('-').and_then(|(a, b)| Some((a.parse::<IpAddr>().ok()?, b.parse::<IpAddr>().ok()?)));
-    range.map_or(Truth::Unknown, |(first, last)| (first <= address && address <= last).into())
-}
 
-fn is_port(word: &str, port: u16) -> Truth {
-    let single = word.parse::<u16>().ok().map(|one| one..=one);
-    let range = || word.split_once('-').and_then(|(a, b)| Some(a.parse().ok()?..=b.parse().ok()?));
-    single.or_else(range).map_or(Truth::Unknown, |ports| ports.contains(&port).into())
-}
-
-fn is_protocol(word: &str, packet: &Packet) -> Truth {
-    let own = packet.protocol().map(Protocol::number);
-    let number = match word {
-        "icmp" => 1,
-        "igmp" => 2,
-        "tcp" => 6,
-        "udp" => 17,
-        "gre" => 47,
-        "esp" => 50,
-        "ah" => 51,
-        "ipv6-icmp" | "icmpv6" => 58,
-        "sctp" => 132,
-        other => match other.parse::<u8>() {
-            Ok(number) => number,
-            Err(_) => return Truth::Unknown,
-        },
-    };
-    (own == Some(number)).into()
-}
-
-fn is_nfproto(word: &str, packet: &Packet, family: Family) -> Truth {
-    match (word, family) {
-        (_, Family::Bridge | Family::Netdev | Family::Arp) => Truth::Unknown,
-        ("ipv4", _) => packet.destination.is_ipv4().into(),
-        ("ipv6", _) => packet.destination.is_ipv6().into(),
-        _ => Truth::Unknown,
+    /// Whether all fields have the values of an element.
+    fn hold(&self, element: &str, meeting: &Meeting<'_>, family: Family) -> Truth {
+        if element == ALL_OTHERS {
+            return Truth::Yes;
+        }
+        let values: Vec<&str> = element.split(" . ").collect();
+        if values.len() != self.names.len() {
+            return Truth::Unknown;
+        }
+        let truths = self.names.iter().zip(values).map(|(name, value)| match self.mask {
+            Some(mask) => field::is_under(name, mask, value, meeting),
+            None => field::is(name, value, meeting, family),
+        });
+        truths.fold(Truth::Yes, Truth::and)
     }
-}
-
-fn is_ethertype(word: &str, packet: &Packet) -> Truth {
-    match word {
-        "ip" | "0x0800" => (packet.is_ip() && packet.destination.is_ipv4()).into(),
-        "ip6" | "0x86dd" => (packet.is_ip() && packet.destination.is_ipv6()).into(),
-        "arp" | "0x0806" => (!packet.is_ip()).into(),
-        "8021q" | "vlan" => Truth::No,
-        _ => Truth::Unknown,
-    }
-}
-
-fn is_icmp_type(word: &str, packet: &Packet, name: &str) -> Truth {
-    let protocol = if name == "icmp type" { Protocol::Icmp } else { Protocol::Icmpv6 };
-    let Content::Icmp(kind) = packet.content else { return Truth::No };
-    if packet.protocol() != Some(protocol) {
-        return Truth::No;
-    }
-    match word.parse::<u8>() {
-        Ok(number) => (number == kind).into(),
-        Err(_) => (crate::nft::icmp_type_word(protocol, kind) == Some(word)).into(),
-    }
-}
-
-fn is_ct_state(word: &str, packet: &Packet) -> Truth {
-    let own = match packet.ct {
-        Ct::New => "new",
-        Ct::Established => "established",
-        Ct::Invalid => "invalid",
-        Ct::Untracked => "untracked",
-    };
-    word.split(',').any(|state| state == own).into()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::packet::About;
+    use super::super::packet::{About, Marks};
+    use super::super::sight::NamedSet;
     use super::*;
 
+    fn ruleset() -> Ruleset {
+        let set = |(name, elements): (&str, &str)| NamedSet { name: name.into(), elements: elements.into() };
+        let sets = [
+            ("servers", "{ 10.0.1.0/24, 10.9.0.1-10.9.0.9 }"),
+            ("pairs", "{ 10.0.0.0/24 . 1-100, 10.0.7.1 . 22 }"),
+            ("none", "{  }"),
+            ("doors", "{ 22 : drop, 80-90 : jump web, * : accept }"),
+        ];
+        let sets = sets.map(set).to_vec();
+        Ruleset { is_legacy: false, family: Family::Inet, name: "t".into(), chains: Vec::new(), sets }
+    }
+
+    fn packet() -> Packet {
+        let mut packet =
+            Packet::first("10.0.0.1".parse().unwrap(), "10.0.1.2".parse().unwrap(), About::Tcp(80));
+        packet.marks = Marks { packet: Some(0x12), connection: None };
+        packet
+    }
+
     fn truth(words: &str) -> Truth {
-        let packet = Packet::first("10.0.0.1".parse().unwrap(), "10.0.1.2".parse().unwrap(), About::Tcp(80));
-        let meeting = Meeting { packet: &packet, iif: Some("eth0"), oif: None, is_local: false };
-        in_words(words, &meeting, Family::Inet)
+        let packet = packet();
+        let meeting = Meeting { packet: &packet, iif: Some((2, "eth0")), oif: None, is_local: false };
+        in_words(words, &meeting, &ruleset())
+    }
+
+    #[test]
+    fn maps_of_verdicts_say_what_their_element_says() {
+        let packet = packet();
+        let meeting = Meeting { packet: &packet, iif: Some((2, "eth0")), oif: None, is_local: false };
+        for (words, says) in [
+            ("tcp dport vmap { 22 : drop, 80 : accept }", Some(Mapped::Says("accept"))),
+            ("tcp dport vmap @doors", Some(Mapped::Says("jump web"))),
+            ("tcp sport vmap @doors", Some(Mapped::Says("accept"))),
+            ("udp dport vmap @doors", Some(Mapped::Nothing)),
+            ("tcp dport vmap { 22 : drop }", Some(Mapped::Nothing)),
+            ("iifname . tcp dport vmap { \"eth0\" . 80 : drop }", Some(Mapped::Says("drop"))),
+            ("tcp dport vmap @unheard", Some(Mapped::Unknown)),
+            ("meta cgroup vmap { 1 : drop }", Some(Mapped::Unknown)),
+            ("tcp dport 80", None),
+        ] {
+            assert_eq!(mapped(words, &meeting, &ruleset()), says, "{words}");
+        }
     }
 
     #[test]
@@ -303,6 +300,18 @@ mod tests {
             "meta l4proto { tcp, udp }",
             "meta nfproto ipv4",
             "counter",
+            "comment \"let in\"",
+            "ip daddr @servers",
+            "ip saddr . tcp dport @pairs",
+            "ip saddr . tcp dport { 10.0.0.1 . 80, 10.0.0.2 . 81 }",
+            "iifname . ip daddr { \"eth0\" . 10.0.1.2 }",
+            "ip saddr != @none",
+            "meta mark 0x00000012",
+            "meta mark { 0x00000001, 0x00000010-0x0000001f }",
+            "meta mark & 0x0000000f == 0x00000002",
+            "meta mark & 0x0000000f != 0x00000001",
+            "update @seen { ip saddr }",
+            "iif 2",
         ] {
             assert_eq!(truth(yes), Truth::Yes, "{yes}");
         }
@@ -312,10 +321,20 @@ mod tests {
             "tcp dport != 80",
             "udp dport 80",
             "icmp type echo-request",
+            "ip saddr @servers",
+            "ip saddr . tcp dport { 10.0.0.1 . 81, 10.0.0.2 . 80 }",
+            "ip6 saddr . tcp dport != { ::1 . 80 }",
+            "meta mark 0x00000001",
         ] {
             assert_eq!(truth(no), Truth::No, "{no}");
         }
-        for unknown in ["ip saddr @servers", "limit rate 5/second", "meta mark 0x1", "tcp dport ssh"] {
+        for unknown in [
+            "ip saddr @unheard",
+            "limit rate 5/second",
+            "ct mark 0x1",
+            "tcp dport ssh",
+            "ip saddr . tcp dport { 10.0.0.1 }",
+        ] {
             assert_eq!(truth(unknown), Truth::Unknown, "{unknown}");
         }
     }

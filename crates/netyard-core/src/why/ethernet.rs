@@ -4,7 +4,7 @@
 //! at as if it were mended, so that several faults on one way are all found. A place is passed once, by the best way.
 
 use super::kernel::Kernel;
-use super::sight::{End, Link, LinkKind, Outline};
+use super::sight::{End, Link, LinkKind, Outline, RouteAsk, Vxlan};
 use crate::journey::Forwarding;
 use crate::mac::Mac;
 use crate::state::{MacvlanMode, Ns};
@@ -49,19 +49,36 @@ pub enum What {
         /// How that was chosen.
         how: Forwarding,
     },
-    /// A tunnel took it: its packet goes from one of these addresses to the other.
+    /// A tunnel, which is the link, took it.
     Tunnelled {
-        /// Network identifier.
-        id: u32,
-        /// The other end.
+        /// Where its packet goes.
         remote: IpAddr,
-        /// Source address.
-        local: Option<IpAddr>,
-        /// UDP port.
-        port: u16,
+        /// Who takes the frame out of it.
+        end: TunnelEnd,
     },
     /// Here it would end.
     Stopped(Trouble),
+}
+
+/// The other end of a tunnel: namespace and ifindex.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TunnelEnd {
+    /// It takes the frames.
+    Takes(Ns, u32),
+    /// It is there, and takes those of another network or port.
+    Differs(Ns, u32),
+    /// There is none.
+    Missing,
+}
+
+impl What {
+    /// Whether it stops the frame.
+    fn is_trouble(&self) -> bool {
+        matches!(
+            self,
+            Self::Stopped(_) | Self::Tunnelled { end: TunnelEnd::Differs(..) | TunnelEnd::Missing, .. }
+        )
+    }
 }
 
 /// What stops a frame.
@@ -79,6 +96,8 @@ pub enum Trouble {
     Isolated(u32),
     /// The link's other end cannot be seen.
     NoPeer,
+    /// The tunnel does not know where to send it.
+    NoRemote,
     /// What the kind of link does is not known.
     NotUnderstood,
     /// Frames leave what can be seen.
@@ -97,7 +116,13 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// The troubles on the way, each with its place.
+    /// How many things on the way would stop it.
+    #[must_use]
+    pub fn trouble_count(&self) -> usize {
+        self.steps.iter().filter(|step| step.what.is_trouble()).count()
+    }
+
+    /// The troubles of links on the way, each with its place.
     pub fn troubles(&self) -> impl Iterator<Item = (&Step, Trouble)> {
         self.steps.iter().filter_map(|step| match step.what {
             What::Stopped(trouble) => Some((step, trouble)),
@@ -175,7 +200,7 @@ struct Ways<'k> {
 
 impl Ways<'_> {
     fn push(&mut self, at: (Ns, u32), phase: Phase, tags: Vec<u16>, steps: Vec<Step>) {
-        let troubles = steps.iter().filter(|step| matches!(step.what, What::Stopped(_))).count();
+        let troubles = steps.iter().filter(|step| step.what.is_trouble()).count();
         self.queue.push(Reverse(Front { cost: (troubles, steps.len()), at, phase, tags, steps }));
     }
 
@@ -235,9 +260,7 @@ impl Ways<'_> {
                 let tags = [&tags[..], &[*id]].concat();
                 self.push((parent_ns, parent), Phase::Out, tags, steps);
             }
-            (LinkKind::Vxlan { id, remote, local, port }, _) => {
-                self.tunnel(&ns, index, (*id, *remote, *local, *port), tags, steps);
-            }
+            (LinkKind::Vxlan(vxlan), _) => self.tunnel(&ns, index, *vxlan, &tags, steps),
             (LinkKind::Loopback, _) => self.push((ns.clone(), index), Phase::In, tags, steps),
             (LinkKind::Other(word), _) => {
                 let is_known = ["", "tun"].contains(&word.as_str());
@@ -266,60 +289,92 @@ impl Ways<'_> {
     }
 
     /// The frame goes to the other ends of a network over UDP.
-    fn tunnel(
-        &mut self,
-        ns: &Ns,
-        index: u32,
-        (id, remote, local, port): (u32, Option<IpAddr>, Option<IpAddr>, u16),
-        tags: Vec<u16>,
-        steps: Vec<Step>,
-    ) {
-        let inside = self.kernel.inside(ns);
-        let known = |mac: Mac| {
-            inside
-                .learned
-                .iter()
-                .find(|l| l.port == index && l.mac == mac && l.bridge.is_none())
-                .and_then(|l| l.remote)
-        };
-        let one = match self.to {
-            To::One(mac) => known(mac),
-            To::All => None,
-        };
-        let all = || {
-            let flooded = inside.learned.iter().filter(|l| l.port == index && l.mac == Mac([0; 6]));
-            flooded.filter_map(|l| l.remote).chain(remote).collect::<Vec<_>>()
-        };
-        let remotes = one.map_or_else(all, |one| vec![one]);
-        let multicast = remotes.iter().any(IpAddr::is_multicast);
-        for place in self.kernel.places() {
-            let Some(outline) = self.kernel.outline(&place) else { continue };
-            for other in &outline.links {
-                let LinkKind::Vxlan { id: other_id, local: other_local, port: other_port, .. } = &other.kind
-                else {
-                    continue;
-                };
-                if (&place, other.index) == (ns, index) || (*other_id, *other_port) != (id, port) {
-                    continue;
-                }
-                let reached = remotes
-                    .iter()
-                    .find(|remote| outline.has(**remote) || other_local.as_ref() == Some(remote));
-                let Some(to) = reached.copied().or_else(|| {
-                    let first = outline.global_addresses().next()?.prefix.addr();
-                    multicast.then(|| other_local.unwrap_or(first))
-                }) else {
-                    continue;
-                };
-                let mut steps = steps.clone();
-                steps.push(Step {
-                    ns: ns.clone(),
-                    link: index,
-                    what: What::Tunnelled { id, remote: to, local, port },
-                });
-                self.push((place.clone(), other.index), Phase::In, tags.clone(), steps);
+    fn tunnel(&mut self, ns: &Ns, index: u32, vxlan: Vxlan, tags: &[u16], mut steps: Vec<Step>) {
+        let remotes = self.remotes(ns, index, vxlan);
+        if remotes.is_empty() {
+            steps.push(Step { ns: ns.clone(), link: index, what: What::Stopped(Trouble::NoRemote) });
+            self.spread.lost_sight.push(steps);
+            return;
+        }
+        for remote in remotes {
+            let put_in = |end: TunnelEnd| {
+                let what = What::Tunnelled { remote, end };
+                [&steps[..], &[Step { ns: ns.clone(), link: index, what }]].concat()
+            };
+            let ends = self.tunnel_ends((ns, index), vxlan, remote);
+            if ends.is_empty() {
+                self.spread.lost_sight.push(put_in(TunnelEnd::Missing));
+            }
+            for (other, end, its) in ends {
+                let takes = its.takes(&vxlan);
+                let told = if takes { TunnelEnd::Takes } else { TunnelEnd::Differs };
+                let steps = put_in(told(other.clone(), end));
+                self.push((other, end), Phase::In, tags.to_vec(), steps);
             }
         }
+    }
+
+    /// Where the packets of a tunnel go.
+    fn remotes(&mut self, ns: &Ns, index: u32, vxlan: Vxlan) -> Vec<IpAddr> {
+        let inside = self.kernel.inside(ns);
+        let known = |mac: Mac| {
+            let own = inside.learned.iter().filter(|l| l.port == index && l.bridge.is_none() && l.mac == mac);
+            own.filter_map(|l| l.remote).collect::<Vec<_>>()
+        };
+        let mut all = known(Mac([0; 6]));
+        all.extend(vxlan.remote.filter(|remote| !all.contains(remote)));
+        let To::One(mac) = self.to else { return all };
+        let one = known(mac);
+        if !one.is_empty() {
+            return one;
+        }
+        // Whoever is asked has learned from the question where it came from.
+        if vxlan.learns {
+            all.extend(self.askers(ns, index, vxlan));
+        }
+        all
+    }
+
+    /// The addresses of the ends whose frames come to one.
+    fn askers(&mut self, ns: &Ns, index: u32, vxlan: Vxlan) -> Vec<IpAddr> {
+        let Some(own) = self.kernel.outline(ns) else { return Vec::new() };
+        let mut found = Vec::new();
+        for (place, _, its) in self.all_ends((ns, index)) {
+            let to = its.remote.filter(|to| vxlan.takes(&its) && own.has(*to));
+            let Some(to) = to else { continue };
+            let chosen = || self.kernel.route(&place, &RouteAsk::to(to)).ok()?.source;
+            found.extend(its.local.or_else(chosen));
+        }
+        found
+    }
+
+    /// All ends of networks over UDP but one.
+    fn all_ends(&mut self, but: (&Ns, u32)) -> Vec<(Ns, u32, Vxlan)> {
+        let mut found = Vec::new();
+        for place in self.kernel.places() {
+            let Some(outline) = self.kernel.outline(&place) else { continue };
+            let ends = outline.links.iter().filter(|link| (&place, link.index) != but);
+            found.extend(ends.filter_map(|link| Some((place.clone(), link.index, link.vxlan()?))));
+        }
+        found
+    }
+
+    /// The ends at an address: those that take the frames; where there is none, the one that is most like it.
+    fn tunnel_ends(&mut self, from: (&Ns, u32), vxlan: Vxlan, remote: IpAddr) -> Vec<(Ns, u32, Vxlan)> {
+        let mut there = self.all_ends(from);
+        there.retain(|(place, _, its)| {
+            if remote.is_multicast() {
+                return its.remote == Some(remote);
+            }
+            self.kernel.outline(place).is_some_and(|outline| outline.has(remote))
+        });
+        if there.iter().any(|(.., its)| its.takes(&vxlan)) {
+            there.retain(|(.., its)| its.takes(&vxlan));
+        } else {
+            there.sort_by_key(|(_, index, its)| (its.id != vxlan.id, its.port != vxlan.port, *index));
+            there.truncate(1);
+        }
+        there
     }
 
     fn come(

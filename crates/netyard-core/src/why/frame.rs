@@ -6,7 +6,7 @@ use super::path::At;
 use super::rules::{self, Meeting, Outcome};
 use super::walk::Walk;
 use crate::fault::Place;
-use crate::journey::{Event, Forwarding};
+use crate::journey::{Event, Forwarding, Hop};
 use crate::name::IfName;
 use crate::nft::{Family, Hook};
 use crate::state::Ns;
@@ -39,8 +39,14 @@ impl Walk<'_> {
                     }
                     self.bridge_rules(step, *from, *to, packet);
                 }
-                What::Tunnelled { id, remote, local, port } => {
-                    self.tunnelled(step, *id, (*local, *remote, *port), packet);
+                What::Tunnelled { remote, end } => {
+                    let before = self.hops.len();
+                    self.tunnelled(step, *remote, end, packet);
+                    if !tells {
+                        let told = self.hops.split_off(before);
+                        let is_fault = |hop: &Hop| matches!(hop.event, Event::Dropped(_));
+                        self.hops.extend(told.into_iter().filter(is_fault));
+                    }
                 }
                 What::Stopped(trouble) => self.blame_trouble(step, *trouble, last_in, packet),
             }
@@ -106,13 +112,13 @@ impl Walk<'_> {
             return;
         }
         let outline = self.outline(ns);
-        let name =
-            |index: Option<u32>| index.and_then(|index| outline.link(index)).map(|link| link.name.as_str());
-        let (iif_name, oif_name) = (name(iif), name(oif));
+        let name = |index: Option<u32>| Some((index?, outline.link(index?)?.name.as_str()));
+        let (iif_link, oif_link) = (name(iif), name(oif));
+        let device = iif_link.or(oif_link).map(|(_, name)| name);
         let at = At { ns, hook, iif, oif };
-        for (ruleset, chain) in rules::chains_at(&inside.rulesets, families, hook, iif_name.or(oif_name)) {
-            let meeting = Meeting { packet, iif: iif_name, oif: oif_name, is_local: false };
-            match rules::judge(ruleset, chain, &meeting) {
+        for (ruleset, chain) in rules::chains_at(&inside.rulesets, families, hook, device) {
+            let meeting = Meeting { packet, iif: iif_link, oif: oif_link, is_local: false };
+            match rules::judge(ruleset, chain, &meeting).outcome {
                 Outcome::Passes | Outcome::Accepted(_) => {}
                 Outcome::Dropped(spot) => self.blame_rule(at, spot, ruleset, packet, false),
                 Outcome::Rejected(spot) => self.blame_rule(at, spot, ruleset, packet, true),
@@ -133,7 +139,7 @@ impl Walk<'_> {
         let key = call_key(packet.destination);
         let outline = self.outline(&step.ns);
         let Some(bridge) = outline.link(step.link) else { return };
-        let name = Some(bridge.name.as_str());
+        let name = Some((bridge.index, bridge.name.as_str()));
         let families = rules::families_of(packet);
         let hooks =
             [(Hook::Prerouting, name, None), (Hook::Forward, name, name), (Hook::Postrouting, None, name)];
@@ -143,7 +149,7 @@ impl Walk<'_> {
                     continue;
                 }
                 let meeting = Meeting { packet, iif, oif, is_local: false };
-                let (told, stops) = match rules::judge(ruleset, chain, &meeting) {
+                let (told, stops) = match rules::judge(ruleset, chain, &meeting).outcome {
                     Outcome::Passes | Outcome::Accepted(_) => continue,
                     Outcome::Dropped(spot) | Outcome::Rejected(spot) => {
                         (Some(spot.told(ruleset)), Some(true))
@@ -173,35 +179,7 @@ impl Walk<'_> {
     }
 }
 
-impl Walk<'_> {
-    /// A frame goes through a tunnel: the packet that carries it has a way of its own.
-    fn tunnelled(
-        &mut self,
-        step: &Step,
-        id: u32,
-        (local, remote, port): (Option<IpAddr>, IpAddr, u16),
-        packet: &Packet,
-    ) {
-        let place = self.place(&step.ns, step.link);
-        let event = Event::Tunnelled { kind: "vxlan".to_owned(), is_in: true, id: Some(id) };
-        self.hop(place.clone(), event, packet);
-        let outer = carrier((local, remote, port));
-        let flows = std::mem::take(&mut self.flows);
-        let was_in_tunnel = std::mem::replace(&mut self.is_in_tunnel, true);
-        // Whatever would stop it is taken down on its way.
-        let _ended = self.originate(&step.ns, outer, None);
-        (self.flows, self.is_in_tunnel) = (flows, was_in_tunnel);
-        let event = Event::Tunnelled { kind: "vxlan".to_owned(), is_in: false, id: Some(id) };
-        self.hop(place, event, packet);
-    }
-}
-
 /// The sysctl that shows bridged frames to iptables.
 fn call_key(like: IpAddr) -> &'static str {
     if like.is_ipv4() { "net.bridge.bridge-nf-call-iptables" } else { "net.bridge.bridge-nf-call-ip6tables" }
-}
-
-/// The packet of a tunnel; the kernel chooses the source address where none is set.
-fn carrier((local, remote, port): (Option<IpAddr>, IpAddr, u16)) -> Packet {
-    Packet::first(local.unwrap_or(super::walk::unspecified(remote)), remote, super::About::Udp(port))
 }

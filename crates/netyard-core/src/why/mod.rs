@@ -7,6 +7,7 @@
 mod blame;
 mod condition;
 mod ethernet;
+mod field;
 mod frame;
 mod kernel;
 mod packet;
@@ -19,14 +20,15 @@ mod segment;
 mod sight;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod walk;
 
 pub use kernel::Kernel;
 pub use packet::{About, SOURCE_PORT};
 pub use party::{PartyError, Versions, find};
 pub use sight::{
-    Address, Bridge, Chain, End, Inside, Learned, Link, LinkKind, Listener, Neighbour, NeighbourTable,
-    Outline, PlacedRule, Port, Route, RouteAsk, RouteFound, Ruleset, errno, is_global,
+    Address, Bridge, Chain, End, Inside, Learned, Link, LinkKind, Listener, NamedSet, Neighbour,
+    NeighbourTable, Outline, PlacedRule, Port, Route, RouteAsk, RouteFound, Ruleset, Vxlan, errno, is_global,
 };
 
 use crate::fault::{Confidence, Effect, Fault, Way};

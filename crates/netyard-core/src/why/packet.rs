@@ -1,5 +1,6 @@
 //! The packet that is followed.
 
+use super::field;
 use crate::journey::Endpoints;
 use crate::nft::Protocol;
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,53 @@ pub struct Packet {
     pub ct: Ct,
     /// Whether its destination was rewritten here.
     pub has_dnat: bool,
+    /// What marks it here.
+    pub marks: Marks,
+}
+
+/// Marks, which the kernel keeps beside a packet in one namespace (`meta mark`, `ct mark`); none where one is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Marks {
+    /// That of the packet, by which routes may be chosen.
+    pub packet: Option<u32>,
+    /// That of its connection.
+    pub connection: Option<u32>,
+}
+
+impl Marks {
+    /// Nothing is marked.
+    pub const NONE: Self = Self { packet: Some(0), connection: Some(0) };
+
+    /// What they become by a statement in the words of nft(8), `meta mark set 0x1`; none where it is no such one.
+    #[must_use]
+    pub fn set(self, words: &str) -> Option<Self> {
+        if let Some(value) = words.strip_prefix("meta mark set ") {
+            return Some(Self { packet: self.value(value), ..self });
+        }
+        let value = words.strip_prefix("ct mark set ")?;
+        Some(Self { connection: self.value(value), ..self })
+    }
+
+    /// `0x1`, `ct mark`, `(meta mark & 0xff) ^ 0x1`; none for what is not understood.
+    fn value(self, words: &str) -> Option<u32> {
+        let number = |word: &str| field::number(word.trim()).and_then(|number| u32::try_from(number).ok());
+        if let Some((masked, xor)) = words.strip_prefix('(').and_then(|rest| rest.split_once(") ^ ")) {
+            let (value, mask) = masked.split_once(" & ")?;
+            return Some(self.value(value)? & number(mask)? ^ number(xor)?);
+        }
+        match words {
+            "meta mark" => self.packet,
+            "ct mark" => self.connection,
+            other => number(other),
+        }
+    }
+
+    /// What is known where they are these or others.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        let same = |one: Option<u32>, other| one.filter(|_| one == other);
+        Self { packet: same(self.packet, other.packet), connection: same(self.connection, other.connection) }
+    }
 }
 
 /// What a packet carries.
@@ -85,7 +133,7 @@ impl Packet {
             About::Tcp(port) => Content::Tcp(SOURCE_PORT, port, true),
             About::Udp(port) => Content::Udp(SOURCE_PORT, port),
         };
-        Self { source, destination, content, ttl: 64, ct: Ct::New, has_dnat: false }
+        Self { source, destination, content, ttl: 64, ct: Ct::New, has_dnat: false, marks: Marks::NONE }
     }
 
     /// The answer to it.
@@ -100,7 +148,15 @@ impl Packet {
             other => other,
         };
         let (source, destination) = (self.destination, self.source);
-        Self { source, destination, content, ttl: 64, ct: Ct::Established, has_dnat: false }
+        Self {
+            source,
+            destination,
+            content,
+            ttl: 64,
+            ct: Ct::Established,
+            has_dnat: false,
+            marks: Marks::NONE,
+        }
     }
 
     /// The transport protocol; none for what is not IP.

@@ -22,7 +22,9 @@ pub enum Versions {
 }
 
 impl Versions {
-    fn takes(self, address: IpAddr) -> bool {
+    /// Whether an address is of a version that is wanted.
+    #[must_use]
+    pub fn takes(self, address: IpAddr) -> bool {
         match self {
             Self::Any => true,
             Self::V4 => address.is_ipv4(),
@@ -223,11 +225,12 @@ fn target_address(
     if from == to && candidates.is_empty() {
         candidates = there.addresses.iter().map(|a| a.prefix.addr()).filter(|a| is_wanted(*a)).collect();
     }
+    let by = asker.interface.as_ref().and_then(|name| own.link_named(name.as_str())).map(|link| link.index);
     let has_version = |is_v4: bool| own.global_addresses().any(|a| a.prefix.addr().is_ipv4() == is_v4);
     let mut ranked: Vec<(u8, usize, IpAddr)> = Vec::new();
     for (order, address) in candidates.into_iter().enumerate() {
         let is_known = has_version(address.is_ipv4());
-        let ask = RouteAsk { to: address, from: None, iif: None, oif: None, protocol: 0, ports: None };
+        let ask = RouteAsk { oif: by, ..RouteAsk::to(address) };
         let rank = match kernel.route(from, &ask) {
             _ if !is_known => 6,
             Ok(found) if found.kind == RouteFound::LOCAL && from != to => 3,

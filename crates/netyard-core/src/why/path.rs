@@ -1,13 +1,13 @@
 //! The way of a packet from node to node: routes, hooks, address translation, delivery.
 
-use super::packet::{Content, Ct, Packet};
+use super::packet::{Content, Ct, Marks, Packet};
 use super::rules::{self, Meeting, Outcome, Spot, Translation};
 use super::segment::Sent;
 use super::sight::{RouteAsk, RouteFound};
 use super::walk::{Ended, Exit, Flow, Walk};
 use crate::fault::Place;
 use crate::journey::{Event, Nat, RuleAt};
-use crate::nft::{Hook, Match, Protocol};
+use crate::nft::{ChainKind, Hook, Match, Protocol};
 use crate::state::Ns;
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -51,9 +51,12 @@ impl Walk<'_> {
     fn leave(&mut self, ns: &Ns, mut packet: Packet, mut found: RouteFound) -> Ended {
         let before = packet.destination;
         self.track(ns, &mut packet);
+        let unmarked = packet.marks.packet;
         let undone = self.undo_destination(ns, &mut packet);
         self.pass(At { ns, hook: Hook::Output, iif: None, oif: Some(found.index) }, &mut packet);
-        if packet.destination != before {
+        // A chain of type route has the route looked up again for a packet that it has changed.
+        let is_marked = packet.marks.packet != unmarked && self.routes_again(ns);
+        if packet.destination != before || is_marked {
             match self.way_out(ns, &packet, None) {
                 Some(other) => found = other,
                 None => return Ended::Lost,
@@ -79,6 +82,14 @@ impl Walk<'_> {
             Sent::OutOfSight => Ended::Left(ns.clone(), found.index, packet),
             Sent::Nowhere => Ended::Lost,
         }
+    }
+
+    /// Whether packets of a node's own pass a chain of type route.
+    fn routes_again(&mut self, ns: &Ns) -> bool {
+        let inside = self.inside(ns);
+        let mut bases =
+            inside.rulesets.iter().flat_map(|r| &r.chains).filter_map(|chain| chain.base.as_ref());
+        bases.any(|base| base.kind == ChainKind::Route && base.hook == Hook::Output)
     }
 
     fn routed(&mut self, ns: &Ns, found: &RouteFound, packet: &Packet) {
@@ -179,8 +190,7 @@ impl Walk<'_> {
             return;
         }
         let outline = self.outline(at.ns);
-        let name =
-            |index: Option<u32>| index.and_then(|index| outline.link(index)).map(|link| link.name.as_str());
+        let name = |index: Option<u32>| Some((index?, outline.link(index?)?.name.as_str()));
         let (iif, oif) = (name(at.iif), name(at.oif));
         let asks_for_local = || {
             let rules = inside.rulesets.iter().flat_map(|r| &r.chains).flat_map(|c| &c.rules);
@@ -188,14 +198,19 @@ impl Walk<'_> {
         };
         let is_local = asks_for_local() && self.is_local(at.ns, packet);
         let was = *packet;
-        for (ruleset, chain) in
-            rules::chains_at(&inside.rulesets, rules::families_of(packet), at.hook, iif.or(oif))
-        {
+        for (ruleset, chain) in rules::chains_at(
+            &inside.rulesets,
+            rules::families_of(packet),
+            at.hook,
+            iif.or(oif).map(|link| link.1),
+        ) {
             if rules::is_nat(chain) && packet.ct != Ct::New {
                 continue;
             }
             let meeting = Meeting { packet, iif, oif, is_local };
-            match rules::judge(ruleset, chain, &meeting) {
+            let judged = rules::judge(ruleset, chain, &meeting);
+            self.mark(at.ns, judged.marks, packet);
+            match judged.outcome {
                 Outcome::Passes => {}
                 Outcome::Accepted(spot) => self.filtered(at.ns, spot.told(ruleset), "accept", packet),
                 Outcome::Dropped(spot) => self.blame_rule(at, spot, ruleset, packet, false),
@@ -210,8 +225,16 @@ impl Walk<'_> {
                 }
             }
         }
-        if *packet != was && self.way.is_there() {
+        if packet.endpoints() != was.endpoints() && self.way.is_there() {
             self.remember(at.ns, was, *packet);
+        }
+    }
+
+    /// Marks a packet. The mark of a connection is kept for what else belongs to it.
+    fn mark(&mut self, ns: &Ns, marks: Marks, packet: &mut Packet) {
+        packet.marks = marks;
+        if packet.ct != Ct::Untracked {
+            self.ct_marks.insert(ns.clone(), marks.connection);
         }
     }
 
@@ -364,5 +387,6 @@ pub(super) fn ask(packet: &Packet) -> RouteAsk {
         oif: None,
         protocol,
         ports: packet.ports(),
+        mark: packet.marks.packet.unwrap_or(0),
     }
 }

@@ -15,7 +15,13 @@ const RTN_PROHIBIT: u8 = 8;
 impl Walk<'_> {
     /// The route of a packet that the node makes; none when there is none, which is taken down.
     pub(super) fn way_out(&mut self, ns: &Ns, packet: &Packet, oif: Option<u32>) -> Option<RouteFound> {
-        let asked = RouteAsk { oif, ..ask(packet) };
+        self.check_mark(ns, packet);
+        let mut asked = RouteAsk { oif, ..ask(packet) };
+        if oif.is_some() && asked.to.is_ipv6() {
+            // With a source the kernel takes the interface for a wish, but not that of a bound socket
+            // (net/ipv6/route.c, `ip6_route_output_flags`).
+            asked.from = None;
+        }
         let mut said = self.look_up(ns, &asked);
         if said == Err(errno::EINVAL) && asked.from.is_some() {
             // A source that is local by a route of another table (AnyIP) is refused here, and not by the sockets.
@@ -32,6 +38,7 @@ impl Walk<'_> {
 
     /// The route of a packet that came in by a link; none when it ends here.
     pub(super) fn way_through(&mut self, ns: &Ns, iif: u32, packet: &Packet) -> Option<RouteFound> {
+        self.check_mark(ns, packet);
         let asked = RouteAsk { iif: Some(iif), ..ask(packet) };
         match self.look_up(ns, &asked) {
             Ok(found) => {
@@ -42,6 +49,15 @@ impl Walk<'_> {
                 Some(found)
             }
             Err(errno) => self.refused_through(ns, iif, packet, errno),
+        }
+    }
+
+    /// A mark that is not known leaves open which route a packet takes, where rules choose tables by marks.
+    fn check_mark(&mut self, ns: &Ns, packet: &Packet) {
+        let inside = self.inside(ns);
+        if packet.marks.packet.is_none() && inside.policy.iter().any(|rule| rule.mark.is_some()) {
+            self.blame_unknown_mark(ns, packet);
+            self.is_doubtful = true;
         }
     }
 
@@ -125,7 +141,8 @@ impl Walk<'_> {
         if of_link.0 > of_all.0 { of_link } else { of_all }
     }
 
-    /// A node that would pass packets on, on the same network as one of the addresses: the gateway that is missing.
+    /// A node that would pass packets on, on the same network as one of the addresses: the gateway that is missing. None
+    /// that sends them back.
     pub(super) fn gateway_for(&mut self, ns: &Ns, packet: &Packet) -> Option<IpAddr> {
         let outline = self.outline(ns);
         let own: Vec<Address> = outline
@@ -143,20 +160,44 @@ impl Walk<'_> {
                 let near = there.addresses_of(index).map(|a| a.prefix.addr());
                 let Some(gateway) = near.into_iter().find(|a| address.prefix.contains(a)) else { continue };
                 let leads = self.kernel.route(&place, &RouteAsk { from: None, ..ask(packet) });
-                // Either it passes packets on by another link, or it is the target itself.
-                let leads = leads.is_ok_and(|found| match found.kind {
-                    RouteFound::LOCAL => true,
-                    _ => found.index != index,
-                });
-                if leads {
-                    return Some(gateway);
-                }
-                // Something may be wrong there too; a node on several networks is a router all the same.
-                if there.links.iter().filter(|link| !link.is_loopback()).count() > 1 {
-                    second_best.get_or_insert(gateway);
+                match leads {
+                    Ok(found) if found.kind == RouteFound::LOCAL => return Some(gateway),
+                    Ok(found) => {
+                        if found.index != index && !self.leads_back(ns, &place, packet.destination) {
+                            return Some(gateway);
+                        }
+                    }
+                    // Something may be wrong there too; a node on several networks is a router all the same.
+                    Err(_) => {
+                        let is_router =
+                            there.links.iter().filter(|l| !l.is_loopback() && l.vxlan().is_none()).count()
+                                > 1;
+                        if is_router {
+                            second_best.get_or_insert(gateway);
+                        }
+                    }
                 }
             }
         }
         second_best
+    }
+    /// Whether the routes from a node on lead to another one that has passed the packet already.
+    fn leads_back(&mut self, from: &Ns, gateway: &Ns, to: IpAddr) -> bool {
+        let mut been = vec![from.clone()];
+        let mut place = gateway.clone();
+        loop {
+            if been.contains(&place) {
+                return true;
+            }
+            been.push(place.clone());
+            let Ok(found) = self.kernel.route(&place, &RouteAsk::to(to)) else { return false };
+            if found.kind == RouteFound::LOCAL {
+                return false;
+            }
+            match found.via.and_then(|via| self.owner_of(via)) {
+                Some(next) => place = next,
+                None => return false,
+            }
+        }
     }
 }

@@ -3,11 +3,12 @@
 //! A condition that is not understood is neither true nor false. Where a packet's fate is the same either way, it does
 //! not matter; where it is not, the verdict is [`Outcome::Unknown`].
 
-use super::condition::{Truth, holds};
-use super::packet::Packet;
+use super::condition::{Mapped, Truth, holds, mapped};
+use super::packet::{Marks, Packet};
 use super::sight::{Chain, PlacedRule, Ruleset};
 use crate::journey::RuleAt;
-use crate::nft::{Action, ChainKind, Family, Hook, Policy};
+use crate::nft::{Action, ChainKind, Family, Hook, Match, Policy};
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 
 /// A packet at a hook.
@@ -15,12 +16,21 @@ use std::net::{IpAddr, SocketAddr};
 pub struct Meeting<'a> {
     /// The packet.
     pub packet: &'a Packet,
-    /// The interface that it came in by.
-    pub iif: Option<&'a str>,
+    /// The interface that it came in by: ifindex and name.
+    pub iif: Option<(u32, &'a str)>,
     /// The interface that it leaves by.
-    pub oif: Option<&'a str>,
+    pub oif: Option<(u32, &'a str)>,
     /// Whether its destination is an address of this node.
     pub is_local: bool,
+}
+
+/// What a base chain does with a packet, and how it is marked then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged<'a> {
+    /// What is done.
+    pub outcome: Outcome<'a>,
+    /// The marks.
+    pub marks: Marks,
 }
 
 /// What a chain does with a packet.
@@ -97,15 +107,16 @@ pub fn families_of(packet: &Packet) -> &'static [Family] {
 
 /// What a base chain does with a packet.
 #[must_use]
-pub fn judge<'a>(ruleset: &'a Ruleset, chain: &'a Chain, meeting: &Meeting<'_>) -> Outcome<'a> {
-    let walk = Judge { ruleset, meeting };
-    match walk.run(chain, 0, 0) {
+pub fn judge<'a>(ruleset: &'a Ruleset, chain: &'a Chain, meeting: &Meeting<'_>) -> Judged<'a> {
+    let walk = Judge { ruleset, meeting, marks: Cell::new(meeting.packet.marks) };
+    let outcome = match walk.run(chain, 0, 0) {
         Some(outcome) => outcome,
         None => match &chain.base {
             Some(base) if base.policy == Policy::Drop => Outcome::PolicyDrops(chain),
             _ => Outcome::Passes,
         },
-    }
+    };
+    Judged { outcome, marks: walk.marks.get() }
 }
 
 /// Whether a chain rewrites addresses.
@@ -117,6 +128,8 @@ pub fn is_nat(chain: &Chain) -> bool {
 struct Judge<'a, 'm> {
     ruleset: &'a Ruleset,
     meeting: &'m Meeting<'m>,
+    /// As rules have changed them.
+    marks: Cell<Marks>,
 }
 
 /// So deep may chains jump (`NFT_JUMP_STACK_SIZE`).
@@ -135,12 +148,19 @@ impl<'a> Judge<'a, '_> {
                 },
                 Truth::Unknown => {
                     let spot = Spot { chain, rule };
-                    let skipped = self.run(chain, at + 1, depth);
+                    let before = self.marks.get();
                     let taken = match self.act(spot, depth) {
-                        Act::Goes => skipped.clone(),
+                        // The rules behind it see the marks of both.
+                        Act::Goes => {
+                            self.marks.set(self.marks.get().or(before));
+                            continue;
+                        }
                         Act::Returns => None,
                         Act::Decides(outcome) => Some(outcome),
                     };
+                    let marks = self.marks.replace(before);
+                    let skipped = self.run(chain, at + 1, depth);
+                    self.marks.set(self.marks.get().or(marks));
                     return if self.is_same(&taken, &skipped) {
                         skipped
                     } else {
@@ -165,8 +185,23 @@ impl<'a> Judge<'a, '_> {
     }
 
     fn truth(&self, rule: &PlacedRule) -> Truth {
-        let truths = rule.rule.matches.iter().map(|m| holds(m, self.meeting, self.ruleset.family));
-        truths.fold(Truth::Yes, Truth::and)
+        let mut all = Truth::Yes;
+        for condition in &rule.rule.matches {
+            let before = self.marks.get();
+            if let Match::Other(words) = condition
+                && let Some(marks) = before.set(words)
+            {
+                self.marks.set(if all == Truth::Yes { marks } else { marks.or(before) });
+                continue;
+            }
+            let packet = Packet { marks: before, ..*self.meeting.packet };
+            let meeting = Meeting { packet: &packet, ..*self.meeting };
+            all = all.and(holds(condition, &meeting, self.ruleset));
+            if all == Truth::No {
+                break;
+            }
+        }
+        all
     }
 
     fn act(&self, spot: Spot<'a>, depth: usize) -> Act<'a> {
@@ -193,20 +228,48 @@ impl<'a> Judge<'a, '_> {
     }
 
     /// Actions that nft writes in words.
-    fn other(&self, words: &str, spot: Spot<'a>, depth: usize) -> Act<'a> {
+    fn other(&self, words: &'a str, spot: Spot<'a>, depth: usize) -> Act<'a> {
+        if let Some(marks) = self.marks.get().set(words) {
+            self.marks.set(marks);
+            return Act::Goes;
+        }
+        let packet = Packet { marks: self.marks.get(), ..*self.meeting.packet };
+        let meeting = Meeting { packet: &packet, ..*self.meeting };
+        match mapped(words, &meeting, self.ruleset) {
+            Some(Mapped::Says(verdict)) => return self.verdict(verdict, spot, depth),
+            Some(Mapped::Nothing) => return Act::Goes,
+            Some(Mapped::Unknown) => return Act::Decides(Outcome::Unknown(spot)),
+            None => {}
+        }
         let mut parts = words.split_whitespace();
         match (parts.next().unwrap_or_default(), parts.next()) {
             ("log" | "counter" | "notrack" | "LOG" | "NFLOG", _) => Act::Goes,
+            ("add" | "update" | "delete", Some(set)) if set.starts_with('@') => Act::Goes,
             ("reject", _) => Act::Decides(Outcome::Rejected(spot)),
             ("xt", _) if words.contains("LOG") => Act::Goes,
-            ("goto", Some(name)) => match self.jump(name, spot, depth) {
-                Act::Goes => Act::Returns,
-                other => other,
-            },
+            ("goto", Some(_)) => self.verdict(words, spot, depth),
             ("redirect", _) => {
                 let port = words.rsplit(':').next().and_then(|port| port.trim().parse().ok());
                 Act::Decides(Outcome::Translated(Translation::Here(port), spot))
             }
+            _ => Act::Decides(Outcome::Unknown(spot)),
+        }
+    }
+}
+
+impl<'a> Judge<'a, '_> {
+    /// A verdict in words.
+    fn verdict(&self, words: &'a str, spot: Spot<'a>, depth: usize) -> Act<'a> {
+        match words.split_once(' ').unwrap_or((words, "")) {
+            ("accept", _) => Act::Decides(Outcome::Accepted(spot)),
+            ("drop", _) => Act::Decides(Outcome::Dropped(spot)),
+            ("continue", _) => Act::Goes,
+            ("return", _) => Act::Returns,
+            ("jump", chain) => self.jump(chain, spot, depth),
+            ("goto", chain) => match self.jump(chain, spot, depth) {
+                Act::Goes => Act::Returns,
+                other => other,
+            },
             _ => Act::Decides(Outcome::Unknown(spot)),
         }
     }
@@ -246,23 +309,36 @@ mod tests {
         let rules = rules.iter().enumerate().map(|(at, text)| PlacedRule {
             handle: at as u64 + 1,
             rule: text.parse().unwrap_or_else(|_| crate::nft::Rule {
-                matches: vec![crate::nft::Match::Other(text.rsplit_once(' ').unwrap().0.to_owned())],
+                // Conditions that are no forms of their own, one behind the other.
+                matches: text
+                    .rsplit_once(' ')
+                    .unwrap()
+                    .0
+                    .split(" / ")
+                    .map(|words| Match::Other(words.to_owned()))
+                    .collect(),
                 counts: false,
-                action: if text.ends_with("drop") { Action::Drop } else { Action::Accept },
+                action: match text.rsplit_once(' ').unwrap().1 {
+                    "drop" => Action::Drop,
+                    "continue" => Action::Continue,
+                    _ => Action::Accept,
+                },
             }),
             packets: None,
         });
         let base = BaseChain { kind: ChainKind::Filter, hook: Hook::Forward, priority: 0, policy };
         let chain =
             Chain { name: "forward".into(), base: Some(base), devices: Vec::new(), rules: rules.collect() };
-        Ruleset { is_legacy: false, family: Family::Inet, name: "filter".into(), chains: vec![chain] }
+        let sets = Vec::new();
+        Ruleset { is_legacy: false, family: Family::Inet, name: "filter".into(), chains: vec![chain], sets }
     }
 
     fn end(rules: &[&str], policy: Policy) -> String {
         let ruleset = ruleset(rules, policy);
         let packet = Packet::first("10.0.0.1".parse().unwrap(), "1.1.1.1".parse().unwrap(), About::Tcp(25));
-        let meeting = Meeting { packet: &packet, iif: Some("eth0"), oif: Some("eth1"), is_local: false };
-        match judge(&ruleset, &ruleset.chains[0], &meeting) {
+        let meeting =
+            Meeting { packet: &packet, iif: Some((2, "eth0")), oif: Some((3, "eth1")), is_local: false };
+        match judge(&ruleset, &ruleset.chains[0], &meeting).outcome {
             Outcome::Dropped(spot) => format!("drop {}", spot.rule.handle),
             Outcome::Accepted(spot) => format!("accept {}", spot.rule.handle),
             Outcome::Unknown(spot) => format!("unknown {}", spot.rule.handle),
@@ -277,6 +353,19 @@ mod tests {
         assert_eq!(end(&["iifname \"eth0\" accept", "tcp dport 25 drop"], Policy::Accept), "accept 1");
         assert_eq!(end(&["ct state established,related accept"], Policy::Drop), "policy");
         assert_eq!(end(&[], Policy::Accept), "Passes");
+    }
+
+    #[test]
+    fn marks_that_rules_set_are_seen_by_those_behind_them() {
+        let set = "meta mark set 0x00000001 continue";
+        assert_eq!(end(&[set, "meta mark 0x00000001 drop"], Policy::Accept), "drop 2");
+        let set = "tcp dport { 25, 26 } / ct mark set 0x2 continue";
+        assert_eq!(end(&[set, "ct mark 0x2 drop"], Policy::Accept), "drop 2");
+        let set = "udp dport { 25, 26 } / meta mark set 0x1 continue";
+        assert_eq!(end(&[set, "meta mark 0x1 drop"], Policy::Accept), "Passes");
+        // Whether it is marked is not known, and matters.
+        let set = "mystery of rules / meta mark set 0x1 continue";
+        assert_eq!(end(&[set, "meta mark 0x1 drop"], Policy::Accept), "unknown 2");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! From one node to the next: who has the next hop's address, and whether frames get there.
 
 use super::ethernet::{self, Arrival, Spread, To, What};
-use super::packet::{Content, Ct, Packet};
+use super::packet::{Content, Ct, Marks, Packet};
 use super::path::At;
 use super::sight::{Link, LinkKind, Neighbour, Outline, RouteAsk, RouteFound};
 use super::walk::Walk;
@@ -87,6 +87,18 @@ impl Walk<'_> {
         if link.master.is_some() && self.is_bridge_port(ns, link) {
             self.blame_address_on_port(ns, link, packet);
         }
+        if answers.is_empty()
+            && let Some(mac) = self.asker(ns, link, next)
+        {
+            if let Event::Neighbour { mac: told_mac, .. } = &mut told {
+                *told_mac = Some(mac);
+            }
+            let spread = ethernet::spread(self.kernel, (ns, link.index), To::One(mac), &|_, _, _| true);
+            if let Some(found) = spread.arrivals.into_iter().next() {
+                self.hop(Place::interface(ns.clone(), link.name.clone()), told, packet);
+                return Some(found);
+            }
+        }
         let Some(best) = answers.first().cloned() else {
             self.blame_nobody(ns, link, next, is_gateway, entry, packet);
             return None;
@@ -157,6 +169,14 @@ impl Walk<'_> {
         }
     }
 
+    /// The Ethernet address of a neighbour that has asked a node itself.
+    fn asker(&self, ns: &Ns, link: &Link, address: IpAddr) -> Option<Mac> {
+        let is_it = |(owner, index, asker, _): &&(Ns, u32, IpAddr, Mac)| {
+            (owner, *index, *asker) == (ns, link.index, address)
+        };
+        self.askers.iter().find(is_it).map(|(.., mac)| *mac)
+    }
+
     fn is_bridge_port(&mut self, ns: &Ns, link: &Link) -> bool {
         let master = link.master.and_then(|master| self.link(ns, master));
         master.is_some_and(|master| master.bridge().is_some())
@@ -173,7 +193,8 @@ impl Walk<'_> {
         let other = || outline.global_addresses().find(|a| is_fitting(&a.prefix.addr()));
         let source = on_link.or_else(any).or_else(other).map_or(next, |address| address.prefix.addr());
         let content = if next.is_ipv4() { Content::Arp } else { Content::Icmp(135) };
-        Packet { source, destination: next, content, ttl: 255, ct: Ct::Untracked, has_dnat: false }
+        let (ct, marks) = (Ct::Untracked, Marks::NONE);
+        Packet { source, destination: next, content, ttl: 255, ct, has_dnat: false, marks }
     }
 
     /// Who would answer a request for an address that is sent out of a link, the nearest first.
@@ -186,7 +207,7 @@ impl Walk<'_> {
         let mut answers: Vec<Arrival> =
             spread.arrivals.into_iter().filter(|arrival| self.answers(arrival, &request)).collect();
         // Of several with one address the one that is meant comes first: who answers first is luck.
-        answers.sort_by_key(|answer| (answer.troubles().count(), !self.is_meant(answer)));
+        answers.sort_by_key(|answer| (answer.trouble_count(), !self.is_meant(answer)));
         answers
     }
 
@@ -231,14 +252,7 @@ impl Walk<'_> {
         if arrival.troubles().any(|(_, trouble)| Self::is_down(trouble)) {
             return true;
         }
-        let ask = RouteAsk {
-            to: asked,
-            from: Some(request.source),
-            iif: Some(arrival.link),
-            oif: None,
-            protocol: 0,
-            ports: None,
-        };
+        let ask = RouteAsk { from: Some(request.source), iif: Some(arrival.link), ..RouteAsk::to(asked) };
         self.kernel.route(&arrival.ns, &ask).is_ok_and(|found| found.kind == RouteFound::LOCAL)
     }
 
@@ -248,6 +262,9 @@ impl Walk<'_> {
         self.ask_rules(ns, Hook::Output, (None, Some(link.index)), &mut request);
         self.follow(owner, &request, false);
         self.ask_rules(&owner.ns, Hook::Input, (Some(owner.link), None), &mut request);
+        if let Some(mac) = link.mac {
+            self.askers.push((owner.ns.clone(), owner.link, request.source, mac));
+        }
         let mut answer = request.answer();
         answer.ct = Ct::Untracked;
         self.ask_rules(&owner.ns, Hook::Output, (None, Some(owner.link)), &mut answer);
@@ -289,7 +306,7 @@ impl Walk<'_> {
         packet: &Packet,
     ) {
         let mut owners: Vec<(Ns, u32, Option<Mac>)> = Vec::new();
-        for answer in answers.iter().filter(|answer| answer.troubles().next().is_none()) {
+        for answer in answers.iter().filter(|answer| answer.trouble_count() == 0) {
             let mac = self.link(&answer.ns, answer.link).and_then(|link| link.mac);
             if !owners.iter().any(|(place, ..)| *place == answer.ns) {
                 owners.push((answer.ns.clone(), answer.link, mac));
@@ -321,20 +338,21 @@ impl Walk<'_> {
 
     /// Links on the way that take less than the sender's, silently.
     fn check_mtu(&mut self, from: &Link, arrival: &Arrival, packet: &Packet) {
+        let largest = self.largest.map_or(from.mtu, |largest| largest.min(from.mtu));
         let mut narrowest: Option<(Ns, Link)> = None;
         for step in &arrival.steps {
             let Some(link) = self.link(&step.ns, step.link).filter(|link| link.bridge().is_none()) else {
                 continue;
             };
             let is_less =
-                link.mtu < from.mtu && narrowest.as_ref().is_none_or(|(_, other)| link.mtu < other.mtu);
+                link.mtu < largest && narrowest.as_ref().is_none_or(|(_, other)| link.mtu < other.mtu);
             // What a tunnel adds is cut by its own node, which tells.
-            if is_less && !matches!(link.kind, LinkKind::Vxlan { .. }) {
+            if is_less && link.vxlan().is_none() {
                 narrowest = Some((step.ns.clone(), link));
             }
         }
         if let Some((ns, link)) = narrowest {
-            self.blame_mtu(from, &ns, &link, packet);
+            self.blame_mtu((from, largest), &ns, &link, packet);
         }
     }
 }

@@ -55,18 +55,38 @@ pub enum LinkKind {
     /// The frames of another link with this tag.
     Vlan(u16),
     /// A network over UDP.
-    Vxlan {
-        /// Network identifier.
-        id: u32,
-        /// Where frames go whose address is not known.
-        remote: Option<IpAddr>,
-        /// Source address.
-        local: Option<IpAddr>,
-        /// UDP port.
-        port: u16,
-    },
+    Vxlan(Vxlan),
     /// Another kind, by the kernel's word; empty for hardware.
     Other(String),
+}
+
+/// One end of a network over UDP (RFC 7348).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vxlan {
+    /// Network identifier (VNI).
+    pub id: u32,
+    /// Where frames go whose address is not known: another end, or a multicast group.
+    pub remote: Option<IpAddr>,
+    /// Source address.
+    pub local: Option<IpAddr>,
+    /// UDP port of all ends.
+    pub port: u16,
+    /// Whether it learns from frames at which end an address is.
+    pub learns: bool,
+}
+
+impl Vxlan {
+    /// Whether it takes the frames that another end sends.
+    #[must_use]
+    pub fn takes(&self, other: &Self) -> bool {
+        (self.id, self.port) == (other.id, other.port)
+    }
+
+    /// Bytes that it puts before a packet: Ethernet, VXLAN, UDP and IP header.
+    #[must_use]
+    pub fn overhead(remote: IpAddr) -> u32 {
+        14 + 8 + 8 + if remote.is_ipv4() { 20 } else { 40 }
+    }
 }
 
 /// A bridge.
@@ -147,6 +167,15 @@ impl Link {
     pub fn bridge(&self) -> Option<Bridge> {
         match self.kind {
             LinkKind::Bridge(bridge) => Some(bridge),
+            _ => None,
+        }
+    }
+
+    /// What it is as an end of a network over UDP.
+    #[must_use]
+    pub fn vxlan(&self) -> Option<Vxlan> {
+        match self.kind {
+            LinkKind::Vxlan(vxlan) => Some(vxlan),
             _ => None,
         }
     }
@@ -305,6 +334,18 @@ pub struct Ruleset {
     pub name: String,
     /// Chains.
     pub chains: Vec<Chain>,
+    /// Sets and maps with a name that rules look into.
+    #[serde(default)]
+    pub sets: Vec<NamedSet>,
+}
+
+/// A set or map.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedSet {
+    /// Name.
+    pub name: String,
+    /// Its elements as rules have them that need no name: `{ 80, 443 }`.
+    pub elements: String,
 }
 
 /// A chain.
@@ -368,6 +409,16 @@ pub struct RouteAsk {
     pub protocol: u8,
     /// Source and destination port.
     pub ports: Option<(u16, u16)>,
+    /// Mark (`fwmark` of ip-rule(8)); 0 is none.
+    pub mark: u32,
+}
+
+impl RouteAsk {
+    /// A node's own look-up for an address, of which nothing else is known.
+    #[must_use]
+    pub fn to(address: IpAddr) -> Self {
+        Self { to: address, from: None, iif: None, oif: None, protocol: 0, ports: None, mark: 0 }
+    }
 }
 
 /// What the kernel would do with a packet.

@@ -107,7 +107,7 @@ fn ruleset(family: Family, hook: Hook, policy: Policy, rules: Vec<Rule>) -> Rule
         (1..).zip(rules).map(|(handle, rule)| PlacedRule { handle, rule, packets: Some(3) }).collect();
     let base = Some(BaseChain { kind: ChainKind::Filter, hook, priority: 0, policy });
     let chain = Chain { name: "c".into(), base, devices: Vec::new(), rules };
-    Ruleset { is_legacy: false, family, name: "t".into(), chains: vec![chain] }
+    Ruleset { is_legacy: false, family, name: "t".into(), chains: vec![chain], sets: Vec::new() }
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn what_cannot_be_read_or_understood_makes_the_verdict_unknown() {
     assert_eq!((told.verdict, causes(&told)), (Verdict::Unknown, vec![Cause::NotUnderstood]));
     let mut odd = cable();
     let rule =
-        Rule { matches: vec![Match::Other("meta mark 0x1".into())], counts: false, action: Action::Drop };
+        Rule { matches: vec![Match::Other("meta cgroup 0x1".into())], counts: false, action: Action::Drop };
     odd.insides.get_mut(&ns("b")).unwrap().rulesets =
         vec![ruleset(Family::Ip, Hook::Input, Policy::Accept, vec![rule])];
     let told = ask(&mut odd, "b", About::Icmp);

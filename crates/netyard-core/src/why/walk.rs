@@ -1,13 +1,14 @@
 //! The walk itself: there, and back.
 
 use super::kernel::Kernel;
-use super::packet::{Content, Ct, Packet};
+use super::packet::{Content, Ct, Marks, Packet};
 use super::sight::{Inside, Link, Outline};
 use super::{About, Question};
 use crate::fault::{Confidence, Fault, Place, Way};
 use crate::journey::{Event, Headers, Hop, Leg, Source};
+use crate::mac::Mac;
 use crate::state::Ns;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -19,11 +20,16 @@ pub(super) struct Walk<'k> {
     /// Who is asked, where that is a node.
     pub(super) target: Option<Ns>,
     pub(super) from: Option<Ns>,
-    hops: Vec<Hop>,
+    pub(super) hops: Vec<Hop>,
     legs: Vec<Leg>,
     pub(super) faults: Vec<Fault>,
     /// What was rewritten on the way there, and where.
     pub(super) flows: Vec<Flow>,
+    /// Who was asked for an Ethernet address, at which link, and the address and Ethernet address of who asked: whoever
+    /// is asked knows the asker from then on.
+    pub(super) askers: Vec<(Ns, u32, IpAddr, Mac)>,
+    /// The marks of the connection where rules have set one.
+    pub(super) ct_marks: BTreeMap<Ns, Option<u32>>,
     /// The namespaces that the packet passed on the way there, which know the answer for one.
     pub(super) passed: BTreeSet<Ns>,
     /// Where a private source address left for a public network: namespace and interface.
@@ -32,6 +38,8 @@ pub(super) struct Walk<'k> {
     pub(super) near: BTreeSet<Ns>,
     /// Whether the packet that is followed is one of a tunnel.
     pub(super) is_in_tunnel: bool,
+    /// The largest packet of that tunnel, in bytes.
+    pub(super) largest: Option<u32>,
     /// Whether frames were just found to leave what can be seen.
     pub(super) leaves_sight: bool,
     /// Whether a rule that may have translated the packet is not understood: what is found from there on is about a packet
@@ -83,9 +91,12 @@ impl<'k> Walk<'k> {
             legs: Vec::new(),
             faults: Vec::new(),
             flows: Vec::new(),
+            askers: Vec::new(),
+            ct_marks: BTreeMap::new(),
             passed: BTreeSet::new(),
             exits: Vec::new(),
             is_in_tunnel: false,
+            largest: None,
             leaves_sight: false,
             is_doubtful: false,
         }
@@ -206,12 +217,16 @@ impl<'k> Walk<'k> {
         }
     }
 
-    /// What connection tracking makes of a packet in a namespace.
+    /// What connection tracking makes of a packet in a namespace. The packet's own mark does not leave its namespace.
     pub(super) fn track(&self, ns: &Ns, packet: &mut Packet) {
+        let connection = self.ct_marks.get(ns).copied().unwrap_or(Some(0));
+        packet.marks = Marks { packet: Some(0), connection };
         if packet.ct == Ct::Untracked || self.way.is_there() {
             return;
         }
         packet.ct = match (self.passed.contains(ns), packet.content) {
+            // Each end of a tunnel sends from a port of its own choice: what it sends is no answer.
+            _ if self.is_in_tunnel => Ct::New,
             (true, _) => Ct::Established,
             (false, Content::Udp(..)) => Ct::New,
             (false, _) => Ct::Invalid,

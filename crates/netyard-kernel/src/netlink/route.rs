@@ -241,7 +241,7 @@ pub fn dump(socket: &mut Socket) -> Result<Vec<Route>, Refusal> {
 /// on, `EINVAL` for a route of type `blackhole` and for a source that the reverse path filter does not take, `EACCES`
 /// for one of type `prohibit`.
 ///
-/// Same as `ip route get ADDRESS [from ADDRESS] [iif NAME] [oif NAME] ipproto P sport N dport N`, and the same with
+/// Same as `ip route get ADDRESS [from ADDRESS] [iif NAME] [oif NAME] [mark N] ipproto P sport N dport N`, and the same with
 /// `fibmatch`.
 pub fn get(socket: &mut Socket, ask: &RouteAsk) -> Result<RouteFound, Refusal> {
     const RTM_F_LOOKUP_TABLE: u32 = 0x1000;
@@ -271,6 +271,7 @@ pub fn get(socket: &mut Socket, ask: &RouteAsk) -> Result<RouteFound, Refusal> {
 fn get_message(ask: &RouteAsk, flags: u32) -> Messages {
     const RTA_SRC: u16 = 2;
     const RTA_IIF: u16 = 3;
+    const RTA_MARK: u16 = 16;
     const RTA_IP_PROTO: u16 = 27;
     const RTA_SPORT: u16 = 28;
     const RTA_DPORT: u16 = 29;
@@ -292,6 +293,9 @@ fn get_message(ask: &RouteAsk, flags: u32) -> Messages {
     }
     if let Some(oif) = ask.oif {
         message.put_u32(RTA_OIF, oif);
+    }
+    if ask.mark != 0 {
+        message.put_u32(RTA_MARK, ask.mark);
     }
     if ask.protocol != 0 {
         message.put_u8(RTA_IP_PROTO, ask.protocol);

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,12 @@ pub(super) fn make_folders(nameservers: &[IpAddr]) -> io::Result<()> {
     fs::write(nameservers_path(), lines)?;
     fs::create_dir_all("/run/lock")?;
     fs::create_dir_all(NETNS)
+}
+
+/// Gives a namespace a file, as ip-netns(8) does.
+pub(super) fn name_namespace(ns: BorrowedFd<'_>, file: &Path) -> io::Result<()> {
+    fs::File::create(file)?;
+    mount::bind(Path::new(&format!("/proc/self/fd/{}", ns.as_raw_fd())), file)
 }
 
 /// Takes in the lab file's folder, for programs to see.

@@ -109,6 +109,10 @@ impl HeldLab {
             pasta.connect(&lab.spec, &lab.namespaces, user, &mut lab.programs)?;
         }
         lab.start_services(Rc::new(supply))?;
+        if lab.spec.is_sandbox {
+            sandbox::show_internet(&lab.spec.lab, &lab.namespaces)
+                .map_err(|e| Error::io("cannot show the internet to the sandbox", &e))?;
+        }
         lab.up_since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Ok(lab)
     }
@@ -444,16 +448,12 @@ impl HeldLab {
 
     /// Binds every namespace below `/run/netns` of the holder's mount namespace, where `ip netns` finds them.
     fn publish_namespaces(&self) -> Result<()> {
-        use std::os::fd::AsRawFd;
         for (ns, fd) in self.namespaces.iter() {
             let target = Path::new(files::NETNS).join(ns.as_str());
-            if target.exists() {
-                continue;
+            if !target.exists() {
+                files::name_namespace(fd.as_fd(), &target)
+                    .map_err(|e| Error::io(format!("cannot bind {}", target.display()), &e))?;
             }
-            let source = PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
-            std::fs::File::create(&target)
-                .and_then(|_| netyard_kernel::mount::bind(&source, &target))
-                .map_err(|e| Error::io(format!("cannot bind {}", target.display()), &e))?;
         }
         Ok(())
     }

@@ -1,13 +1,17 @@
 //! What the nodes of a sandbox have besides: programs in place of those that the machine lacks, and accounts that
 //! daemons can change to.
 
-use super::files::{ROOT, bind, keep};
+use super::files::{self, ROOT, bind, keep};
 use crate::lesson::word::WORDS;
+use crate::namespaces::Namespaces;
 use crate::sandbox::{STAND_INS, VERBS};
+use netyard_core::lab::{Lab, Role};
+use netyard_core::state::Ns;
 use netyard_kernel::process::Mount;
 use netyard_kernel::{mount, userns::IdMap};
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -41,6 +45,21 @@ pub(super) fn make_stand_ins() -> io::Result<()> {
     let words = folder.join("words");
     fs::create_dir_all(&words)?;
     WORDS.iter().try_for_each(|word| symlink("../netyard", words.join(word)))
+}
+
+/// Shows the nodes that are the internet below the folder of programs: whoever asks kernels in the sandbox finds them by
+/// these files. Below `/run/netns` is what is made there.
+pub(super) fn show_internet(lab: &Lab, namespaces: &Namespaces) -> io::Result<()> {
+    let folder = stand_ins().join("netns");
+    fs::create_dir_all(&folder)?;
+    let is_internet = |ns: &Ns| match ns {
+        Ns::Node(name) => lab.node(name.as_str()).is_some_and(|node| node.role == Role::Internet),
+        Ns::Fabric => false,
+    };
+    for (ns, fd) in namespaces.iter().filter(|(ns, _)| is_internet(ns)) {
+        files::name_namespace(fd.as_fd(), &folder.join(ns.as_str()))?;
+    }
+    Ok(())
 }
 
 /// Whether the lab's user namespace has one user only: nobody can give up root then, and setgroups(2) is denied

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use netyard_core::look::label::Labels;
 use netyard_core::look::{Hold, Holder, container_of};
 use netyard_core::name::NodeName;
+use netyard_core::road::Road;
 use netyard_core::state::Ns;
 use netyard_kernel::{nsfs, visit};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -50,6 +51,8 @@ pub struct Found {
     pub lab: Option<String>,
     /// Why it could not be opened.
     pub refusal: Option<String>,
+    /// How a command is typed in it, where a lab knows.
+    pub(super) road: Option<Road>,
 }
 
 /// Looks through the caller's mounts and all processes.
@@ -114,6 +117,30 @@ fn link_inode(path: &Path, kind: &str) -> io::Result<u64> {
 }
 
 impl Found {
+    /// Whether it has a name below `/run/netns` (ip-netns(8)).
+    pub(crate) fn is_named(&self) -> bool {
+        self.files.iter().any(|file| file.starts_with("/run/netns/"))
+    }
+
+    /// How a command is typed in it from the caller's own namespace; none where there is no plain way.
+    pub(crate) fn road(&self, is_here: bool) -> Option<Road> {
+        if is_here {
+            return Some(Road::Here);
+        }
+        let named = || Some(format!("ip netns exec {}", self.files.first()?.strip_prefix("/run/netns/")?));
+        let by_file = || {
+            let file = self.files.iter().find(|file| !file.starts_with("/proc/"))?;
+            Some(format!("nsenter --net={file}"))
+        };
+        let by_process = || {
+            let holder = self.holders.first().filter(|holder| holder.by == Hold::Process)?;
+            let is_foreign = !nsfs::owners_below_own(self.fd.as_ref()?.as_fd()).ok()?.is_empty();
+            let user = if is_foreign { " --user --preserve-credentials" } else { "" };
+            Some(format!("nsenter --target {}{user} --net", holder.pid))
+        };
+        self.road.clone().or_else(|| named().or_else(by_file).or_else(by_process).map(Road::Before))
+    }
+
     /// The process that keeps a namespace which nothing names: no file, no lab, no container.
     pub(crate) fn keeper(&self) -> Option<(String, u32)> {
         let is_named = self.files.iter().any(|file| file.contains("/netns/"))
@@ -254,20 +281,22 @@ impl Discovery {
 
     /// Adds the namespaces of a running lab, under the names that it has for them.
     pub(super) fn add_lab(&mut self, lab: LabNamespaces) -> Result<()> {
-        for (name, fd) in lab.namespaces {
+        for (name, fd, road) in lab.namespaces {
             let inode = inode(fd.as_fd())?;
             let found = self.entry(inode);
+            found.road = Some(road);
             found.of_lab = Some(name);
             found.lab = Some(lab.name.clone());
             found.fd.get_or_insert(fd);
         }
         self.lab_users.extend(lab.users.iter().filter_map(|user| nsfs::inode(user.as_fd()).ok()));
-        self.add_rooms(&lab.rooms, lab.users.last().map(AsFd::as_fd));
+        self.add_rooms(&lab.rooms, lab.users.last().map(AsFd::as_fd), lab.machine.as_deref());
         Ok(())
     }
 
-    /// Adds what was named in mount namespaces that no process is in any more, below a user namespace.
-    fn add_rooms(&mut self, rooms: &[OwnedFd], user: Option<BorrowedFd<'_>>) {
+    /// Adds what was named in mount namespaces that no process is in any more, below a user namespace. `machine` are the
+    /// words before a command for where it was named.
+    fn add_rooms(&mut self, rooms: &[OwnedFd], user: Option<BorrowedFd<'_>>, machine: Option<&str>) {
         let Ok(proc) = fs::File::open("/proc") else { return };
         for room in rooms {
             let doors: Vec<BorrowedFd<'_>> = user.into_iter().chain([room.as_fd()]).collect();
@@ -277,6 +306,11 @@ impl Discovery {
             for (file, fd) in names.into_iter().zip(fds) {
                 let Ok(inode) = nsfs::inode(fd.as_fd()) else { continue };
                 let found = self.entry(inode);
+                if let (None, Some(machine), Some(name)) =
+                    (&found.of_lab, machine, file.strip_prefix("/run/netns/"))
+                {
+                    found.road = Some(Road::Before(format!("{machine} ip netns exec {name}")));
+                }
                 if found.of_lab.is_none() && !found.files.iter().any(|known| known.ends_with(&file)) {
                     found.files.push(file);
                 }
@@ -308,11 +342,12 @@ impl Discovery {
                 labels.give(name.as_str());
             }
         }
-        // Those with a file first: nobody else may take their names.
+        // Those with a file first, and before all what ip-netns(8) has named: nobody else may take their names.
         let mut order: Vec<u64> = self.found.keys().copied().collect();
         order.sort_by_key(|inode| {
             let found = &self.found[inode];
-            (*inode != self.here, found.files.is_empty(), found.container.is_none(), *inode)
+            let is_unnamed = (!found.is_named(), found.files.is_empty(), found.container.is_none());
+            (*inode != self.here, is_unnamed, *inode)
         });
         for inode in order {
             let is_here = inode == self.here;

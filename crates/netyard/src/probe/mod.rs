@@ -5,6 +5,7 @@
 //!
 //! A probe gives what it learned, or a [`Miss`]: the network answered otherwise, with the reason in words.
 
+mod bound;
 pub mod dns;
 pub mod frr;
 pub mod http;
@@ -22,6 +23,7 @@ pub mod udp;
 mod wait;
 pub mod witness;
 
+pub use bound::Bound;
 pub use miss::Miss;
 
 use netyard_core::frr::Daemon;

@@ -8,7 +8,7 @@ use netyard_core::nft::Table;
 use netyard_core::why::probe::Counters;
 use netyard_core::why::{
     Address, Bridge, Chain, End, Inside, Link, LinkKind, Listener, Outline, PlacedRule, Port, Route,
-    RouteAsk, RouteFound, Ruleset,
+    RouteAsk, RouteFound, Ruleset, Vxlan,
 };
 use netyard_kernel::netlink::link::{self, Settings};
 use netyard_kernel::netlink::sockdiag::Transport;
@@ -78,8 +78,8 @@ fn kind(link: &link::Link) -> LinkKind {
         }),
         (_, Settings::Macvlan(mode)) => LinkKind::Macvlan(*mode),
         (_, Settings::Vlan(id)) => LinkKind::Vlan(*id),
-        (_, Settings::Vxlan { id, remote, local, port, .. }) => {
-            LinkKind::Vxlan { id: *id, remote: *remote, local: *local, port: *port }
+        (_, &Settings::Vxlan { id, remote, local, port, learns, .. }) => {
+            LinkKind::Vxlan(Vxlan { id, remote, local, port, learns })
         }
         _ if link.kind == "veth" => LinkKind::Veth,
         _ => LinkKind::Other(link.kind.clone()),
@@ -152,7 +152,13 @@ fn placed(table: Table) -> Ruleset {
             .map(|(handle, rule)| PlacedRule { handle, rule, packets: None })
             .collect(),
     });
-    Ruleset { is_legacy: true, family: table.family, name: table.name, chains: chains.collect() }
+    Ruleset {
+        is_legacy: true,
+        family: table.family,
+        name: table.name,
+        chains: chains.collect(),
+        sets: Vec::new(),
+    }
 }
 
 /// The values that decide about packets.

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::look::{Discovery, Scope, no_such_namespace};
 use crate::probe::{NodeSockets, SocketKind};
 use netyard_core::name::NodeName;
+use netyard_core::road::Road;
 use netyard_core::state::Ns;
 use netyard_kernel::nsfs;
 use question::Trouble;
@@ -54,6 +55,8 @@ pub struct Place {
     pub is_of_lab: bool,
     /// The process that keeps it, for one without a file, a lab or a container that names it: its name and id.
     pub keeper: Option<(String, u32)>,
+    /// How a command is typed there; none where there is no plain way.
+    pub road: Option<Road>,
     /// The station that can go there; none where every way is closed, with the reason.
     station: std::result::Result<usize, String>,
 }
@@ -92,8 +95,8 @@ impl Scout {
         let places = discovery.found.iter().filter_map(|(inode, found)| {
             let closed = || found.refusal.clone().unwrap_or_else(|| "there is no way to it".to_owned());
             let station = match roads.of_place.get(inode) {
-                Some(Road::Own) => Ok(own),
-                Some(Road::User(number)) => opened[*number].clone(),
+                Some(Gate::Own) => Ok(own),
+                Some(Gate::User(number)) => opened[*number].clone(),
                 None => Err(closed()),
             };
             Some(Place {
@@ -101,8 +104,9 @@ impl Scout {
                 inode: *inode,
                 is_here: *inode == discovery.here,
                 is_wanted: *inode == discovery.wanted(),
-                is_named: found.files.iter().any(|file| file.starts_with("/run/netns/")),
+                is_named: found.is_named(),
                 is_of_lab: discovery.is_of_lab(found),
+                road: found.road(*inode == discovery.here),
                 keeper: found.keeper().filter(|_| *inode != discovery.here),
                 station,
             })
@@ -130,6 +134,15 @@ impl Scout {
         // Those that were found are in the order of their inodes.
         let index = self.places.binary_search_by_key(&inode, |place| place.inode).ok()?;
         self.places.get(index)
+    }
+
+    /// A command as it is typed so that it runs in a namespace; where there is no plain way, behind its name and `#`.
+    #[must_use]
+    pub fn typed(&self, ns: &Ns, command: &str) -> String {
+        match self.place(ns).and_then(|place| place.road.as_ref()) {
+            Some(road) => road.typed(command),
+            None => format!("{ns}# {command}"),
+        }
     }
 
     /// Asks one question in one namespace.
@@ -209,10 +222,10 @@ impl NodeSockets for Scout {
 /// Which user namespace has to be entered for which place.
 struct Roads {
     users: Vec<OwnedFd>,
-    of_place: BTreeMap<u64, Road>,
+    of_place: BTreeMap<u64, Gate>,
 }
 
-enum Road {
+enum Gate {
     /// No user namespace has to be entered.
     Own,
     /// That of this number.
@@ -227,14 +240,14 @@ fn roads(discovery: &Discovery) -> Roads {
     for (inode, found) in &discovery.found {
         let Some(fd) = &found.fd else { continue };
         let top = || nsfs::owners_below_own(fd.as_fd()).ok()?.pop();
-        let road = match (may_enter_all || *inode == discovery.here).then_some(Road::Own) {
+        let road = match (may_enter_all || *inode == discovery.here).then_some(Gate::Own) {
             Some(own) => own,
             None => match top() {
                 // It is the caller's own user namespace that owns it, or one that is none of his: entering tells.
-                None => Road::Own,
+                None => Gate::Own,
                 Some(user) => {
                     let Ok(key) = nsfs::inode(user.as_fd()) else { continue };
-                    Road::User(*known.entry(key).or_insert_with(|| {
+                    Gate::User(*known.entry(key).or_insert_with(|| {
                         roads.users.push(user);
                         roads.users.len() - 1
                     }))

@@ -87,8 +87,11 @@ impl Trace {
 
     /// What is wrong on the way, as the kernels say now.
     fn foretell(&self, (from, to, about): &Wish) -> Vec<Fault> {
-        let (from, to) = (from.as_str(), to.to_string());
-        let told = why::why(&self.scout, self.is_lab, from, &to, *about, Versions::Any);
+        let from = match &self.bound {
+            Some((node, interface)) if node == from => format!("{node}:{interface}"),
+            _ => from.to_string(),
+        };
+        let told = why::why(&self.scout, self.is_lab, &from, &to.to_string(), *about, Versions::Any);
         let stops =
             |fault: &Fault| matches!(fault.effect, Effect::Stops | Effect::StopsLarge | Effect::Sometimes);
         told.map(|told| told.faults.into_iter().filter(stops).collect()).unwrap_or_default()

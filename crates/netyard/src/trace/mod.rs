@@ -9,30 +9,31 @@ mod ears;
 mod kernel;
 mod probe;
 mod program;
-mod target;
 
 pub use probe::Probe;
 pub use program::Program;
-pub use target::address;
 
 use crate::deep::DropReasons;
 use crate::error::{Error, Result};
 use crate::look::{Discovery, Scope, look_through};
 use crate::scout::{Question, Scout, Told};
+use crate::why;
 use bulk::Sieve;
 use ears::Ears;
 use netyard_core::filter::Filter;
 use netyard_core::journey::Journey;
 use netyard_core::look::Look;
+use netyard_core::name::IfName;
 use netyard_core::packet::VXLAN_PORTS;
 use netyard_core::state::Ns;
 use netyard_core::trace::rules::{KnownChain, Ruleset};
 use netyard_core::trace::tell::{Known, RouteQuestion, RouteTold};
 use netyard_core::trace::{At, Follower, Sighting, Topology, Wanted, sighting};
-use netyard_core::why::RouteAsk;
 use netyard_core::why::probe::Counters;
+use netyard_core::why::{RouteAsk, Versions};
 use netyard_kernel::tap::RETIRE_MS;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -69,6 +70,8 @@ pub struct Trace {
     vxlan_ports: BTreeSet<u16>,
     counters: BTreeMap<Ns, BTreeMap<String, u64>>,
     notes: Vec<String>,
+    /// The interface that our own packets leave a node by.
+    bound: Option<(Ns, IfName)>,
     /// Where it was asked for and the kernel tells.
     deep: Option<Box<DropReasons>>,
 }
@@ -130,6 +133,7 @@ impl Trace {
             vxlan_ports,
             counters,
             notes,
+            bound: None,
             deep: None,
         })
     }
@@ -138,6 +142,27 @@ impl Trace {
     #[must_use]
     pub fn look(&self) -> &Look {
         &self.look
+    }
+
+    /// Takes in that our own packets leave a node by one interface.
+    pub fn bind(&mut self, node: Ns, interface: IfName) {
+        self.bound = Some((node, interface));
+    }
+
+    /// The address that a word means to a node: an address, a node or `NODE:INTERFACE`, as
+    /// [`why`](crate::why::why) takes them. `from` may name an interface too.
+    ///
+    /// # Errors
+    /// That nobody is meant.
+    pub fn address(&self, from: &str, to: &str, versions: Versions) -> Result<IpAddr> {
+        // Also one of no host: packets to all, or to a group, are worth following.
+        if let Ok(address) = to.parse::<IpAddr>()
+            && versions.takes(address)
+        {
+            return Ok(address);
+        }
+        let (_, to) = why::parties(&self.scout, self.is_lab, from, to, versions)?;
+        to.address.ok_or_else(|| Error::input("U009", "nobody has that address"))
     }
 
     /// Those who make sockets in the namespaces.
@@ -269,8 +294,7 @@ impl Trace {
                 let seen = self.look.seen(&question.node)?;
                 seen.interfaces.iter().find(|i| i.name == name.as_str()).map(|i| i.index)
             });
-            let ask =
-                RouteAsk { to: question.to, from: question.from, iif, oif: None, protocol: 0, ports: None };
+            let ask = RouteAsk { from: question.from, iif, ..RouteAsk::to(question.to) };
             (question.node.clone(), Question::Route(ask))
         };
         let answers = self.scout.ask_all(questions.iter().map(ask).collect());

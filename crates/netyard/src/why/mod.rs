@@ -28,6 +28,21 @@ pub fn why(
     Ok(explain(&mut kernel, &Question { from, to, about }))
 }
 
+/// Who is meant by two words, as [`why()`] takes them.
+///
+/// # Errors
+/// That nobody is meant.
+pub fn parties(
+    scout: &Scout,
+    is_lab: bool,
+    from: &str,
+    to: &str,
+    versions: Versions,
+) -> Result<(Party, Party)> {
+    let mut kernel = Asked::new(scout, is_lab)?;
+    find(&mut kernel, from, to, versions).map_err(|error| refused(&kernel, error))
+}
+
 fn refused(kernel: &Asked<'_>, error: PartyError) -> Error {
     let title = error.to_string();
     match error {

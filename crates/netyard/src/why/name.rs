@@ -84,7 +84,7 @@ pub fn why_name(
             tried.get_or_insert(asked);
             continue;
         }
-        match query(scout, &asked, *server, name, versions) {
+        match query(scout, &who(&asked), *server, name, versions) {
             Ok(Some(address)) => {
                 let mut explained = why(scout, is_lab, from, &address.to_string(), about, versions)?;
                 explained.name = Some(name.to_owned());
@@ -125,15 +125,37 @@ fn nobody_to_ask(scout: &Scout, is_lab: bool, from: &str) -> Result<Explanation>
     why(scout, is_lab, from, from, About::Icmp, Versions::Any)
 }
 
+/// The address of a name, as the first server that answers a node has it.
+///
+/// # Errors
+/// Why there is none, in words.
+pub fn look_up(
+    scout: &Scout,
+    from: &Ns,
+    (name, resolver): (&str, &Resolver),
+    versions: Versions,
+) -> std::result::Result<IpAddr, String> {
+    let mut silent = format!("no nameserver in {}", resolver.file);
+    for server in &resolver.servers {
+        match query(scout, from, *server, name, versions) {
+            Ok(found) => {
+                return found.ok_or_else(|| format!("the name server {server} knows no address of it"));
+            }
+            Err(detail) => silent = detail,
+        }
+    }
+    Err(silent)
+}
+
 /// Asks the server. None when it knows no such name.
 fn query(
     scout: &Scout,
-    asked: &Explanation,
+    from: &Ns,
     server: IpAddr,
     name: &str,
     versions: Versions,
 ) -> std::result::Result<Option<IpAddr>, String> {
-    let Some(Ns::Node(from)) = &asked.from.node else { return Err("there is nobody to ask from".to_owned()) };
+    let Ns::Node(from) = from else { return Err("there is nobody to ask from".to_owned()) };
     let kinds: &[Type] = match versions {
         Versions::V4 => &[Type::A],
         Versions::V6 => &[Type::AAAA],

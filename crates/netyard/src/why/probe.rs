@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::probe::ping::{Echo, Pinger};
-use crate::probe::{Miss, NodeSockets, Patience, SocketKind, tcp, udp};
+use crate::probe::{Bound, Miss, NodeSockets, Patience, SocketKind, tcp, udp};
 use crate::scout::{Question, Scout, Told};
 use netyard_core::fault::Way;
 use netyard_core::name::NodeName;
@@ -29,7 +29,8 @@ pub fn probe(scout: &Scout, explanation: &mut Explanation) -> Result<()> {
     };
     let places = places(explanation);
     let before = counters(scout, &places);
-    let outcome = send(scout, &from, explanation.from.address, to, explanation.about)
+    let sockets = Bound { sockets: scout, interface: explanation.from.interface.as_ref() };
+    let outcome = send(&sockets, &from, explanation.from.address, to, explanation.about)
         .map_err(|detail| Error::kernel("K012", format!("cannot send a packet from {from}: {detail}")))?;
     let after = counters(scout, &places);
     let (is_answered, says) = match outcome {
@@ -64,26 +65,32 @@ fn counters(scout: &Scout, places: &[Ns]) -> BTreeMap<Ns, Counters> {
 /// What came of the packet in words: an answer, or the lack of one. The outer error says why nothing could be sent.
 type Outcome = std::result::Result<std::result::Result<String, String>, String>;
 
-fn send(scout: &Scout, from: &NodeName, source: Option<IpAddr>, to: IpAddr, about: About) -> Outcome {
+fn send(
+    sockets: &dyn NodeSockets,
+    from: &NodeName,
+    source: Option<IpAddr>,
+    to: IpAddr,
+    about: About,
+) -> Outcome {
     let patience = Patience::of(PATIENCE);
     match about {
         About::Icmp => {
             let echo = Echo { source, ..Echo::to(to) };
-            match Pinger::open(scout, from, echo).and_then(|mut pinger| pinger.echo(patience)) {
+            match Pinger::open(sockets, from, echo).and_then(|mut pinger| pinger.echo(patience)) {
                 // The namespace lets nobody have a ping socket; a raw one takes rights that the scout has.
-                Err(Miss::Impossible { .. }) => raw_echo(scout, from, to),
+                Err(Miss::Impossible { .. }) => raw_echo(sockets, from, to),
                 Ok(reply) => Ok(Ok(format!("{} answered after {:?}", reply.from, reply.rtt))),
                 Err(miss) => told(miss),
             }
         }
-        About::Tcp(port) => match tcp::connect(scout, from, SocketAddr::new(to, port), patience) {
+        About::Tcp(port) => match tcp::connect(sockets, from, SocketAddr::new(to, port), patience) {
             Ok(connection) => Ok(Ok(format!("connected after {:?}", connection.handshake))),
             Err(miss) => told(miss),
         },
         About::Udp(port) => {
             // An empty datagram: whoever does not understand it does not answer.
             match udp::ask(
-                scout,
+                sockets,
                 from,
                 SocketAddr::new(to, port),
                 &[],
@@ -105,9 +112,9 @@ fn told(miss: Miss) -> Outcome {
 }
 
 /// An echo request over a raw socket.
-fn raw_echo(scout: &Scout, from: &NodeName, to: IpAddr) -> Outcome {
+fn raw_echo(sockets: &dyn NodeSockets, from: &NodeName, to: IpAddr) -> Outcome {
     let kind = if to.is_ipv6() { SocketKind::RawIcmp6 } else { SocketKind::RawIcmp4 };
-    let socket = scout.socket(from, kind).map_err(|error| error.to_string())?;
+    let socket = sockets.socket(from, kind).map_err(|error| error.to_string())?;
     let id = u16::try_from(std::process::id() & 0xffff).unwrap_or_default();
     let begun = Instant::now();
     let request = packet::request(to.is_ipv6(), id, 1, 56);

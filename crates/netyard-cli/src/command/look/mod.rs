@@ -15,8 +15,8 @@ use netyard_core::look::Look as Seen;
 use std::process::ExitCode;
 
 pub fn run(args: &Look, lab: Option<&str>) -> Result<ExitCode> {
-    let lab = place::lab(&args.place, lab)?;
-    let scope = place::scope(&args.place, lab.as_ref());
+    let lab = place::lab(&args.place.reach, args.place.name.as_deref().or(lab))?;
+    let scope = place::scope(&args.place.reach, lab.as_ref());
     if args.watch {
         watch::run(args, scope)?;
         return Ok(ExitCode::SUCCESS);

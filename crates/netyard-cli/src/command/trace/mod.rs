@@ -4,19 +4,19 @@ mod record;
 mod replay;
 mod text;
 
-use super::{exec, node_name, running};
+use super::why::resolver;
+use super::{exec, node_name, place};
 use crate::args::Trace as Order;
 use crate::output::theme::Theme;
 use crate::output::{self, Reader};
-use netyard::look::{self, Scope};
-use netyard::probe::Patience;
-use netyard::store::Store;
-use netyard::trace::{Follow, Probe, Program, Trace, address};
+use netyard::look::Scope;
+use netyard::probe::Bound;
+use netyard::trace::{Follow, Probe, Program, Trace};
+use netyard::why::name::look_up;
 use netyard::{Error, Result, RunningLab};
-use netyard_core::expect::Target;
 use netyard_core::filter::Filter;
 use netyard_core::journey::{Journey, Verdict};
-use netyard_core::name::NodeName;
+use netyard_core::name::{IfName, NodeName};
 use netyard_core::state::Ns;
 use netyard_core::why::About;
 use netyard_kernel::signal::{self, Relay, SignalFd};
@@ -42,10 +42,10 @@ pub fn run(order: &Order, lab: Option<&str>) -> Result<ExitCode> {
     if let Some(file) = &order.replay {
         return replay::run(order, file);
     }
-    let lab = meant(order, lab)?;
-    let scope = scope(order, lab.as_ref());
+    let lab = place::lab(&order.reach, lab)?;
+    let scope = place::scope(&order.reach, lab.as_ref());
     match (&order.follow, &order.node) {
-        (Some(words), _) => follow(order, scope, lab.as_ref(), &words.join(" ")),
+        (Some(words), _) => follow(order, scope, &words.join(" ")),
         (None, Some(node)) if !order.command.is_empty() => command(order, scope, lab.as_ref(), node),
         (None, Some(node)) => probe(order, scope, lab.as_ref(), node),
         (None, None) => {
@@ -54,42 +54,46 @@ pub fn run(order: &Order, lab: Option<&str>) -> Result<ExitCode> {
     }
 }
 
-/// The lab that is meant, where one is.
-fn meant(order: &Order, lab: Option<&str>) -> Result<Option<RunningLab>> {
-    if lab.is_some() {
-        return running(None, lab).map(Some);
-    }
-    let asks_for_more = order.pid.is_some() || order.netns.is_some() || order.host;
-    if asks_for_more || look::is_inside_lab() || Store::of_user().labs()?.is_empty() {
-        return Ok(None);
-    }
-    running(None, None).map(Some)
+/// Who sends, and by which interface, where one is named.
+struct Start {
+    node: NodeName,
+    interface: Option<IfName>,
 }
 
-fn scope<'a>(order: &'a Order, lab: Option<&'a RunningLab>) -> Scope<'a> {
-    match (lab, order.pid, &order.netns) {
-        (Some(lab), ..) => Scope::Lab(lab),
-        (_, Some(pid), _) => Scope::Process(pid),
-        (_, _, Some(name)) => Scope::Named(name),
-        _ if order.host => Scope::Host,
-        _ => Scope::Here,
+impl Start {
+    fn ns(&self) -> Ns {
+        Ns::Node(self.node.clone())
     }
 }
 
 /// Begins, with a node that must be there.
-fn begin(order: &Order, scope: Scope<'_>, node: &str) -> Result<(Trace, Ns)> {
-    let node: Ns = Ns::Node(node_name(node)?);
-    let follow = if order.all { Follow::All } else { Follow::Node(node.clone()) };
+fn begin(order: &Order, scope: Scope<'_>, word: &str) -> Result<(Trace, Start)> {
+    let (name, interface) = word.split_once(':').map_or((word, None), |(name, rest)| (name, Some(rest)));
+    let node = node_name(name)?;
+    let ns = Ns::Node(node.clone());
+    let follow = if order.all { Follow::All } else { Follow::Node(ns.clone()) };
     let mut trace = Trace::begin(scope, follow)?;
     if order.deep {
         trace.deepen();
     }
-    if trace.look().seen(&node).is_none() {
+    let Some(seen) = trace.look().seen(&ns) else {
         let names: Vec<&str> = trace.look().namespaces.iter().map(|seen| seen.name.as_str()).collect();
         return Err(Error::input("U018", format!("there is no node `{node}`"))
             .help(format!("those that there are: {}", names.join(", "))));
+    };
+    let interface = match interface {
+        None => None,
+        Some(wanted) => {
+            let names: Vec<&str> = seen.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+            let found = names.iter().find(|name| **name == wanted).and_then(|name| IfName::new(*name).ok());
+            let missing = || Error::input("U005", format!("{node} has no interface `{wanted}`"));
+            Some(found.ok_or_else(|| missing().help(format!("it has {}", names.join(", "))))?)
+        }
+    };
+    if let Some(interface) = &interface {
+        trace.bind(ns, interface.clone());
     }
-    Ok((trace, node))
+    Ok((trace, Start { node, interface }))
 }
 
 fn probe(order: &Order, scope: Scope<'_>, lab: Option<&RunningLab>, node: &str) -> Result<ExitCode> {
@@ -98,16 +102,28 @@ fn probe(order: &Order, scope: Scope<'_>, lab: Option<&RunningLab>, node: &str) 
             .help(format!("netyard trace {node} TO, or netyard trace {node} -- COMMAND")));
     };
     let probe = what(order);
-    let (mut trace, from) = begin(order, scope, node)?;
-    let from_name = node_name(node)?;
-    let address = target(&trace, lab, &from, &from_name, to)?;
+    // What a node reads is read by a child, which only a process with one thread can send.
+    let resolver = resolver(node, to, lab)?;
+    let (mut trace, start) = begin(order, scope, node)?;
+    let is_place = trace.look().namespaces.iter().any(|seen| seen.name.as_str() == to);
+    let versions = order.version.versions();
+    let address = match resolver.filter(|_| !is_place) {
+        Some(resolver) => {
+            look_up(&trace.sockets(), &start.ns(), (to, &resolver), versions).map_err(|why| {
+                Error::input("U009", format!("`{}` does not know `{to}`: {why}", start.node))
+                    .help("give a node or an address")
+            })?
+        }
+        None => trace.address(node, to, versions)?,
+    };
     let done = AtomicBool::new(false);
     let outcome = std::thread::scope(|threads| {
         // The trace is listened to while the probe waits; both need it.
         let sockets = trace.sockets();
-        let done = &done;
+        let (done, start) = (&done, &start);
         let probing = threads.spawn(move || {
-            let outcome = probe.send(&*sockets, &from_name, address);
+            let bound = Bound { sockets: &*sockets, interface: start.interface.as_ref() };
+            let outcome = probe.send(&bound, &start.node, address);
             done.store(true, Ordering::SeqCst);
             outcome
         });
@@ -123,9 +139,9 @@ fn probe(order: &Order, scope: Scope<'_>, lab: Option<&RunningLab>, node: &str) 
     if !has_left {
         let says = outcome.err().map(|miss| miss.detail().to_owned());
         let number = u32::try_from(journeys.len()).unwrap_or(u32::MAX).saturating_add(1);
-        journeys.push(trace.unsent(number, &from, address, probe.about(), says.as_deref()));
+        journeys.push(trace.unsent(number, &start.ns(), address, probe.about(), says.as_deref()));
     }
-    let mut record = Record::begin(order, &trace, lab.is_some())?;
+    let mut record = Record::begin(order, &trace)?;
     record.tell(&journeys);
     record.end(&mut trace);
     Ok(ExitCode::from(u8::from(record.has_failures())))
@@ -150,6 +166,7 @@ fn what(order: &Order) -> Probe {
 
 /// Refuses words that say nothing about what is done.
 fn check(order: &Order) -> Result<()> {
+    let names_interface = order.node.as_ref().is_some_and(|node| node.contains(':'));
     let is_ping = order.to.is_some() && order.about == About::Icmp;
     let out_of_place = [
         (order.size.is_some() && !is_ping, "--size is the length of a ping"),
@@ -157,6 +174,11 @@ fn check(order: &Order) -> Result<()> {
         (order.ttl.is_some() && !is_ping, "--ttl is that of a ping"),
         (order.limit.is_some() && order.follow.is_none(), "--for ends what --follow began"),
         (order.count.is_some() && order.follow.is_none(), "--count ends what --follow began"),
+        (
+            (order.version.v4 || order.version.v6) && order.to.is_none(),
+            "-4 and -6 are about whom a packet is sent to",
+        ),
+        (names_interface && !order.command.is_empty(), "NODE:INTERFACE is where a packet of our own leaves"),
         (order.step.is_some() && order.replay.is_none(), "--step is one of --replay"),
     ];
     match out_of_place.into_iter().find(|(is_out, _)| *is_out) {
@@ -166,39 +188,17 @@ fn check(order: &Order) -> Result<()> {
     }
 }
 
-/// Whom a word means: an address, a node, or a name that the node's own resolver knows.
-fn target(trace: &Trace, lab: Option<&RunningLab>, from: &Ns, name: &NodeName, word: &str) -> Result<IpAddr> {
-    if let Ok(address) = word.parse() {
-        return Ok(address);
-    }
-    if let Ok(node) = word.parse::<NodeName>()
-        && let Some(address) = address(trace.look(), from, &Ns::Node(node))
-    {
-        return Ok(address);
-    }
-    let unknown = |why: &str| {
-        Error::input("U009", format!("`{from}` does not know `{word}`{why}"))
-            .help("give a node or an address")
-    };
-    let lab = lab.ok_or_else(|| unknown(""))?;
-    let definition = lab.definition()?;
-    let target = Target::Name(word.to_owned());
-    let patience = Patience::of(Duration::from_secs(1));
-    netyard::expect::address(&definition, lab, name, &target, patience)
-        .map_err(|miss| unknown(&format!(": {}", miss.detail())))
-}
-
 fn command(order: &Order, scope: Scope<'_>, lab: Option<&RunningLab>, node: &str) -> Result<ExitCode> {
-    let (mut trace, from) = begin(order, scope, node)?;
+    let (mut trace, start) = begin(order, scope, node)?;
     let terminal = Terminal::before();
     let relay = Relay::begin();
     let (program, rest) = order.command.split_first().expect("it was asked for with a word at least");
     let child = match lab {
         Some(lab) => {
-            let command = lab.known_node(node_name(node)?).command(program).args(rest);
+            let command = lab.known_node(start.node).command(program).args(rest);
             command.dies_with_caller().spawn()?.id()
         }
-        None => Program { words: &order.command }.start(&trace, &from)?.pid,
+        None => Program { words: &order.command }.start(&trace, &start.ns())?.pid,
     };
     let done = AtomicBool::new(false);
     let (status, listened) = std::thread::scope(|threads| {
@@ -219,14 +219,14 @@ fn command(order: &Order, scope: Scope<'_>, lab: Option<&RunningLab>, node: &str
     listened?;
     let mut journeys = trace.end(AFTERWARDS)?;
     trace.blame(&mut journeys, true);
-    let mut record = Record::begin(order, &trace, lab.is_some())?;
+    let mut record = Record::begin(order, &trace)?;
     record.tell(&journeys);
     record.end(&mut trace);
     let code = u8::try_from(status.shell_code()).unwrap_or(1);
     Ok(ExitCode::from(if code == 0 { u8::from(record.has_failures()) } else { code }))
 }
 
-fn follow(order: &Order, scope: Scope<'_>, lab: Option<&RunningLab>, words: &str) -> Result<ExitCode> {
+fn follow(order: &Order, scope: Scope<'_>, words: &str) -> Result<ExitCode> {
     let filter =
         Filter::parse(words).map_err(|why| Error::input("U011", format!("the filter `{words}`: {why}")))?;
     let follow = if order.all && words.is_empty() { Follow::All } else { Follow::Filter(filter) };
@@ -236,7 +236,7 @@ fn follow(order: &Order, scope: Scope<'_>, lab: Option<&RunningLab>, words: &str
     }
     let interrupt = SignalFd::new(&[signal::SIGINT, signal::SIGTERM])
         .map_err(|e| Error::io("cannot wait for signals", &e))?;
-    let mut record = Record::begin(order, &trace, lab.is_some())?;
+    let mut record = Record::begin(order, &trace)?;
     output::say("packets are followed; Ctrl-C ends it");
     let begun = Instant::now();
     let mut last = Instant::now();

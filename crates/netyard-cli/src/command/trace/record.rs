@@ -49,11 +49,11 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    pub fn begin(order: &'a Order, trace: &Trace, is_lab: bool) -> Result<Self> {
+    pub fn begin(order: &'a Order, trace: &Trace) -> Result<Self> {
         let file = order.save.as_ref().map(|path| {
             File::create(path).map_err(|e| Error::io(format!("cannot write {}", path.display()), &e))
         });
-        let text = text::Text::new(theme(order), order.ascii, order.all, is_lab);
+        let text = text::Text::new(theme(order), order.ascii, order.all, Some(trace.sockets()));
         let mut record = Self { order, file: file.transpose()?, text, told: 0, failures: 0 };
         let title = trace.look().title.clone();
         let picture = Picture::of_look(trace.look());

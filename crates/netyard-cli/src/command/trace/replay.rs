@@ -46,7 +46,7 @@ pub fn run(order: &Order, file: &Path) -> Result<ExitCode> {
     for (number, step) in (1..).zip(&steps) {
         output::print(&page(order, &saved, step, number, steps.len()));
     }
-    let mut text = text::Text::new(theme(order), order.ascii, order.all, false);
+    let mut text = text::Text::new(theme(order), order.ascii, order.all, None);
     for journey in &saved.journeys {
         output::print(&text.journey(journey));
     }
@@ -104,7 +104,7 @@ fn page(order: &Order, saved: &Saved, step: &Step<'_>, number: usize, count: usi
         let drawn = if order.ascii { &drawn.ascii } else { &drawn.unicode };
         marked(drawn, &name(step.hop), order.ascii)
     });
-    let text = text::Text::new(theme(order), order.ascii, true, false);
+    let text = text::Text::new(theme(order), order.ascii, true, None);
     let alone = Leg { hops: vec![step.hop.clone()], ..step.leg.clone() };
     let (at, of) = step.of_leg;
     format!(

@@ -1,12 +1,14 @@
 //! The way of packets as text.
 
 use crate::output::theme::{Label, Theme};
+use netyard::scout::Scout;
 use netyard_core::conntrack::Detail;
 use netyard_core::fault::{Confidence, Fault, Way};
 use netyard_core::journey::{Endpoints, Event, Forwarding, Hop, Journey, Leg, More, Nat, RuleAt, Verdict};
 use netyard_core::packet::{ARP, ICMP, ICMPV6, mac_text};
 use netyard_core::state::Ns;
 use netyard_core::trace::title;
+use std::sync::Arc;
 use unicode_width::UnicodeWidthStr;
 
 /// How journeys are written.
@@ -14,7 +16,8 @@ pub struct Text {
     theme: Theme,
     is_ascii: bool,
     is_full: bool,
-    is_lab: bool,
+    /// Who knows how a command is typed in a namespace, as long as it is there.
+    scout: Option<Arc<Scout>>,
     /// The ways of conversations that were told in full.
     told: Vec<Vec<(Way, Vec<String>)>>,
 }
@@ -40,8 +43,8 @@ struct Row {
 }
 
 impl Text {
-    pub fn new(theme: Theme, is_ascii: bool, is_full: bool, is_lab: bool) -> Self {
-        Self { theme, is_ascii, is_full, is_lab, told: Vec::new() }
+    pub fn new(theme: Theme, is_ascii: bool, is_full: bool, scout: Option<Arc<Scout>>) -> Self {
+        Self { theme, is_ascii, is_full, scout, told: Vec::new() }
     }
 
     /// A conversation. One that went as another before it is one line, unless all is wanted.
@@ -393,9 +396,9 @@ impl Text {
 
     /// A command as it is typed from where we are.
     fn at(&self, node: &Ns, command: &str) -> String {
-        match (self.is_lab, node) {
-            (true, Ns::Node(node)) => format!("netyard exec {node} -- {command}"),
-            _ => format!("{node}# {command}"),
+        match &self.scout {
+            Some(scout) => scout.typed(node, command),
+            None => format!("{node}# {command}"),
         }
     }
 

@@ -2,27 +2,24 @@
 
 mod text;
 
-use super::running;
+use super::{node_name, place};
 use crate::args::Why;
 use crate::output::theme::Theme;
 use crate::output::{self, json};
-use netyard::look::{self, Scope};
 use netyard::scout::Scout;
-use netyard::store::Store;
 use netyard::why::name::{Resolver, is_name};
 use netyard::{Error, Result, RunningLab, why};
-use netyard_core::why::{Verdict, Versions};
+use netyard_core::why::Verdict;
 use std::process::ExitCode;
 
 pub fn run(args: &Why, lab: Option<&str>) -> Result<ExitCode> {
-    let lab = meant(args, lab)?;
-    let scope = match &lab {
-        Some(lab) => Scope::Lab(lab),
-        None if args.host => Scope::Host,
-        None => Scope::Here,
-    };
+    let lab = place::lab(&args.reach, lab)?;
+    let scope = place::scope(&args.reach, lab.as_ref());
     // What a node reads is read by a child, which only a process with one thread can send.
-    let resolver = resolver(args, lab.as_ref())?;
+    let resolver = match &args.to {
+        Some(to) => resolver(&args.from, to, lab.as_ref())?,
+        None => resolver("", &args.from, lab.as_ref())?,
+    };
     let scout = Scout::of(scope)?;
     let (from, to) = match &args.to {
         Some(to) => (args.from.clone(), to.clone()),
@@ -32,11 +29,7 @@ pub fn run(args: &Why, lab: Option<&str>) -> Result<ExitCode> {
         }
         None => (here(&scout)?, args.from.clone()),
     };
-    let versions = match (args.v4, args.v6) {
-        (true, _) => Versions::V4,
-        (_, true) => Versions::V6,
-        _ => Versions::Any,
-    };
+    let versions = args.version.versions();
     let is_place = scout.places().iter().any(|place| place.name.as_str() == to);
     let mut explanation = match resolver.filter(|_| !is_place) {
         Some(resolver) => {
@@ -50,7 +43,7 @@ pub fn run(args: &Why, lab: Option<&str>) -> Result<ExitCode> {
     if args.json {
         json::print("why", &explanation);
     } else {
-        output::print(&text::whole(&explanation, Theme::of_output()));
+        output::print(&text::whole(&explanation, &scout, Theme::of_output()));
     }
     Ok(match explanation.verdict {
         Verdict::Reachable => ExitCode::SUCCESS,
@@ -59,35 +52,21 @@ pub fn run(args: &Why, lab: Option<&str>) -> Result<ExitCode> {
 }
 
 /// Whom the one who asks would ask for a name, where the target is named by one.
-fn resolver(args: &Why, lab: Option<&RunningLab>) -> Result<Option<Resolver>> {
-    let (from, to) = match &args.to {
-        Some(to) => (args.from.split(':').next().unwrap_or_default(), to),
-        None => ("", &args.from),
-    };
+pub fn resolver(from: &str, to: &str, lab: Option<&RunningLab>) -> Result<Option<Resolver>> {
     if !is_name(to) {
         return Ok(None);
     }
+    let from = from.split(':').next().unwrap_or_default();
     match lab {
         // A node of that name is meant first; an unknown one that asks is told of later.
         Some(lab) if lab.node(to).is_ok() || lab.node(from).is_err() => Ok(None),
-        Some(lab) => why::name::resolver_of_lab(lab, &super::node_name(from)?).map(Some),
+        Some(lab) => why::name::resolver_of_lab(lab, &node_name(from)?).map(Some),
         None => Ok(Some(why::name::resolver_of_name(from))),
     }
 }
 
-/// The caller's own namespace.
+/// The namespace that is asked about: the caller's own, where no other is.
 fn here(scout: &Scout) -> Result<String> {
-    let own = scout.places().iter().find(|place| place.is_here).map(|place| place.name.to_string());
+    let own = scout.places().iter().find(|place| place.is_wanted).map(|place| place.name.to_string());
     own.ok_or_else(|| Error::input("U011", "say who asks and who is asked: `netyard why A B`"))
-}
-
-/// The lab that is meant, where one is: by name, or the one that runs when nothing else is asked for from outside.
-fn meant(args: &Why, lab: Option<&str>) -> Result<Option<RunningLab>> {
-    if let Some(name) = lab {
-        return running(Some(name), None).map(Some);
-    }
-    if args.host || look::is_inside_lab() || Store::of_user().labs()?.is_empty() {
-        return Ok(None);
-    }
-    running(None, None).map(Some)
 }

@@ -2,6 +2,7 @@
 
 use crate::output::table::aligned;
 use crate::output::theme::{Cell, Label, Theme};
+use netyard::scout::Scout;
 use netyard::why::party_words;
 use netyard_core::fault::{Confidence, Effect, Fault, Way};
 use netyard_core::journey::{Endpoints, Event, Forwarding, Hop, Leg, Nat};
@@ -10,12 +11,12 @@ use netyard_core::why::{Explanation, Verdict};
 use std::net::SocketAddr;
 
 /// One sentence, what proves it, what mends it; of a way without a fault, what happens on it.
-pub fn whole(explanation: &Explanation, theme: Theme) -> String {
+pub fn whole(explanation: &Explanation, scout: &Scout, theme: Theme) -> String {
     let mut text = String::new();
     let (stops, remarks): (Vec<&Fault>, Vec<&Fault>) =
         explanation.faults.iter().partition(|fault| fault.effect == Effect::Stops);
     for fault in &stops {
-        text.push_str(&told(fault, theme));
+        text.push_str(&told(fault, scout, theme));
     }
     if explanation.verdict == Verdict::Reachable {
         let name = explanation.name.as_ref().map(|name| format!("{name}, ")).unwrap_or_default();
@@ -40,7 +41,7 @@ pub fn whole(explanation: &Explanation, theme: Theme) -> String {
         if !text.is_empty() {
             text.push('\n');
         }
-        text.push_str(&told(fault, theme));
+        text.push_str(&told(fault, scout, theme));
     }
     text
 }
@@ -66,7 +67,7 @@ fn probed(probe: &Probed, theme: Theme) -> String {
     text + &aligned(&rows, theme)
 }
 
-fn told(fault: &Fault, theme: Theme) -> String {
+fn told(fault: &Fault, scout: &Scout, theme: Theme) -> String {
     let (label, tail) = match (fault.effect, fault.confidence) {
         (Effect::Stops, Confidence::Unknown) => (Label::Doubtful, ""),
         (Effect::Stops, _) => (Label::Bad, ""),
@@ -85,20 +86,17 @@ fn told(fault: &Fault, theme: Theme) -> String {
             Cell::new(Label::Quiet, &evidence.says),
         ]);
     }
+    text.push_str(&aligned(&rows, theme));
+    // What mends it can be typed as it is told.
+    let mut rows = Vec::new();
     for (at, fix) in fault.fixes.iter().enumerate() {
         rows.push([
             Cell::new(Label::Quiet, if at == 0 { "  mend" } else { "" }),
-            Cell::new(Label::Node, &fix.node),
-            Cell::new(Label::Good, &fix.command),
+            Cell::new(Label::Good, scout.typed(&fix.node, &fix.command)),
             Cell::new(Label::Quiet, format!("# {}", fix.does)),
         ]);
         if let Some(line) = &fix.lab_line {
-            rows.push([
-                Cell::plain(""),
-                Cell::plain(""),
-                Cell::plain(line),
-                Cell::new(Label::Quiet, "# in the lab file"),
-            ]);
+            rows.push([Cell::plain(""), Cell::plain(line), Cell::new(Label::Quiet, "# in the lab file")]);
         }
     }
     text.push_str(&aligned(&rows, theme));

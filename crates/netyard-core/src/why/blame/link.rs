@@ -104,6 +104,7 @@ impl Walk<'_> {
                     format!("the cable of {place} leads nowhere that can be seen"),
                 )
                 .shown(ns, show, "its other end is in no namespace that can be seen"),
+            Trouble::NoRemote => return self.blame_no_remote(step, packet),
             Trouble::NotUnderstood | Trouble::OutOfSight => {
                 return self.blame_out_of_sight(ns, &link, packet);
             }
@@ -214,11 +215,18 @@ impl Walk<'_> {
         self.blame(fault, packet);
     }
 
-    pub(in crate::why) fn blame_mtu(&mut self, from: &Link, ns: &Ns, narrow: &Link, packet: &Packet) {
+    /// A link takes less than `largest` bytes, which another one sends.
+    pub(in crate::why) fn blame_mtu(
+        &mut self,
+        (from, largest): (&Link, u32),
+        ns: &Ns,
+        narrow: &Link,
+        packet: &Packet,
+    ) {
         let place = Place::interface(ns.clone(), narrow.name.clone());
         let sentence = format!(
             "{place} takes {} bytes, and {} sends up to {}: larger packets vanish between them, and nobody tells the sender",
-            narrow.mtu, from.name, from.mtu
+            narrow.mtu, from.name, largest
         );
         let fault = self
             .fault(Cause::MtuTooSmall, place, sentence)

@@ -4,7 +4,7 @@ use super::version;
 use crate::fault::{Cause, Confidence, Effect, Place};
 use crate::mac::Mac;
 use crate::state::Ns;
-use crate::why::ethernet::{Arrival, Spread, Trouble, What};
+use crate::why::ethernet::{Arrival, Spread, Step, Trouble, TunnelEnd, What};
 use crate::why::packet::Packet;
 use crate::why::sight::{Link, LinkKind, Neighbour};
 use crate::why::walk::Walk;
@@ -29,6 +29,10 @@ impl Walk<'_> {
             |entry| format!("{next} dev {} {}", link.name, entry.word().to_uppercase()),
         );
         if self.blame_overlap(ns, link, next, &owners, packet) {
+            return;
+        }
+        // Who has the address may be behind a tunnel that ends nowhere.
+        if (!owners.is_empty() || spread.arrivals.is_empty()) && self.blame_dead_tunnel(&spread, packet) {
             return;
         }
         for owner in &owners {
@@ -215,6 +219,25 @@ impl Walk<'_> {
         bridges[0].clone()
     }
 
+    /// A tunnel sends its frames where nobody takes them.
+    fn blame_dead_tunnel(&mut self, spread: &Spread, packet: &Packet) -> bool {
+        let last = spread.lost_sight.iter().filter_map(|steps| steps.last());
+        for step in last {
+            match &step.what {
+                What::Tunnelled { remote, end: end @ TunnelEnd::Missing } => {
+                    self.tunnelled(step, *remote, end, packet);
+                    return true;
+                }
+                What::Stopped(Trouble::NoRemote) => {
+                    self.blame_no_remote(step, packet);
+                    return true;
+                }
+                _ => {}
+            }
+        }
+        false
+    }
+
     /// Frames leave what can be seen, or a cable leads nowhere.
     fn blame_cut(&mut self, spread: &Spread, packet: &Packet) -> bool {
         for steps in &spread.lost_sight {
@@ -227,7 +250,8 @@ impl Walk<'_> {
                     return true;
                 }
             }
-            if let Some(step) = steps.last() {
+            let is_closed = |step: &&Step| matches!(step.what, What::Sent);
+            if let Some(step) = steps.last().filter(is_closed) {
                 let place = self.place(&step.ns, step.link);
                 let sentence = format!("frames leave by {place} for a namespace that cannot be entered");
                 let fault = self

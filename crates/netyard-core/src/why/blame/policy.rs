@@ -54,12 +54,15 @@ fn refusal(action: PolicyAction) -> Option<i32> {
     }
 }
 
-/// Whether a rule holds for a packet, as far as is known: one that asks for marks or for what is not read holds for none.
+/// Whether a rule holds for a packet, as far as is known: one that asks for what is not read holds for none.
 fn is_for(rule: &PolicyRule, packet: &Packet, incoming: &str) -> bool {
-    if rule.is_ipv6 != packet.destination.is_ipv6() || rule.mark.is_some() || rule.out.is_some() {
+    if rule.is_ipv6 != packet.destination.is_ipv6() || rule.out.is_some() {
         return false;
     }
+    let is_marked =
+        |(mark, mask): (u32, u32)| packet.marks.packet.is_some_and(|own| own & mask == mark & mask);
     let holds = rule.from.is_none_or(|from| from.contains(&packet.source))
+        && rule.mark.is_none_or(is_marked)
         && rule.to.is_none_or(|to| to.contains(&packet.destination))
         && rule.incoming.as_ref().is_none_or(|name| name.as_str() == incoming);
     rule.others.is_empty() && holds != rule.is_inverted

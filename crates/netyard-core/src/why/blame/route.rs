@@ -62,7 +62,7 @@ impl Walk<'_> {
 
     /// `via 10.0.0.254 dev eth0`, as far as the kernel tells.
     fn route_says(&mut self, ns: &Ns, to: IpAddr) -> String {
-        let asked = RouteAsk { to, from: None, iif: None, oif: None, protocol: 0, ports: None };
+        let asked = RouteAsk::to(to);
         match self.kernel.route(ns, &asked) {
             Ok(found) => {
                 let dev = self.link(ns, found.index).map(|link| link.name.to_string()).unwrap_or_default();
@@ -459,7 +459,7 @@ impl Walk<'_> {
             self.blame(fault, packet);
             return;
         }
-        let back = RouteAsk { to: packet.source, from: None, iif: None, oif: None, protocol: 0, ports: None };
+        let back = RouteAsk::to(packet.source);
         let reverse = self.kernel.route(ns, &back);
         let strict = if value == 1 { "strict" } else { "loose" };
         let leads = match &reverse {

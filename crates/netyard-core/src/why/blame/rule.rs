@@ -146,6 +146,20 @@ impl Walk<'_> {
         self.blame(fault, packet);
     }
 
+    /// Rules whose conditions are not understood mark packets, and routes are chosen by marks.
+    pub(in crate::why) fn blame_unknown_mark(&mut self, ns: &Ns, packet: &Packet) {
+        let sentence = format!(
+            "which route of {ns} the {} takes depends on its mark, which a rule sets that netyard does not understand",
+            what(packet)
+        );
+        let fault = self
+            .fault(Cause::NotUnderstood, Place::node(ns.clone()), sentence)
+            .with_confidence(Confidence::Unknown)
+            .shown(ns, "ip rule show", "fwmark")
+            .shown(ns, "nft list ruleset", "mark set");
+        self.blame(fault, packet);
+    }
+
     pub(in crate::why) fn blame_unread(&mut self, ns: &Ns, why: &str, packet: &Packet) {
         let sentence = format!("the rules of {ns} could not be read: {why}");
         let fault = self

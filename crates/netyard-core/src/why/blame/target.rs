@@ -123,13 +123,13 @@ impl Walk<'_> {
         // As if it came from outside: by the interface that has the address.
         let outline = self.outline(ns);
         let own = outline.addresses.iter().find(|own| own.prefix.addr() == packet.destination);
-        let iif = own.and_then(|own| outline.link(own.index)).map(|link| link.name.to_string());
-        let names: Vec<String> =
-            iif.into_iter().chain(outline.links.iter().map(|link| link.name.to_string())).collect();
+        let iif = own.and_then(|own| outline.link(own.index));
+        let links: Vec<(u32, &str)> =
+            iif.into_iter().chain(&outline.links).map(|link| (link.index, link.name.as_str())).collect();
         for (ruleset, chain) in rules::chains_at(&inside.rulesets, families, Hook::Prerouting, None) {
-            let translated = names.iter().find_map(|iif| {
-                let meeting = Meeting { packet, iif: Some(iif), oif: None, is_local: true };
-                match rules::judge(ruleset, chain, &meeting) {
+            let translated = links.iter().find_map(|iif| {
+                let meeting = Meeting { packet, iif: Some(*iif), oif: None, is_local: true };
+                match rules::judge(ruleset, chain, &meeting).outcome {
                     Outcome::Translated(Translation::Destination(to), spot) => Some((to, spot)),
                     _ => None,
                 }

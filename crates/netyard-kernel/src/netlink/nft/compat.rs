@@ -17,6 +17,8 @@ pub(crate) fn matches(name: &str, info: &[u8], protocol: Option<u8>) -> Vec<Matc
         "icmp" => icmp(info, Protocol::Icmp),
         "icmp6" => icmp(info, Protocol::Icmpv6),
         "multiport" => multiport(info, protocol).map(|words| vec![Match::Other(words)]),
+        "mark" => mark("meta mark", info).map(|words| vec![Match::Other(words)]),
+        "connmark" => mark("ct mark", info).map(|words| vec![Match::Other(words)]),
         "comment" => Some(vec![Match::Other(format!("comment \"{}\"", text(info)))]),
         _ => None,
     };
@@ -41,7 +43,8 @@ pub(crate) fn target(family: Family, name: &str, revision: u32, info: &[u8]) -> 
             let words = if prefix.is_empty() { "log".to_owned() } else { format!("log prefix \"{prefix}\"") };
             Action::Other(words)
         }),
-        "MARK" => u32_at(info, 0).map(|mark| Action::Other(format!("meta mark set {mark:#010x}"))),
+        "MARK" if revision == 2 => marked("meta mark", info, 0).map(Action::Other),
+        "CONNMARK" => connection_mark(info).map(Action::Other),
         _ => None,
     };
     known.unwrap_or_else(|| Action::Other(format!("xt target \"{name}\"")))
@@ -74,6 +77,36 @@ fn xt_states(mask: u32, untracked: u32) -> Option<CtStates> {
         untracked: mask & untracked != 0,
     };
     (mask != 0 && mask & !(15 | untracked) == 0).then_some(states)
+}
+
+/// `struct xt_mark_mtinfo1`, `struct xt_connmark_mtinfo1`: value, mask, inversion.
+fn mark(name: &str, info: &[u8]) -> Option<String> {
+    let (value, mask, is_inverted) = (u32_at(info, 0)?, u32_at(info, 4)?, *info.get(8)? != 0);
+    Some(match (mask, is_inverted) {
+        (u32::MAX, false) => format!("{name} {value:#010x}"),
+        (u32::MAX, true) => format!("{name} != {value:#010x}"),
+        (_, false) => format!("{name} & {mask:#010x} == {value:#010x}"),
+        (_, true) => format!("{name} & {mask:#010x} != {value:#010x}"),
+    })
+}
+
+/// `struct xt_mark_tginfo2`: a value and the bits that are cleared before it is put in by exclusive or.
+fn marked(name: &str, info: &[u8], at: usize) -> Option<String> {
+    let (value, mask) = (u32_at(info, at)?, u32_at(info, at + 4)?);
+    Some(match mask {
+        u32::MAX => format!("{name} set {value:#010x}"),
+        _ => format!("{name} set ({name} & {:#010x}) ^ {value:#010x}", !mask),
+    })
+}
+
+/// `struct xt_connmark_tginfo1`: value, its mask, the mask of the packet's, and whether it is set, saved or restored.
+fn connection_mark(info: &[u8]) -> Option<String> {
+    match (u32_at(info, 4)?, u32_at(info, 8)?, *info.get(12)?) {
+        (_, _, 0) => marked("ct mark", info, 0),
+        (u32::MAX, u32::MAX, 1) => Some("ct mark set meta mark".to_owned()),
+        (u32::MAX, u32::MAX, 2) => Some("meta mark set ct mark".to_owned()),
+        _ => None,
+    }
 }
 
 /// `struct xt_addrtype_info_v1`: masks of `1 << RTN_*` for source and destination, then flags.

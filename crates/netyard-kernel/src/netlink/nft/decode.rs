@@ -13,21 +13,28 @@ use super::words::{self, Context, Described, Kind};
 use super::{compat, statement};
 use crate::netlink::Attributes;
 use netyard_core::nft::{Action, Family, Match, Protocol, Rule};
+use netyard_core::why::NamedSet;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-/// How a set without a name is found by the name that the kernel gave it.
+/// How a set is found by its name.
 pub(super) type FindSet<'a> = dyn Fn(&str) -> Option<&'a Set> + 'a;
 
-/// The rule of these expressions. Anything unknown becomes words; nothing fails.
-pub(super) fn rule<'a>(family: Family, expressions: &[Expression], set: &'a FindSet<'a>) -> Rule {
+/// The rule of these expressions, and the sets with a name that it looks into. Anything unknown becomes words; nothing
+/// fails.
+pub(super) fn rule<'a>(
+    family: Family,
+    expressions: &[Expression],
+    set: &'a FindSet<'a>,
+) -> (Rule, Vec<NamedSet>) {
     let ip_version = match family {
         Family::Ip => Some(4),
         Family::Ip6 => Some(6),
         _ => None,
     };
     let context = Context { family, ip_version, protocol: None };
-    let mut decoder = Decoder { context, set, registers: BTreeMap::new(), pieces: Vec::new() };
+    let mut decoder =
+        Decoder { context, set, registers: BTreeMap::new(), pieces: Vec::new(), named: Vec::new() };
     let mut rest = expressions;
     while let Some((expression, tail)) = rest.split_first() {
         rest = tail;
@@ -41,7 +48,7 @@ pub(super) fn rule<'a>(family: Family, expressions: &[Expression], set: &'a Find
             decoder.expression(expression);
         }
     }
-    finish(decoder.pieces)
+    (finish(decoder.pieces), decoder.named)
 }
 
 fn comparison(expression: &Expression, wanted: u32) -> Option<(u32, &[u8])> {
@@ -70,7 +77,12 @@ struct Decoder<'a> {
     set: &'a FindSet<'a>,
     registers: BTreeMap<u32, Value>,
     pieces: Vec<Piece>,
+    named: Vec<NamedSet>,
 }
+
+/// Elements of a set that are spelled out in a rule, and of one with a name.
+const ELEMENTS_MAX: usize = 64;
+const NAMED_ELEMENTS_MAX: usize = 4096;
 
 /// The first data register as [`Expression::read`] numbers it.
 const REG_FIRST: u32 = 8;
@@ -290,8 +302,12 @@ impl Decoder<'_> {
             self.registers.range(register..).map(|(_, held)| self.describe(&held.what)).collect();
         let name = parts.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join(" . ");
         let contents = match (self.set)(set) {
-            Some(set) => words::elements(set, &parts),
-            None => format!("@{set}"),
+            Some(found) if !found.has_name => words::elements(found, &parts, ELEMENTS_MAX),
+            found => {
+                let elements = found.map(|found| words::elements(found, &parts, NAMED_ELEMENTS_MAX));
+                self.named.extend(elements.map(|elements| NamedSet { name: set.to_owned(), elements }));
+                format!("@{set}")
+            }
         };
         let mut described = Described::new("", Kind::Hex, None);
         described.ip_version = parts.iter().find_map(|p| p.ip_version);
@@ -357,7 +373,11 @@ impl Decoder<'_> {
     fn operand(&self, register: u32, kind: Kind) -> String {
         match self.registers.get(&register) {
             Some(Value { what: Source::Immediate(bytes), .. }) => words::value(kind, bytes),
-            Some(value) => self.describe(&value.what).name,
+            Some(Value { what, mask: None }) => self.describe(what).name,
+            Some(Value { what, mask: Some((mask, xor)) }) => {
+                let name = self.describe(what).name;
+                format!("({name} & {}) ^ {}", words::value(kind, mask), words::value(kind, xor))
+            }
             None => "?".to_owned(),
         }
     }

@@ -1,7 +1,7 @@
 //! Single rules and chains put in place and removed beside others that stay, with their counts: what iptables(8) does.
 
 use super::expression::Expression;
-use super::list::{anonymous_sets, chain, dump};
+use super::list::{Wanted, chain, dump, sets};
 use super::{
     NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFT_MSG_NEWRULE, NFT_MSG_NEWTABLE, NLM_F_APPEND, NLM_F_CREATE,
     begin, decode, encode, put_chain, put_frame, put_table, refused, send,
@@ -87,7 +87,7 @@ pub fn read(socket: &mut Socket, family: Family, table: &str) -> Result<Vec<Plac
     if chains.is_empty() {
         return Ok(chains);
     }
-    let sets = anonymous_sets(socket)?;
+    let sets = sets(socket, Wanted::Anonymous)?;
     dump(socket, NFT_MSG_GETRULE, Some(family), &[], |_, attributes| {
         let name = attributes.str(NFTA_RULE_CHAIN);
         let place = chains.iter_mut().find(|placed| Some(placed.chain.name.as_str()) == name);
@@ -99,7 +99,7 @@ pub fn read(socket: &mut Socket, family: Family, table: &str) -> Result<Vec<Plac
             let handle = be64(attributes, NFTA_RULE_HANDLE);
             place.rules.push(PlacedRule {
                 handle,
-                rule: decode::rule(family, &expressions, &set),
+                rule: decode::rule(family, &expressions, &set).0,
                 packets,
                 bytes,
             });

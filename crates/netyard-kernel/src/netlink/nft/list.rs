@@ -21,15 +21,16 @@ const NFGENMSG_LEN: usize = 4;
 /// How often the whole is read again because the ruleset changed meanwhile.
 const ATTEMPTS_MAX: usize = 16;
 
-/// The set that a rule made without naming it, as `{ 80, 443 }`.
+/// A set or map: one that a rule made without naming it, as `{ 80, 443 }`, or one with a name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Set {
+    pub has_name: bool,
     pub is_interval: bool,
     pub is_map: bool,
     pub elements: Vec<Element>,
 }
 
-/// One element of a set: a value, or the start of an interval that the next end closes.
+/// One element of a set: a value, or the start of an interval that the next end closes; without a key, all other values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Element {
     pub key: Vec<u8>,
@@ -40,7 +41,16 @@ pub(super) struct Element {
     pub value: Option<Vec<u8>>,
 }
 
-/// The sets without a name, by table and by the name that the kernel gave them.
+/// Which sets are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Those without a name: they are parts of rules.
+    Anonymous,
+    /// Those with a name too.
+    All,
+}
+
+/// Sets by table and by their name, which the kernel gives to those without one.
 pub(super) type Sets = BTreeMap<(Family, String, String), Set>;
 
 /// Reads all tables of the socket's network namespace, in the order of their making.
@@ -62,19 +72,25 @@ pub fn list(socket: &mut Socket) -> Result<Vec<Table>, Refusal> {
         name: table.name,
         chains: table.chains.into_iter().map(chain).collect(),
     };
-    Ok(placed(socket)?.into_iter().map(table).collect())
+    Ok(read_still(socket, Wanted::Anonymous)?.into_iter().map(table).collect())
 }
 
-/// As [`list()`], with the handle of each rule, its count where it counts, and the links that a chain is at.
+/// As [`list()`], with the handle of each rule, its count where it counts, the links that a chain is at, and the sets with
+/// a name that rules look into.
 /// Same as `nft -a list ruleset`.
 ///
 /// # Errors
 /// `EPERM` without CAP_NET_ADMIN over the socket's network namespace; `EINTR` when the ruleset never stood still.
 pub fn placed(socket: &mut Socket) -> Result<Vec<Ruleset>, Refusal> {
+    read_still(socket, Wanted::All)
+}
+
+/// Reads all until it has stood still meanwhile.
+fn read_still(socket: &mut Socket, wanted: Wanted) -> Result<Vec<Ruleset>, Refusal> {
     let interrupted = Refusal { index: 0, errno: libc::EINTR, message: None };
     for _ in 0..ATTEMPTS_MAX {
         let before = generation(socket)?;
-        match read_all(socket) {
+        match read_all(socket, wanted) {
             Ok(tables) if generation(socket)? == before => return Ok(tables),
             Err(refusal) if refusal.errno != libc::EINTR => return Err(refusal),
             _ => {}
@@ -93,13 +109,19 @@ fn tables(socket: &mut Socket) -> Result<Vec<Ruleset>, Refusal> {
         let Some(name) = attributes.str(NFTA_TABLE_NAME) else { return };
         let is_owned = attributes.be32(NFTA_TABLE_FLAGS).unwrap_or(0) & NFT_TABLE_F_OWNER != 0;
         if !(is_owned && name.starts_with(OWN_TABLE)) {
-            tables.push(Ruleset { is_legacy: false, family, name: name.to_owned(), chains: Vec::new() });
+            tables.push(Ruleset {
+                is_legacy: false,
+                family,
+                name: name.to_owned(),
+                chains: Vec::new(),
+                sets: Vec::new(),
+            });
         }
     })?;
     Ok(tables)
 }
 
-fn read_all(socket: &mut Socket) -> Result<Vec<Ruleset>, Refusal> {
+fn read_all(socket: &mut Socket, wanted: Wanted) -> Result<Vec<Ruleset>, Refusal> {
     let mut tables = tables(socket)?;
     if tables.is_empty() {
         return Ok(tables);
@@ -113,7 +135,7 @@ fn read_all(socket: &mut Socket) -> Result<Vec<Ruleset>, Refusal> {
             place.chains.push(why::Chain { name, base, devices: devices(attributes), rules: Vec::new() });
         }
     })?;
-    let sets = anonymous_sets(socket)?;
+    let sets = sets(socket, wanted)?;
     dump(socket, NFT_MSG_GETRULE, None, &[], |family, attributes| {
         const NFTA_RULE_TABLE: u16 = 1;
         const NFTA_RULE_CHAIN: u16 = 2;
@@ -121,12 +143,18 @@ fn read_all(socket: &mut Socket) -> Result<Vec<Ruleset>, Refusal> {
         const NFTA_RULE_EXPRESSIONS: u16 = 4;
         let (table, chain) = (attributes.str(NFTA_RULE_TABLE), attributes.str(NFTA_RULE_CHAIN));
         let place = tables.iter_mut().find(|t| t.family == family && Some(t.name.as_str()) == table);
-        let place = place.and_then(|t| t.chains.iter_mut().find(|c| Some(c.name.as_str()) == chain));
-        if let (Some(place), Some(table)) = (place, table) {
+        if let (Some(Ruleset { chains, sets: known, .. }), Some(table)) = (place, table)
+            && let Some(place) = chains.iter_mut().find(|c| Some(c.name.as_str()) == chain)
+        {
             let list = attributes.nested(NFTA_RULE_EXPRESSIONS);
             let expressions: Vec<_> = list.map(|(_, e)| Expression::read(Attributes(e))).collect();
             let set = |name: &str| sets.get(&(family, table.to_owned(), name.to_owned()));
-            let rule = decode::rule(family, &expressions, &set);
+            let (rule, named) = decode::rule(family, &expressions, &set);
+            for set in named {
+                if !known.iter().any(|one| one.name == set.name) {
+                    known.push(set);
+                }
+            }
             let packets = rule.counts.then(|| counter(list).0);
             place.rules.push(PlacedRule { handle: be64(attributes, NFTA_RULE_HANDLE), rule, packets });
         }
@@ -196,8 +224,8 @@ pub fn named_sets(socket: &mut Socket) -> Result<Vec<String>, Refusal> {
     Ok(names)
 }
 
-/// The sets without a name, with their elements in ascending order.
-pub(super) fn anonymous_sets(socket: &mut Socket) -> Result<Sets, Refusal> {
+/// The sets that are wanted, with their elements in ascending order.
+pub(super) fn sets(socket: &mut Socket, wanted: Wanted) -> Result<Sets, Refusal> {
     const NFTA_SET_TABLE: u16 = 1;
     const NFTA_SET_NAME: u16 = 2;
     const NFTA_SET_FLAGS: u16 = 3;
@@ -209,9 +237,10 @@ pub(super) fn anonymous_sets(socket: &mut Socket) -> Result<Sets, Refusal> {
         let flags = attributes.be32(NFTA_SET_FLAGS).unwrap_or(0);
         let (table, name) = (attributes.str(NFTA_SET_TABLE), attributes.str(NFTA_SET_NAME));
         if let (Some(table), Some(name)) = (table, name)
-            && flags & NFT_SET_ANONYMOUS != 0
+            && (flags & NFT_SET_ANONYMOUS != 0 || wanted == Wanted::All)
         {
             let set = Set {
+                has_name: flags & NFT_SET_ANONYMOUS == 0,
                 is_interval: flags & NFT_SET_INTERVAL != 0,
                 is_map: flags & NFT_SET_MAP != 0,
                 elements: Vec::new(),
@@ -240,9 +269,12 @@ fn element(attributes: Attributes<'_>) -> Option<Element> {
     const NFTA_SET_ELEM_FLAGS: u16 = 3;
     const NFTA_SET_ELEM_KEY_END: u16 = 10;
     const NFT_SET_ELEM_INTERVAL_END: u32 = 1;
+    const NFT_SET_ELEM_CATCHALL: u32 = 2;
     let flags = attributes.be32(NFTA_SET_ELEM_FLAGS).unwrap_or(0);
+    // What stands for all others has no key.
+    let none = || (flags & NFT_SET_ELEM_CATCHALL != 0).then(Vec::new);
     Some(Element {
-        key: read_value(attributes, NFTA_SET_ELEM_KEY)?,
+        key: read_value(attributes, NFTA_SET_ELEM_KEY).or_else(none)?,
         key_end: read_value(attributes, NFTA_SET_ELEM_KEY_END),
         is_end: flags & NFT_SET_ELEM_INTERVAL_END != 0,
         verdict: read_verdict(attributes.nested(NFTA_SET_ELEM_DATA)),

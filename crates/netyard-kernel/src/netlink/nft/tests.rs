@@ -9,7 +9,7 @@ use netyard_core::nft::{Action, Family, Match, Ports, Protocol, Rule};
 
 fn read(list: &[u8], family: Family) -> Rule {
     let expressions: Vec<_> = Attributes(list).map(|(_, e)| Expression::read(Attributes(e))).collect();
-    rule(family, &expressions, &|_| None)
+    rule(family, &expressions, &|_| None).0
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn any_bytes_become_a_rule() {
         let families = [Family::Inet, Family::Ip, Family::Ip6, Family::Bridge, Family::Netdev, Family::Arp];
         let set = damaged_set(&mut random);
         let expressions: Vec<_> = Attributes(&bytes).map(|(_, e)| Expression::read(Attributes(e))).collect();
-        let rule = rule(families[round % 6], &expressions, &|_| Some(&set));
+        let (rule, _) = rule(families[round % 6], &expressions, &|_| Some(&set));
         assert!(rule.to_string().len() < 100_000, "seed {seed}, round {round}");
     }
 }
@@ -95,7 +95,12 @@ fn damaged_set(random: &mut Random) -> Set {
         value: Some(vec![1; 4]),
     };
     let elements = vec![element(a, false), element(b, true), element(c, false), element(d, true)];
-    Set { is_interval: random.below(2) == 0, is_map: random.below(2) == 0, elements }
+    Set {
+        has_name: random.below(2) == 0,
+        is_interval: random.below(2) == 0,
+        is_map: random.below(2) == 0,
+        elements,
+    }
 }
 
 /// xorshift64: the same numbers in every run.

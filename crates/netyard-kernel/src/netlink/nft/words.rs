@@ -58,9 +58,6 @@ impl Described {
     }
 }
 
-/// Elements of a set that are spelled out.
-const ELEMENTS_MAX: usize = 64;
-
 /// The words for what is loaded.
 pub(super) fn load(what: &Load, context: Context) -> Described {
     match what {
@@ -389,8 +386,9 @@ pub(super) fn verdict(verdict: &Verdict) -> String {
     }
 }
 
-/// The elements of a set as nft prints them, `{ 80, 443, 1000-2000 }`; the parts are those of a concatenation.
-pub(super) fn elements(set: &Set, parts: &[Described]) -> String {
+/// The elements of a set as nft prints them, `{ 80, 443, 1000-2000 }`, no more than `max`; the parts are those of a
+/// concatenation.
+pub(super) fn elements(set: &Set, parts: &[Described], max: usize) -> String {
     let mut words = Vec::new();
     let mut list = set.elements.iter().skip_while(|e| e.is_end).peekable();
     while let Some(element) = list.next() {
@@ -400,9 +398,9 @@ pub(super) fn elements(set: &Set, parts: &[Described]) -> String {
         {
             word = interval(&element.key, &before(&end.key), parts);
         } else if let Some(end) = element.key_end.as_ref().filter(|end| **end != element.key) {
-            word = format!("{word}-{}", concatenation(end, parts));
+            word = concatenated_intervals(&element.key, end, parts);
         }
-        if words.len() == ELEMENTS_MAX {
+        if words.len() == max {
             words.push("...".to_owned());
             break;
         }
@@ -423,17 +421,30 @@ fn mapped(element: &Element, set: &Set) -> String {
 
 /// The parts of a key, each padded to four bytes in a concatenation.
 fn concatenation(key: &[u8], parts: &[Described]) -> String {
-    if let [only] = parts {
-        return value(only.kind, key);
+    if key.is_empty() {
+        return "*".to_owned();
     }
-    let mut rest = key;
-    let mut words = Vec::new();
-    for part in parts {
-        let len = part.len.unwrap_or(4).min(rest.len());
-        words.push(value(part.kind, &rest[..len]));
-        rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
-    }
+    let words: Vec<String> = split(key, parts).map(|(part, bytes)| value(part.kind, bytes)).collect();
     words.join(" . ")
+}
+
+/// An interval in each part, as `10.0.0.0/24 . 80-90`.
+fn concatenated_intervals(first: &[u8], last: &[u8], parts: &[Described]) -> String {
+    let pairs = split(first, parts).zip(split(last, parts));
+    let words: Vec<String> =
+        pairs.map(|((part, first), (_, last))| interval(first, last, std::slice::from_ref(part))).collect();
+    words.join(" . ")
+}
+
+/// The bytes of each part of a key.
+fn split<'a>(key: &'a [u8], parts: &'a [Described]) -> impl Iterator<Item = (&'a Described, &'a [u8])> {
+    let mut rest = key;
+    parts.iter().map(move |part| {
+        let len = if parts.len() == 1 { rest.len() } else { part.len.unwrap_or(4).min(rest.len()) };
+        let bytes = &rest[..len];
+        rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
+        (part, bytes)
+    })
 }
 
 fn interval(first: &[u8], last: &[u8], parts: &[Described]) -> String {
