@@ -170,6 +170,18 @@ fn a_failure_tells_the_command_its_code_and_its_last_words() {
 }
 
 #[test]
+fn a_log_is_followed_for_as_long_as_somebody_reads() {
+    let node = Node::new("follow");
+    let loop_ = "n=0; while :; do n=$((n+1)); echo line $n; sleep 0.05; done";
+    node.unit("talks", &format!("[Service]\nExecStart=/bin/sh -c '{loop_}'"));
+    let said =
+        node.says("systemctl start talks; journalctl -fn 1000 -u talks | sed 5q; systemctl stop talks");
+    assert_eq!(said, "talks: line 1\ntalks: line 2\ntalks: line 3\ntalks: line 4\ntalks: line 5\n");
+    assert!(node.says("journalctl -ru talks | tail -1").contains("talks: line 1\n"));
+    assert_eq!(node.processes(), 0);
+}
+
+#[test]
 fn one_that_does_not_want_to_end_is_killed() {
     let node = Node::new("stubborn");
     node.unit(
