@@ -22,7 +22,7 @@ const OTHER_NAMES: [(&str, &str); 4] = [
 /// itself that it is ready; the clock is the machine's, so that chronyd may only tell the time.
 const IN_NODES: [(&str, &str); 2] = [
     ("keepalived.service", "[Service]\nType=exec\n"),
-    ("chrony.service", "[Service]\nExecStart=\nExecStart=/usr/sbin/chronyd -x $DAEMON_OPTS\n"),
+    ("chrony.service", "[Service]\nExecStart=\nExecStart=!/usr/sbin/chronyd -x $DAEMON_OPTS\n"),
 ];
 
 /// The units of a node.
