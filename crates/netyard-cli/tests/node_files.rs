@@ -73,6 +73,38 @@ fn files_are_copied_in_and_out_and_what_differs_is_told_and_saved() {
 }
 
 #[test]
+fn a_root_archive_of_the_same_name_that_has_changed_is_noticed() {
+    let yard = Yard::new("archive");
+    std::fs::create_dir_all(yard.folder.join("root/etc")).unwrap();
+    let pack = |text: &str| {
+        yard.write("root/etc/mark", text);
+        let mut tar = std::process::Command::new("tar");
+        let packed =
+            tar.current_dir(&yard.folder).args(["-C", "root", "-cf", "root.tar", "."]).status().unwrap();
+        assert!(packed.success());
+    };
+    let text = "nodes: { a: { rootfs: root.tar }, b: { kind: full } }";
+    let file = yard.write("lab.yaml", &format!("lab: {}\n{text}\n", yard.lab));
+    let file = file.to_str().unwrap();
+    let mark = |name: &str| {
+        let copy = yard.folder.join(name);
+        yard.prints(&["cp", "a:/etc/mark", copy.to_str().unwrap()]);
+        std::fs::read_to_string(copy).unwrap()
+    };
+    pack("one");
+    assert_eq!(yard.run(&["up", "-q", file]).code, Some(0));
+    assert_eq!(mark("first"), "one");
+    yard.prints(&["exec", "b", "--", "touch", "/etc/kept"]);
+    let plan = || yard.prints(&["plan", file]);
+    assert!(!plan().contains("make a anew"), "{}", plan());
+    pack("two");
+    assert!(plan().contains("make a anew") && !plan().contains("make b anew"), "{}", plan());
+    assert_eq!(yard.run(&["up", "-q", file]).code, Some(0));
+    assert_eq!(mark("second"), "two");
+    assert_eq!(yard.prints(&["exec", "b", "--", "ls", "/etc/kept"]), "/etc/kept\n");
+}
+
+#[test]
 fn what_cannot_be_copied_is_refused_in_clear_words() {
     let yard = Yard::with_lab("nocp", "nodes: { a: { kind: full }, plain: ~ }\n");
     let refused = |words: &[&str], says: &str| {

@@ -57,6 +57,41 @@ fn programs_start_when_those_before_them_are_ready() {
 }
 
 #[test]
+fn programs_wait_for_those_of_other_nodes() {
+    for kind in KINDS {
+        let text = format!(
+            "networks: {{ lan: 10.0.0.0/24 }}
+nodes:
+  client[1-2]:
+    kind: {kind}
+    links: [lan]
+    run: {{ asks: {{ command: \"bash -c 'exec 3<>/dev/tcp/10.0.0.9/80 && echo open'\", ready: ended, after: server/web }} }}
+  last: {{ kind: {kind}, run: {{ job: {{ command: echo done, ready: ended, after: 'client[1-2]/asks' }} }} }}
+  server:
+    kind: {kind}
+    links: {{ lan: 10.0.0.9 }}
+    run: {{ web: {{ command: [sh, -c, 'sleep 0.3; exec python3 -m http.server 80'], ready: {{ port: 80 }} }} }}
+"
+        );
+        let yard = Yard::with_lab(&format!("across-{kind}"), &text);
+        let logs = yard.prints(&["logs"]);
+        for words in ["client1 asks | open", "client2 asks | open", "last job | done"] {
+            assert!(logs.contains(words), "{words} in {logs}");
+        }
+    }
+}
+
+#[test]
+fn what_waits_for_a_program_of_another_node_that_fails_is_not_started() {
+    let yard = Yard::new("across-failed");
+    let text = "nodes: { a: { run: { x: { command: 'echo never', after: b/p } } }, b: { run: { p: { command: 'exit 3', ready: ended } } } }";
+    let file = yard.write("lab.yaml", &format!("lab: {}\n{text}\n", yard.lab));
+    let ran = yard.run(&["up", file.to_str().unwrap()]);
+    let words = "program `p` of node `b` ended with code 3";
+    assert!(ran.code == Some(3) && ran.stderr.contains(words), "{}", ran.stderr);
+}
+
+#[test]
 fn up_fails_with_what_was_waited_for_and_the_last_words() {
     let cases = [
         (

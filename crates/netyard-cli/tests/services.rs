@@ -170,6 +170,18 @@ fn a_failure_tells_the_command_its_code_and_its_last_words() {
 }
 
 #[test]
+fn a_log_is_followed_for_as_long_as_somebody_reads() {
+    let node = Node::new("follow");
+    let loop_ = "n=0; while :; do n=$((n+1)); echo line $n; sleep 0.05; done";
+    node.unit("talks", &format!("[Service]\nExecStart=/bin/sh -c '{loop_}'"));
+    let said =
+        node.says("systemctl start talks; journalctl -fn 1000 -u talks | sed 5q; systemctl stop talks");
+    assert_eq!(said, "talks: line 1\ntalks: line 2\ntalks: line 3\ntalks: line 4\ntalks: line 5\n");
+    assert!(node.says("journalctl -ru talks | tail -1").contains("talks: line 1\n"));
+    assert_eq!(node.processes(), 0);
+}
+
+#[test]
 fn one_that_does_not_want_to_end_is_killed() {
     let node = Node::new("stubborn");
     node.unit(
@@ -178,6 +190,101 @@ fn one_that_does_not_want_to_end_is_killed() {
     );
     node.says("systemctl start s; while ! journalctl -u s | grep -q on; do sleep 0.01; done");
     assert_eq!(node.says("systemctl stop s; echo $?; systemctl show s -p Result --value"), "0\ntimeout\n");
+    assert_eq!(node.processes(), 0);
+}
+
+#[test]
+fn a_condition_that_says_no_is_no_failure_and_an_assertion_is_one() {
+    let node = Node::new("conditions");
+    node.unit("no", "[Service]\nExecCondition=/bin/false\nExecStart=/bin/sleep 1000\nRestart=always");
+    node.unit("broken", "[Service]\nExecCondition=/bin/sh -c 'exit 255'\nExecStart=/bin/sleep 1000");
+    node.unit(
+        "either",
+        "[Unit]\nConditionPathIsDirectory=|/none\nConditionFileNotEmpty=|/etc/passwd\n[Service]\nExecStart=/bin/sleep 1000",
+    );
+    node.unit("sure", "[Unit]\nAssertPathExists=/none\n[Service]\nExecStart=/bin/sleep 1000");
+    assert_eq!(
+        node.says("systemctl start no; echo $?; systemctl is-active no; systemctl start either; echo $?; systemctl is-active either"),
+        "0\ninactive\n0\nactive\n"
+    );
+    assert_eq!(node.says("systemctl start sure; echo $?"), "Assertion failed on job for sure.service.\n1\n");
+    let broken = node.says("systemctl start broken; echo $?");
+    assert!(broken.contains("ExecCondition=") && broken.ends_with("\n1\n"), "{broken}");
+    assert_eq!(node.says("systemctl stop either; systemctl is-failed no broken"), "inactive\nfailed\n");
+    assert_eq!(node.processes(), 0);
+}
+
+#[test]
+fn an_end_that_prevents_it_is_not_followed_by_another_start() {
+    let node = Node::new("prevented");
+    node.unit(
+        "p",
+        "[Service]\nExecStart=/bin/sh -c 'echo x >> /run/starts; exit 255'\nRestart=always\nRestartSec=10ms\n\
+         RestartPreventExitStatus=255",
+    );
+    node.says("systemctl start p");
+    until("it has failed", || node.says("systemctl is-active p") == "failed\n");
+    assert_eq!(node.says("wc -l < /run/starts; systemctl show p -p NRestarts"), "1\nNRestarts=0\n");
+}
+
+#[test]
+fn services_start_in_their_order_and_stop_with_those_that_they_need() {
+    let node = Node::new("order");
+    let tells = |name: &str| {
+        format!("[Service]\nExecStartPre=/bin/sh -c 'echo {name} >> /run/order'\nExecStart=/bin/sleep 1000")
+    };
+    node.unit("first", &format!("[Unit]\nBefore=second.service\n{}", tells("first")));
+    node.unit("second", &tells("second"));
+    node.unit(
+        "third",
+        &format!("[Unit]\nAfter=second.service\nRequires=second.service first.service\n{}", tells("third")),
+    );
+    node.unit("part", &format!("[Unit]\nPartOf=second.service\n{}", tells("part")));
+    assert_eq!(
+        node.says("systemctl start part third; cat /run/order; rm /run/order"),
+        "part\nfirst\nsecond\nthird\n"
+    );
+    assert_eq!(
+        node.says("systemctl stop second; systemctl is-active first second third part"),
+        "active\ninactive\ninactive\ninactive\n"
+    );
+    node.says("systemctl start second part; rm /run/order");
+    assert_eq!(node.says("systemctl restart second; cat /run/order"), "second\npart\n");
+    assert_eq!(node.says("systemctl stop part second first; systemctl is-active second"), "inactive\n");
+    assert_eq!(node.processes(), 0);
+}
+
+#[test]
+fn a_service_of_somebody_else_keeps_the_rights_that_it_is_given() {
+    let node = Node::new("rights");
+    if node.has_one_id() {
+        println!("skipped: this node has one user id");
+        return;
+    }
+    node.unit(
+        "r",
+        "[Service]\nType=oneshot\nUser=nobody\nAmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_RAW\n\
+         ExecStart=/bin/sh -c 'id -un; grep CapEff /proc/self/status'",
+    );
+    assert_eq!(node.says("systemctl start r; journalctl -u r"), "r: nobody\nr: CapEff:\t0000000000002400\n");
+}
+
+#[test]
+fn a_service_tells_that_it_has_read_its_configuration_anew() {
+    if !has("/usr/bin/python3") {
+        return;
+    }
+    let node = Node::new("notify-reload");
+    let program = "import os, signal, socket\n\
+                   s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
+                   def tell(text): s.sendto(text, os.environ['NOTIFY_SOCKET'])\n\
+                   def reload(*_): tell(b'RELOADING=1'); open('/run/reloaded', 'w'); tell(b'READY=1')\n\
+                   signal.signal(signal.SIGHUP, reload)\ntell(b'READY=1')\nwhile True: signal.pause()";
+    node.says(&format!("cat > /usr/bin/r.py <<'END'\n{program}\nEND"));
+    node.unit("r", "[Service]\nType=notify-reload\nExecStart=/usr/bin/python3 /usr/bin/r.py");
+    let script = "systemctl start r; ls /run/reloaded; systemctl reload r; echo $?; ls /run/reloaded; systemctl stop r";
+    let none = "ls: cannot access '/run/reloaded': No such file or directory\n";
+    assert_eq!(node.says(script), format!("{none}0\n/run/reloaded\n"));
     assert_eq!(node.processes(), 0);
 }
 

@@ -11,6 +11,7 @@ use crate::state::{LinkKind, Neighbour, PolicyRule, Route, Stp};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// One described network.
@@ -322,9 +323,25 @@ pub struct Program {
     /// When it counts as ready; as soon as it is started where nothing is said.
     #[serde(default)]
     pub ready: Option<Ready>,
-    /// Programs of the same node that must be ready before it starts.
+    /// Programs, of this node or others, that must be ready before it starts.
     #[serde(default)]
-    pub after: Vec<String>,
+    pub after: Vec<ProgramOf>,
+}
+
+/// A program of a lab, told by its node and its name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ProgramOf {
+    /// The node that it runs in.
+    pub node: NodeName,
+    /// Its name there.
+    pub program: String,
+}
+
+/// `NODE/PROGRAM`, as in the lab file.
+impl fmt::Display for ProgramOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.node, self.program)
+    }
 }
 
 /// When a program counts as ready.

@@ -506,12 +506,13 @@ fn own_links_and_tables_in_every_form() {
 
 #[test]
 fn frr_in_every_form() {
-    use netyard_core::lab::{FileContent, NodeKind};
+    use netyard_core::lab::{FileContent, NodeKind, Program};
     let lab = lab(forms::FRR_IN_EVERY_FORM);
     assert!(lab.nodes.iter().all(|node| node.kind == NodeKind::Full && node.forwards_ipv4));
     let programs = |name: &str| -> Vec<String> {
         let programs = &lab.node(name).unwrap().programs;
-        programs.iter().map(|p| format!("{} after {}", p.name, p.after.join(" "))).collect()
+        let after = |p: &Program| p.after.iter().map(|of| of.program.clone()).collect::<Vec<_>>().join(" ");
+        programs.iter().map(|p| format!("{} after {}", p.name, after(p))).collect()
     };
     assert_eq!(
         programs("both"),
@@ -564,7 +565,11 @@ fn full_nodes_in_every_form() {
     let ready: Vec<_> = dns.programs.iter().map(|p| p.ready.as_ref().map(|ready| ready.within_ms)).collect();
     assert_eq!(ready, [Some(5000), Some(30_000), Some(30_000), Some(30_000), Some(200)]);
     assert_eq!(dns.programs[1].ready.as_ref().unwrap().when, ReadyWhen::Ended);
-    assert_eq!(dns.programs[2].after, ["named", "check"]);
+    let awaited = |node: &str, at: usize| -> Vec<String> {
+        lab.node(node).unwrap().programs[at].after.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(awaited("dns", 2), ["dns/named", "dns/check"]);
+    assert_eq!(awaited("later", 0), ["web/server", "dns/named", "c1/job", "c2/job"]);
     let stops: Vec<&str> = dns.on_down.iter().map(|program| program.name.as_str()).collect();
     assert_eq!(stops, ["rndc", "last"]);
     let web = lab.node("web").unwrap();

@@ -119,7 +119,10 @@ fn show(args: &Show, layers: &Layers) -> Result<()> {
         json::print("layer", &Told::of(&layer));
         return Ok(());
     }
-    let Manifest { name, system, built, users, groups, bytes, packages, asked } = &layer.manifest;
+    let Manifest { name, system, built, users, groups, bytes, packages, asked, architecture, .. } =
+        &layer.manifest;
+    let processors =
+        architecture.iter().map(|architecture| format!(" for {architecture}")).collect::<String>();
     let names = |accounts: &[netyard_core::layer::account::Account]| match accounts {
         [] => "none".to_owned(),
         some => some.iter().map(|account| account.name.as_str()).collect::<Vec<_>>().join(" "),
@@ -129,7 +132,7 @@ fn show(args: &Show, layers: &Layers) -> Result<()> {
         row("layer", name.to_string()),
         row("folder", layer.folder.display().to_string()),
         row("size", size(*bytes)),
-        row("built", format!("{} ago, on {system}", age(*built))),
+        row("built", format!("{} ago, on {system}{processors}", age(*built))),
         row("asked for", asked.join(" ")),
         row("users added", names(users)),
         row("groups added", names(groups)),

@@ -41,6 +41,13 @@ pub fn carry_out(order: &Order) -> u8 {
             Record::all().iter().map(reset_failed).fold(0, u8::max)
         }
         Verb::IsActive | Verb::IsFailed | Verb::IsEnabled => ask(&units, order),
+        Verb::Start | Verb::Restart => {
+            let (names, others): (Vec<_>, Vec<_>) =
+                order.units.iter().partition(|typed| UnitName::new(typed).is_some());
+            let names = service::in_order(&units, names.iter().filter_map(|n| UnitName::new(n)).collect());
+            let names = names.iter().map(UnitName::as_str).chain(others.iter().map(|typed| typed.as_str()));
+            names.map(|name| for_one(&units, order, name)).fold(0, u8::max)
+        }
         _ => order.units.iter().map(|typed| for_one(&units, order, typed)).fold(0, u8::max),
     }
 }
@@ -97,13 +104,7 @@ fn told(done: Result<Job, Failure>, verb: &str) -> u8 {
 }
 
 fn restart(units: &Units, name: &UnitName, order: &Order) -> u8 {
-    if units.find(name).is_none() {
-        return told(Err(Failure::NotFound(name.clone())), "restart");
-    }
-    match told(service::stop(units, name), "restart") {
-        0 => told(service::start(units, name, order.waits), "restart"),
-        code => code,
-    }
+    told(service::restart(units, name, order.waits), "restart")
 }
 
 fn reload_or_restart(units: &Units, name: &UnitName, order: &Order) -> u8 {

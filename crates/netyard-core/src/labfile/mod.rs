@@ -38,6 +38,7 @@ mod resolve_forward;
 mod resolve_frr;
 mod resolve_link;
 mod resolve_nat;
+mod resolve_order;
 mod resolve_own;
 mod resolve_port;
 mod resolve_program;

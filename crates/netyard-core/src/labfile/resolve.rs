@@ -11,7 +11,9 @@ use super::syntax::{FileDecl, NodeDecl, SegmentKind, Word};
 use super::{
     resolve_address, resolve_bridge, resolve_expect, resolve_firewall, resolve_forward, resolve_link,
 };
-use super::{resolve_nat, resolve_own, resolve_port, resolve_program, resolve_root, resolve_route};
+use super::{
+    resolve_nat, resolve_order, resolve_own, resolve_port, resolve_program, resolve_root, resolve_route,
+};
 use crate::diagnostic::{Code, Diagnostic, Source, Span};
 use crate::lab::{Lab, Network, NetworkKind, Node, NodeRoot, Role};
 use crate::mac::Mac;
@@ -123,6 +125,7 @@ pub(crate) fn resolve(file: &FileDecl, source: &Source, problems: &mut Problems)
     resolve_nat::add_translations(&mut draft, problems);
     resolve_firewall::add_filters(&mut draft, problems);
     resolve_program::add_programs(&mut draft, problems);
+    resolve_order::add_order(&mut draft, problems);
     resolve_root::add_roots(&mut draft, problems);
     let expectations = resolve_expect::expand(&draft, file, source, problems);
     Lab {

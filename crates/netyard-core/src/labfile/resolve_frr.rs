@@ -1,7 +1,8 @@
 //! What `frr:` stands for: configuration files of FRR, and its daemons in their order.
 
 use super::syntax::{FrrDaemonDecl, FrrDecl};
-use crate::lab::{FileContent, NodeFile, Program, Ready, ReadyWhen, Restart};
+use crate::lab::{FileContent, NodeFile, Program, ProgramOf, Ready, ReadyWhen, Restart};
+use crate::name::NodeName;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -31,15 +32,17 @@ fn daemons(decl: &FrrDecl) -> Vec<&'static str> {
 }
 
 /// The programs of a node with FRR: zebra first, then all others, then what loads the common configuration.
-pub(crate) fn programs(decl: &FrrDecl) -> Vec<Program> {
+pub(crate) fn programs(node: &NodeName, decl: &FrrDecl) -> Vec<Program> {
     let names = daemons(decl);
-    let mut programs: Vec<Program> = vec![daemon("zebra", &[]), manager()];
-    programs
-        .extend(names.iter().filter(|name| **name != "zebra").map(|name| daemon(name, &["zebra", MANAGER])));
+    let of_node = |name: &str| ProgramOf { node: node.clone(), program: name.to_owned() };
+    let mut programs: Vec<Program> =
+        vec![daemon("zebra", Vec::new()), Program { after: vec![of_node("zebra")], ..manager() }];
+    let later = names.iter().filter(|name| **name != "zebra");
+    programs.extend(later.map(|name| daemon(name, vec![of_node("zebra"), of_node(MANAGER)])));
     if decl.config.is_some() {
         let argv = texts(&["vtysh", "-b"]);
         let ready = Some(Ready { when: ReadyWhen::Ended, within_ms: READY_WITHIN_MS });
-        let after = programs.iter().map(|program| program.name.clone()).collect();
+        let after = programs.iter().map(|program| of_node(&program.name)).collect();
         programs.push(Program { argv, ready, after, restart: Restart::Never, ..plain(LOADER) });
     }
     programs
@@ -57,14 +60,14 @@ fn plain(name: &str) -> Program {
 }
 
 /// A daemon reads its own file whether or not the package brings a common one, which would hide it otherwise.
-fn daemon(name: &str, after: &[&str]) -> Program {
+fn daemon(name: &str, after: Vec<ProgramOf>) -> Program {
     let mut argv = vec![format!("{FOLDER}/{name}")];
     argv.extend(options(name));
     argv.extend(texts(&["--log", "stdout"]));
     // The socket is made when the daemon is about to read its configuration, and it answers when that is done.
     let socket = texts(&["test", "-S", &format!("/run/frr/{name}.vty")]);
     let ready = Some(Ready { when: ReadyWhen::Command(socket), within_ms: READY_WITHIN_MS });
-    Program { argv, ready, after: texts(after), ..plain(name) }
+    Program { argv, ready, after, ..plain(name) }
 }
 
 /// Where there is no such program, nothing is to be done.
@@ -74,7 +77,7 @@ fn manager() -> Program {
     let socket = format!("test ! -x {path} || test -S /run/frr/{MANAGER}.vty");
     let ready =
         Some(Ready { when: ReadyWhen::Command(texts(&["sh", "-c", &socket])), within_ms: READY_WITHIN_MS });
-    Program { argv: texts(&["sh", "-c", &start]), ready, after: texts(&["zebra"]), ..plain(MANAGER) }
+    Program { argv: texts(&["sh", "-c", &start]), ready, ..plain(MANAGER) }
 }
 
 /// As Debian's `/etc/frr/daemons` has them, and the configuration file.

@@ -1,24 +1,24 @@
-//! Programs of nodes: each with a name of its own, and in an order.
+//! Programs of nodes: each with a name of its own.
 
 use super::read::Problems;
 use super::resolve::Draft;
 use super::resolve_frr;
 use super::syntax::ProgramDecl;
-use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::lab::Program;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-/// Gives every node its programs.
+/// Gives every node its programs: those of FRR, then those of `run` in the order of the file.
 pub(crate) fn add_programs(draft: &mut Draft, problems: &mut Problems) {
     for at in 0..draft.nodes.len() {
         let decl = Rc::clone(&draft.nodes[at].decl);
         let node = &mut draft.nodes[at].node;
-        node.programs = decl.frr.as_ref().map(resolve_frr::programs).unwrap_or_default();
+        node.programs =
+            decl.frr.as_ref().map(|frr| resolve_frr::programs(&node.name, frr)).unwrap_or_default();
         if let Some(run) = &decl.run {
             let own = programs(run, &node.programs, problems);
             node.programs.extend(own);
-            check_order(run, &node.programs, problems);
         }
         if let Some(stop) = &decl.stop {
             node.on_down = programs(stop, &[], problems);
@@ -62,76 +62,9 @@ fn programs(run: &[ProgramDecl], of_frr: &[Program], problems: &mut Problems) ->
             restart: decl.restart,
             env: decl.env.clone(),
             ready: decl.ready.clone(),
-            after: decl.after.iter().map(|word| word.value.clone()).collect(),
+            after: Vec::new(),
         })
         .collect()
-}
-
-/// Reports programs that wait for one that is not there, or for each other.
-fn check_order(run: &[ProgramDecl], programs: &[Program], problems: &mut Problems) {
-    let index: HashMap<&str, usize> =
-        programs.iter().enumerate().map(|(at, program)| (program.name.as_str(), at)).collect();
-    // Those of FRR come first, and wait for none of the file's.
-    let mut waits_for: Vec<Vec<(usize, Span)>> = vec![Vec::new(); programs.len() - run.len()];
-    for decl in run {
-        let mut known = Vec::new();
-        for word in &decl.after {
-            match index.get(word.value.as_str()) {
-                Some(other) => known.push((*other, word.span)),
-                None => {
-                    let names = programs.iter().map(|program| program.name.as_str());
-                    problems.unknown(Code::UnknownProgram, &word.value, word.span, names);
-                }
-            }
-        }
-        waits_for.push(known);
-    }
-    if let Some(cycle) = find_cycle(&waits_for) {
-        let names: Vec<&str> = cycle.iter().map(|(at, _)| programs[*at].name.as_str()).collect();
-        let label = match names.as_slice() {
-            [name] => format!("`{name}` waits for itself"),
-            names => format!("each waits for the one before: {}", names.join(", ")),
-        };
-        let span = cycle.iter().map(|(_, span)| *span).min().unwrap_or_default();
-        problems.push(Diagnostic::new(Code::CyclicPrograms, span).label(label));
-    }
-}
-
-/// Programs on a way from one back to itself, each with the place that names the one before it.
-fn find_cycle(waits_for: &[Vec<(usize, Span)>]) -> Option<Vec<(usize, Span)>> {
-    let is_stuck = stuck(waits_for);
-    // Each of these has another to wait for, so that going on from one to the next comes back to where it was.
-    let mut at = is_stuck.iter().position(|is_stuck| *is_stuck)?;
-    let mut way: Vec<(usize, Span)> = Vec::new();
-    let mut place = vec![None; waits_for.len()];
-    while place[at].is_none() {
-        place[at] = Some(way.len());
-        let (next, span) = waits_for[at].iter().copied().find(|(other, _)| is_stuck[*other])?;
-        way.push((at, span));
-        at = next;
-    }
-    way.drain(..place[at]?);
-    way.reverse();
-    Some(way)
-}
-
-/// Which programs are never started: those left when all were taken away that wait for none that is left.
-fn stuck(waits_for: &[Vec<(usize, Span)>]) -> Vec<bool> {
-    let mut awaited_by: Vec<Vec<usize>> = vec![Vec::new(); waits_for.len()];
-    for (at, others) in waits_for.iter().enumerate() {
-        others.iter().for_each(|(other, _)| awaited_by[*other].push(at));
-    }
-    let mut missing: Vec<usize> = waits_for.iter().map(Vec::len).collect();
-    let mut free: Vec<usize> = (0..missing.len()).filter(|at| missing[*at] == 0).collect();
-    while let Some(at) = free.pop() {
-        for later in &awaited_by[at] {
-            missing[*later] -= 1;
-            if missing[*later] == 0 {
-                free.push(*later);
-            }
-        }
-    }
-    missing.into_iter().map(|count| count > 0).collect()
 }
 
 /// Why a program cannot be called so: its log is a file of this name.

@@ -77,11 +77,37 @@ pub fn installed(status: &str) -> Vec<Package> {
     packages
 }
 
+/// The architecture of the system: that of dpkg(1) itself.
+///
+/// ```
+/// let status = "Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\n";
+/// assert_eq!(netyard_core::layer::dpkg::architecture(status), Some("amd64"));
+/// ```
+#[must_use]
+pub fn architecture(status: &str) -> Option<&str> {
+    paragraphs(status).find(|paragraph| paragraph.field("Package") == Some("dpkg"))?.field("Architecture")
+}
+
 /// The packages of the second status that the first does not have in that version.
 #[must_use]
 pub fn added(before: &str, after: &str) -> Vec<Package> {
     let before = installed(before);
     installed(after).into_iter().filter(|package| before.binary_search(package).is_err()).collect()
+}
+
+/// The packages that a simulated run of apt-get(8) replaces by other versions.
+///
+/// ```
+/// let said = "Inst perl [5.36.0-7] (5.36.0-8 Debian:12/stable [amd64])\nInst hello (2.10 Debian:12/stable [amd64])\n";
+/// assert_eq!(netyard_core::layer::dpkg::upgraded(said), ["perl"]);
+/// ```
+#[must_use]
+pub fn upgraded(said: &str) -> Vec<&str> {
+    let replaced = |line| {
+        let (name, rest) = str::strip_prefix(line, "Inst ")?.split_once(' ')?;
+        rest.starts_with('[').then(|| bare_name(name))
+    };
+    said.lines().filter_map(replaced).collect()
 }
 
 /// The status without these packages, as if they had never been installed, and the names of those that it had.

@@ -12,6 +12,7 @@ pub use package::{package_of, user_of};
 pub use recipe::{Recipe, recipe, recipes};
 
 use crate::name::NameError;
+use crate::unit::environment_file;
 use account::Account;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -96,6 +97,15 @@ pub struct Manifest {
     pub packages: Vec<dpkg::Package>,
     /// The system that it was built on and belongs to: `Debian GNU/Linux 12 (bookworm)`.
     pub system: String,
+    /// The release of that system, in the words of os-release(5): `debian 12`. None where it has no number.
+    #[serde(default)]
+    pub release: Option<String>,
+    /// Debian's word for the processors that its programs run on: `amd64`.
+    #[serde(default)]
+    pub architecture: Option<String>,
+    /// Files that packages keep from strangers: those who use somebody else's layer do without them.
+    #[serde(default)]
+    pub closed: Vec<String>,
     /// When it was built, in seconds since 1970.
     pub built: u64,
     /// Users that the packages have added.
@@ -104,6 +114,20 @@ pub struct Manifest {
     pub groups: Vec<Account>,
     /// Bytes of its files.
     pub bytes: u64,
+}
+
+/// The release of a system by its os-release(5): `debian 12`; none where it has no number, as those that change daily.
+///
+/// ```
+/// let text = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_ID=\"12\"\nID=debian\n";
+/// assert_eq!(netyard_core::layer::release(text).as_deref(), Some("debian 12"));
+/// assert_eq!(netyard_core::layer::release("ID=debian\n"), None);
+/// ```
+#[must_use]
+pub fn release(os_release: &str) -> Option<String> {
+    let variables = environment_file(os_release);
+    let value = |name| variables.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
+    Some(format!("{} {}", value("ID")?, value("VERSION_ID")?))
 }
 
 /// The name of the file in a layer's folder that holds its [`Manifest`].

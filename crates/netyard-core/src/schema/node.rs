@@ -297,7 +297,7 @@ fn programs() -> Map<String, Value> {
     let server = json!({
         "restart": { "enum": ["no", "never", "on-failure", "always", true, false, "on", "off", "yes"], "description": "When it is started again." },
         "ready": refers("ready", "When it counts as ready; as soon as it is started where nothing is said."),
-        "after": refers("words", "Programs of the node that must be ready before it starts."),
+        "after": refers("words", "Programs that must be ready before it starts: `NAME` of the node itself, `NODE/NAME` of another."),
     });
     entries(json!({
         "environment": { "type": ["object", "null"], "additionalProperties": { "$ref": "#/$defs/textOrNull" } },

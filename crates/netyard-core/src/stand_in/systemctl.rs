@@ -282,10 +282,15 @@ pub struct JournalOrder {
     pub units: Vec<String>,
     /// `-n`: all lines where it is not told.
     pub lines: Option<usize>,
+    /// `-f`
+    pub follows: bool,
+    /// `-r`
+    pub is_reversed: bool,
 }
 
 /// Letter, name, and whether a value follows.
-const JOURNAL_OPTIONS: [Known; 14] = [
+const JOURNAL_OPTIONS: [Known; 15] = [
+    option('f', "follow", false),
     option('u', "unit", true),
     option('n', "lines", true),
     option('o', "output", true),
@@ -315,6 +320,8 @@ pub fn journal_order(typed: &[String]) -> Result<JournalOrder, String> {
                 let text = lines.unwrap_or_default();
                 order.lines = Some(text.parse().map_err(|_| format!("Failed to parse lines '{text}'"))?);
             }
+            Word::Option("follow", _) => order.follows = true,
+            Word::Option("reverse", _) => order.is_reversed = true,
             Word::Option(..) => {}
             Word::Plain(word) => {
                 return Err(format!("in nodes there are no matches such as {word}; -u NAME is"));
@@ -359,6 +366,7 @@ mod tests {
         assert!(service_order(&words("frr")).is_err());
         let journal = journal_order(&words("-xeu named --lines=3")).unwrap();
         assert_eq!((journal.units, journal.lines), (words("named"), Some(3)));
-        assert!(journal_order(&words("--follow")).is_err());
+        assert!(journal_order(&words("-fu named")).unwrap().follows);
+        assert!(journal_order(&words("--since today")).is_err());
     }
 }

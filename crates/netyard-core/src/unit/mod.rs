@@ -5,6 +5,8 @@
 //! systemd.service(5), systemd.exec(5), systemd.kill(5).
 
 mod account;
+mod capability;
+mod condition;
 mod exec;
 mod file;
 mod init_script;
@@ -16,11 +18,13 @@ mod text;
 mod words;
 
 pub use account::{Account, Accounts};
+pub use capability::Capabilities;
+pub use condition::{Condition, ConditionKind};
 pub use exec::ExecLine;
 pub use file::{Entry, entries, environment_file};
 pub use init_script::unit_of_init_script;
 pub use name::UnitName;
-pub use service::{Directory, DirectoryKind, EnvironmentFile, KillMode, Restart, Type, Unit};
+pub use service::{Directory, DirectoryKind, EnvironmentFile, KillMode, Restart, Statuses, Type, Unit};
 pub use span::time_span;
 pub use state::{Activity, Outcome, UnitState};
 pub use text::{Process, Shown, ago, list, properties, status, syslog_text, utc};

@@ -1,8 +1,12 @@
 //! What a unit file says about a service.
 
+use super::capability::{Capabilities, capabilities};
 use super::file::{Entry, entries};
-use super::{ExecLine, UnitName, signal_number, time_span, words};
+use super::{Condition, ConditionKind, ExecLine, Outcome, UnitName, signal_number, time_span, words};
 use std::time::Duration;
+
+/// The number of `SIGHUP`.
+const SIGHUP: i32 = 1;
 
 /// When a service counts as started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -96,6 +100,38 @@ pub struct EnvironmentFile {
     pub may_be_missing: bool,
 }
 
+/// Ends of a process: exit codes and signals.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Statuses {
+    codes: Vec<i32>,
+    signals: Vec<i32>,
+}
+
+impl Statuses {
+    /// Adds those of a value, `143 SIGUSR1`; an empty one forgets those before.
+    fn add(&mut self, value: &str) {
+        if value.is_empty() {
+            *self = Self::default();
+        }
+        for word in words(value) {
+            match word.parse() {
+                Ok(code) => self.codes.push(code),
+                Err(_) => self.signals.extend(signal_number(&word)),
+            }
+        }
+    }
+
+    /// Whether an end is among them.
+    #[must_use]
+    pub fn has(&self, outcome: Outcome) -> bool {
+        match outcome {
+            Outcome::ExitCode(code) => self.codes.contains(&code),
+            Outcome::Signal(signal) => self.signals.contains(&signal),
+            _ => false,
+        }
+    }
+}
+
 /// A service as its unit file and drop-ins describe it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {
@@ -105,7 +141,9 @@ pub struct Unit {
     pub description: String,
     /// `Type=`
     pub kind: Type,
-    /// `ExecStartPre=` (and `ExecCondition=`)
+    /// `ExecCondition=`
+    pub start_condition: Vec<ExecLine>,
+    /// `ExecStartPre=`
     pub start_pre: Vec<ExecLine>,
     /// `ExecStart=`
     pub start: Vec<ExecLine>,
@@ -141,6 +179,10 @@ pub struct Unit {
     pub pid_file: Option<String>,
     /// `GuessMainPID=`
     pub guesses_main_pid: bool,
+    /// `Type=notify-reload`: the signal that makes it read its configuration anew, of which it tells (`ReloadSignal=`).
+    pub reload_signal: Option<i32>,
+    /// `AmbientCapabilities=`: what it keeps of root's rights although it is somebody else (capabilities(7)).
+    pub capabilities: Capabilities,
     /// `NotifyAccess=`, true for all but `none`.
     pub accepts_notification: bool,
     /// `KillMode=`
@@ -161,22 +203,30 @@ pub struct Unit {
     pub start_limit_interval: Duration,
     /// `StartLimitBurst=`; 0 is without limit.
     pub start_limit_burst: usize,
-    /// `SuccessExitStatus=`: codes.
-    pub success_codes: Vec<i32>,
-    /// `SuccessExitStatus=`: signals.
-    pub success_signals: Vec<i32>,
+    /// `SuccessExitStatus=`
+    pub success: Statuses,
+    /// `RestartPreventExitStatus=`: ends after which it is not started again.
+    pub restart_prevented_by: Statuses,
+    /// `RestartForceExitStatus=`: ends after which it is.
+    pub restart_forced_by: Statuses,
     /// `RemainAfterExit=`
     pub remains_after_exit: bool,
     /// `StandardOutput=` or `StandardError=` say `null`.
     pub is_silent: bool,
-    /// `ConditionPathExists=`: `!` before a path means that it must not be there.
-    pub condition_paths: Vec<String>,
+    /// `ConditionPathExists=` and its kin.
+    pub conditions: Vec<Condition>,
+    /// `AssertPathExists=` and its kin: where they are not met a start fails.
+    pub assertions: Vec<Condition>,
     /// `Requires=` and `BindsTo=`, services only.
     pub requires: Vec<UnitName>,
     /// `Wants=`, services only.
     pub wants: Vec<UnitName>,
     /// `After=`, services only.
     pub after: Vec<UnitName>,
+    /// `Before=`, services only.
+    pub before: Vec<UnitName>,
+    /// `PartOf=`, services only: it is stopped and started again with them.
+    pub part_of: Vec<UnitName>,
     /// `Alias=`
     pub aliases: Vec<UnitName>,
     /// `WantedBy=` and `RequiredBy=`: the folders below `/etc/systemd/system` that enabling puts a link in.
@@ -217,6 +267,8 @@ impl Unit {
             _ => Type::Simple,
         };
         unit.accepts_notification |= unit.kind == Type::Notify;
+        let is_reloaded = kind.as_deref() == Some("notify-reload");
+        unit.reload_signal = is_reloaded.then(|| unit.reload_signal.unwrap_or(SIGHUP));
         for (of, mode) in modes {
             let kind = DirectoryKind::ALL.into_iter().find(|(_, key, _)| *key == of).map(|(kind, ..)| kind);
             let Ok(mode) = u32::from_str_radix(&mode, 8) else { continue };
@@ -231,6 +283,7 @@ impl Unit {
             description: name.as_str().to_owned(),
             name,
             kind: Type::Simple,
+            start_condition: Vec::new(),
             start_pre: Vec::new(),
             start: Vec::new(),
             start_post: Vec::new(),
@@ -249,6 +302,8 @@ impl Unit {
             keeps_runtime_directory: false,
             pid_file: None,
             guesses_main_pid: true,
+            reload_signal: None,
+            capabilities: Capabilities::default(),
             accepts_notification: false,
             kill_mode: KillMode::ControlGroup,
             kill_signal: 15,
@@ -259,14 +314,18 @@ impl Unit {
             restart_delay: Duration::from_millis(100),
             start_limit_interval: Duration::from_secs(10),
             start_limit_burst: 5,
-            success_codes: Vec::new(),
-            success_signals: Vec::new(),
+            success: Statuses::default(),
+            restart_prevented_by: Statuses::default(),
+            restart_forced_by: Statuses::default(),
             remains_after_exit: false,
             is_silent: false,
-            condition_paths: Vec::new(),
+            conditions: Vec::new(),
+            assertions: Vec::new(),
             requires: Vec::new(),
             wants: Vec::new(),
             after: Vec::new(),
+            before: Vec::new(),
+            part_of: Vec::new(),
             aliases: Vec::new(),
             enabled_in: Vec::new(),
         }
@@ -276,17 +335,24 @@ impl Unit {
         let value = self.name.expand(&entry.value);
         match entry.key.as_str() {
             "Description" => self.description = value,
-            "ConditionPathExists" | "AssertPathExists" => {
-                add(&mut self.condition_paths, &value, |value| vec![value.to_owned()]);
-            }
             "Requires" | "Requisite" | "BindsTo" => add(&mut self.requires, &value, services),
             "Wants" => add(&mut self.wants, &value, services),
             "After" => add(&mut self.after, &value, services),
+            "Before" => add(&mut self.before, &value, services),
+            "PartOf" => add(&mut self.part_of, &value, services),
             "StartLimitIntervalSec" | "StartLimitInterval" => {
                 set_span(&mut self.start_limit_interval, &value)
             }
             "StartLimitBurst" => set(&mut self.start_limit_burst, value.parse().ok()),
-            _ => {}
+            key => {
+                let kind = |rest: Option<&str>| rest.and_then(ConditionKind::of_key);
+                let condition = |kind| move |value: &str| Condition::parse(kind, value).into_iter().collect();
+                if let Some(kind) = kind(key.strip_prefix("Condition")) {
+                    add(&mut self.conditions, &value, condition(kind));
+                } else if let Some(kind) = kind(key.strip_prefix("Assert")) {
+                    add(&mut self.assertions, &value, condition(kind));
+                }
+            }
         }
     }
 
@@ -309,7 +375,8 @@ impl Unit {
         let value = self.name.expand(raw);
         let text = || (!value.is_empty()).then(|| value.clone());
         match key {
-            "ExecCondition" | "ExecStartPre" => add(&mut self.start_pre, raw, commands),
+            "ExecCondition" => add(&mut self.start_condition, raw, commands),
+            "ExecStartPre" => add(&mut self.start_pre, raw, commands),
             "ExecStart" => add(&mut self.start, raw, commands),
             "ExecStartPost" => add(&mut self.start_post, raw, commands),
             "ExecReload" => add(&mut self.reload, raw, commands),
@@ -332,6 +399,8 @@ impl Unit {
             "PIDFile" => self.pid_file = text().map(|path| below_run(&path)),
             "GuessMainPID" => set(&mut self.guesses_main_pid, boolean(&value)),
             "NotifyAccess" => self.accepts_notification = value != "none",
+            "ReloadSignal" => self.reload_signal = signal_number(&value),
+            "AmbientCapabilities" => capabilities(&mut self.capabilities, &value),
             "KillSignal" => set(&mut self.kill_signal, signal_number(&value)),
             "SendSIGKILL" => set(&mut self.sends_sigkill, boolean(&value)),
             "TimeoutStartSec" => set(&mut self.start_timeout, limit_of_time(&value)),
@@ -346,11 +415,9 @@ impl Unit {
             "RemainAfterExit" => set(&mut self.remains_after_exit, boolean(&value)),
             "RuntimeDirectoryPreserve" => self.keeps_runtime_directory = value != "no",
             "StandardOutput" => self.is_silent = value == "null",
-            "SuccessExitStatus" => {
-                self.success_codes.extend(words(&value).iter().filter_map(|word| word.parse::<i32>().ok()));
-                let signals = words(&value).into_iter().filter(|word| word.parse::<i32>().is_err());
-                self.success_signals.extend(signals.filter_map(|word| signal_number(&word)));
-            }
+            "SuccessExitStatus" => self.success.add(&value),
+            "RestartPreventExitStatus" => self.restart_prevented_by.add(&value),
+            "RestartForceExitStatus" => self.restart_forced_by.add(&value),
             "KillMode" => {
                 self.kill_mode = match value.as_str() {
                     "mixed" => KillMode::Mixed,
@@ -480,7 +547,26 @@ mod tests {
         assert_eq!(folders, [("/run/web/a", 0o750), ("/var/lib/web", 0o755)]);
         assert_eq!((web.kind, web.start.len(), web.start_timeout), (Type::Simple, 2, None));
         assert_eq!(web.pid_file.as_deref(), Some("/run/web.pid"));
-        assert_eq!((web.success_codes, web.success_signals), (vec![143], vec![10]));
+        assert!(web.success.has(Outcome::ExitCode(143)) && web.success.has(Outcome::Signal(10)));
+        assert!(!web.success.has(Outcome::ExitCode(10)));
+    }
+
+    #[test]
+    fn conditions_ends_and_rights() {
+        let unit = unit(
+            "x",
+            "[Unit]\nConditionPathExists=!/a\nConditionFileNotEmpty=|/b\nAssertPathIsDirectory=/c\n\
+             ConditionVirtualization=!container\n[Service]\nType=notify-reload\nExecCondition=/bin/c\n\
+             RestartPreventExitStatus=255 SIGKILL\nAmbientCapabilities=CAP_NET_RAW CAP_NET_BIND_SERVICE\n\
+             AmbientCapabilities=~CAP_NET_RAW\n",
+        );
+        assert_eq!(unit.conditions.len(), 2);
+        assert!(unit.conditions[0].is_negated && unit.conditions[1].is_alternative);
+        assert_eq!((unit.assertions[0].kind, &*unit.assertions[0].path), (ConditionKind::IsDirectory, "/c"));
+        assert_eq!((unit.start_condition.len(), unit.start_pre.len(), unit.reload_signal), (1, 0, Some(1)));
+        assert!(unit.restart_prevented_by.has(Outcome::ExitCode(255)));
+        assert!(unit.restart_prevented_by.has(Outcome::Signal(9)));
+        assert_eq!(unit.capabilities, Capabilities(1 << 10));
     }
 
     #[test]

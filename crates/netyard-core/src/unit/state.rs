@@ -64,6 +64,8 @@ pub enum Outcome {
     StartLimitHit,
     /// It was stopped while it was being started.
     Canceled,
+    /// A command of `ExecCondition=` said that it is not to be started.
+    Skipped,
 }
 
 impl Outcome {
@@ -78,6 +80,7 @@ impl Outcome {
             Self::Protocol => "protocol",
             Self::Resources => "resources",
             Self::StartLimitHit => "start-limit-hit",
+            Self::Skipped => "exec-condition",
         }
     }
 }

@@ -274,8 +274,11 @@ nodes:
     files: [trees/web, { /srv/x: '' }]
     binds: ['./data:/srv/data:ro', /opt:/opt, { source: data, path: /srv/more, read-only: no }]
     stop: apachectl stop
+    run: { server: apache2 -f }
   old: { links: [lan], rootfs: images/old.tar.gz, binds: /tmp/x:/mnt, stop: { bye: { command: halt } } }
   other: { links: [lan], rootfs: /srv/roots/debian, files: tree }
+  c[1-2]: { kind: full, links: [lan], run: { job: { command: x, ready: ended } } }
+  later: { kind: full, links: [lan], run: { last: { command: x, after: [web/server, dns/named, 'c[1-2]/job'] } } }
 ";
 
 /// FRR in every form.

@@ -23,6 +23,9 @@ pub struct ServiceSettings {
     pub credentials: Option<Credentials>,
     /// Its file mode creation mask (umask(2)).
     pub umask: u32,
+    /// The capabilities that it keeps although it is somebody else: the bit of each is its number (capabilities(7),
+    /// "Ambient capability set"). Those that the caller does not have are left out.
+    pub capabilities: u64,
     /// How many descriptors it may have open, soft and hard (setrlimit(2)); the hard limit is only lowered where it
     /// may not be raised.
     pub open_files: Option<(u64, u64)>,
@@ -48,14 +51,71 @@ pub fn as_service(command: &mut Command, settings: ServiceSettings) {
                     return Err(error);
                 }
             }
+            let keeps_any = settings.capabilities != 0;
+            if keeps_any && libc::prctl(libc::PR_SET_KEEPCAPS, 1_usize, 0_usize, 0_usize, 0_usize) < 0 {
+                return Err(io::Error::last_os_error());
+            }
             if libc::setresgid(*gid, *gid, *gid) < 0 || libc::setresuid(*uid, *uid, *uid) < 0 {
                 return Err(io::Error::last_os_error());
+            }
+            if keeps_any {
+                keep_capabilities(settings.capabilities)?;
             }
         }
         Ok(())
     };
     // SAFETY: as above; the closure allocates nothing.
     unsafe { command.pre_exec(begin) };
+}
+
+/// `struct __user_cap_header_struct` (linux/capability.h).
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: libc::c_int,
+}
+
+/// `struct __user_cap_data_struct`: 32 capabilities.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct CapabilityData {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// `_LINUX_CAPABILITY_VERSION_3`: two [`CapabilityData`], the lower numbers first.
+const CAPABILITY_VERSION: u32 = 0x2008_0522;
+
+/// Keeps these capabilities, of those that are permitted, over the execution of a program (`PR_CAP_AMBIENT_RAISE`,
+/// PR_CAP_AMBIENT(2const)), and gives up all others.
+///
+/// # Safety
+/// System calls on this frame only.
+unsafe fn keep_capabilities(wanted: u64) -> io::Result<()> {
+    let header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
+    let mut data = [CapabilityData::default(); 2];
+    // SAFETY: the pointers name a header and two sets on this frame, which the version says.
+    unsafe {
+        if libc::syscall(libc::SYS_capget, &raw const header, data.as_mut_ptr()) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        for (part, shift) in data.iter_mut().zip([0, 32]) {
+            let kept = part.permitted & ((wanted >> shift) & u64::from(u32::MAX)) as u32;
+            *part = CapabilityData { effective: kept, permitted: kept, inheritable: kept };
+        }
+        if libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        for number in 0..64 {
+            let is_kept = data[number / 32].permitted & (1 << (number % 32)) != 0;
+            let raise = libc::PR_CAP_AMBIENT_RAISE as usize;
+            if is_kept && libc::prctl(libc::PR_CAP_AMBIENT, raise, number, 0_usize, 0_usize) < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// # Safety
@@ -124,7 +184,8 @@ mod tests {
     fn a_service_has_its_own_session_mask_and_limit() {
         let mut command = Command::new("sh");
         command.args(["-c", "umask; ulimit -Sn; test $(ps -o sid= -p $$) -eq $$ && echo own"]);
-        let settings = ServiceSettings { umask: 0o027, open_files: Some((99, 100)), credentials: None };
+        let settings =
+            ServiceSettings { umask: 0o027, open_files: Some((99, 100)), ..ServiceSettings::default() };
         as_service(&mut command, settings);
         let output = String::from_utf8(command.output().unwrap().stdout).unwrap();
         assert_eq!(output, "0027\n99\nown\n");

@@ -32,7 +32,8 @@ use netyard_kernel::userns::{self, IdMap};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The longest wait for links: a spanning tree with the standard's timers takes 31 s.
@@ -102,13 +103,14 @@ impl HeldLab {
         let live = host::adopt(&lab.spec.lab, &desired, &mut lab.namespaces)?;
         let steps = diff(&live, &desired);
         let mut faults = Faults { fail_at: lab.spec.fail_at, count: 0 };
-        lab.execute(&steps, &mut faults, on_step)?;
+        let supply = Arc::new(supply);
+        lab.execute_beside_bases(&steps, &mut faults, on_step, supply.clone())?;
         lab.wait_until_ready(&desired)?;
         if let Some(pasta) = pasta {
             let user = lab.users.as_ref().map(|users| &users.programs);
             pasta.connect(&lab.spec, &lab.namespaces, user, &mut lab.programs)?;
         }
-        lab.start_services(Rc::new(supply))?;
+        lab.start_services(supply)?;
         if lab.spec.is_sandbox {
             sandbox::show_internet(&lab.spec.lab, &lab.namespaces)
                 .map_err(|e| Error::io("cannot show the internet to the sandbox", &e))?;
@@ -167,7 +169,7 @@ impl HeldLab {
         let done = self
             .execute(&steps, &mut faults, on_step)
             .and_then(|()| self.wait_until_ready(&desired))
-            .and_then(|()| self.start_services(Rc::new(supply)));
+            .and_then(|()| self.start_services(Arc::new(supply)));
         let Err(error) = done else {
             // What was started in a node ends with it.
             gone.iter().for_each(|net| drop(process::kill_all_in(net.as_fd())));
@@ -264,7 +266,7 @@ impl HeldLab {
         changes
     }
 
-    fn go_back(&mut self, before: &State, supply: Rc<Supply>) -> Result<()> {
+    fn go_back(&mut self, before: &State, supply: Arc<Supply>) -> Result<()> {
         let steps = diff(&self.read(before)?, before);
         self.execute(&steps, &mut Faults::none(), &mut |_, _| {})?;
         self.wait_until_ready(before)?;
@@ -531,14 +533,31 @@ impl HeldLab {
         faults: &mut Faults,
         on_step: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<()> {
-        // A word on every hundredth step is enough for a person, and costs nothing.
-        let all = steps.len();
-        let report = |index: usize| {
-            if all > 1000 && index.is_multiple_of(100) {
-                on_step(index, all);
-            }
-        };
-        self.namespaces.apply(steps, faults, report).map_err(|error| refused(&error))
+        execute(&mut self.namespaces, steps, faults, on_step)
+    }
+
+    /// The same, while another thread makes the files that full nodes are laid over. Nothing that runs is forked in
+    /// this time but what makes system calls only.
+    fn execute_beside_bases(
+        &mut self,
+        steps: &[Step],
+        faults: &mut Faults,
+        on_step: &mut (dyn FnMut(usize, usize) + Send),
+        supply: Arc<Supply>,
+    ) -> Result<()> {
+        if !self.spec.has_full_nodes() {
+            return self.execute(steps, faults, on_step);
+        }
+        let Self { namespaces, full, spec, .. } = self;
+        thread::scope(|scope| {
+            let bases = thread::Builder::new()
+                .name("bases".into())
+                .spawn_scoped(scope, || full.make_bases(spec, supply))
+                .map_err(|e| Error::io("cannot start a thread", &e))?;
+            let executed = execute(namespaces, steps, faults, on_step);
+            let made = bases.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            executed.and(made)
+        })
     }
 
     /// Waits until every link that shall carry packets does, spanning trees included.
@@ -571,7 +590,7 @@ impl HeldLab {
     }
 
     /// Names, servers and programs of the present lab; those that are there already stay.
-    fn start_services(&mut self, supply: Rc<Supply>) -> Result<()> {
+    fn start_services(&mut self, supply: Arc<Supply>) -> Result<()> {
         let lab = &self.spec.lab;
         // A host name is part of the room: with another one, what is started from now on gets another room.
         self.rooms.retain_plain(|node, hostname| {
@@ -584,6 +603,22 @@ impl HeldLab {
         self.full.change_to(&self.spec, supply, &self.namespaces, user)?;
         self.programs.change_to(&self.spec, &self.namespaces, &self.full, user)
     }
+}
+
+fn execute(
+    namespaces: &mut Namespaces,
+    steps: &[Step],
+    faults: &mut Faults,
+    on_step: &mut (dyn FnMut(usize, usize) + Send),
+) -> Result<()> {
+    // A word on every hundredth step is enough for a person, and costs nothing.
+    let all = steps.len();
+    let report = |index: usize| {
+        if all > 1000 && index.is_multiple_of(100) {
+            on_step(index, all);
+        }
+    };
+    namespaces.apply(steps, faults, report).map_err(|error| refused(&error))
 }
 
 /// The key whose value an interface's own begins with: that of `default`.

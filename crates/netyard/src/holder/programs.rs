@@ -10,7 +10,7 @@ use super::sandbox;
 use crate::error::{Error, Result};
 use crate::namespaces::Namespaces;
 use crate::protocol::{LogChunk, ProgramState, ProgramStatus, ReadyState, ServiceChange, Spec};
-use netyard_core::lab::{Node, NodeKind, Program, Ready, ReadyWhen, Restart};
+use netyard_core::lab::{Node, NodeKind, Program, ProgramOf, Ready, ReadyWhen, Restart};
 use netyard_core::name::NodeName;
 use netyard_core::state::Ns;
 use netyard_kernel::process::{self, ExitStatus, Launch, PATH_OF_SYSTEM, Room, Session};
@@ -190,11 +190,12 @@ impl Programs {
         let within_ms = u32::try_from(STOPPING_TIME.as_millis()).unwrap_or(u32::MAX);
         let mut fresh = Vec::new();
         for node in &spec.lab.nodes {
+            let of_node = |name: &String| ProgramOf { node: node.name.clone(), program: name.clone() };
             let mut before: Option<&Program> = None;
             for program in &node.on_down {
                 let program_then = Program {
                     ready: Some(Ready { when: ReadyWhen::Ended, within_ms }),
-                    after: before.iter().map(|before| before.name.clone()).collect(),
+                    after: before.into_iter().map(|before| of_node(&before.name)).collect(),
                     ..program.clone()
                 };
                 let origin = Origin::Down;
@@ -486,7 +487,7 @@ impl Supervised {
             return Turn::NotYet;
         }
         let before = self.program.after.iter();
-        let mut before = before.filter_map(|name| verdicts.get(&(self.origin, &self.node, name.as_str())));
+        let mut before = before.filter_map(|of| verdicts.get(&(self.origin, &of.node, of.program.as_str())));
         match self.origin {
             Origin::Down if before.all(|verdict| **verdict != Verdict::Pending) => Turn::Now,
             Origin::Down => Turn::NotYet,

@@ -1,5 +1,6 @@
 //! Building a layer: beside its place, in namespaces of its own, from the machine's package sources.
 
+use super::machine::Here;
 use super::{Layer, Layers, gather, ids, install, lock, named, read, remove_tree, unfinished};
 use crate::error::{Error, Result};
 use netyard_core::layer::dpkg::is_package_name;
@@ -125,16 +126,21 @@ fn make_for(folder: &Path, ids: &IdMap) -> std::io::Result<()> {
 fn filled(folder: &Path, order: &Order, ids: &IdMap, on_stage: &mut dyn FnMut(&Stage)) -> Result<Manifest> {
     let installed: install::Installed =
         told_by(inside(ids, |tell| install::install(folder, order, tell)), on_stage)?;
-    let bytes: u64 = told_by(inside(ids, |tell| gather::gather(folder, order, tell)), on_stage)?;
+    let gathered: gather::Gathered =
+        told_by(inside(ids, |tell| gather::gather(folder, order, tell)), on_stage)?;
+    let here = Here::read();
     Ok(Manifest {
         name: order.name.clone(),
         asked: order.packages.clone(),
         packages: installed.packages,
         system: system(),
+        release: here.release,
+        architecture: here.architecture,
+        closed: gathered.closed,
         built: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
         users: installed.users,
         groups: installed.groups,
-        bytes,
+        bytes: gathered.bytes,
     })
 }
 

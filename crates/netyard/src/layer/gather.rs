@@ -5,18 +5,33 @@ use super::install::{OVER_MACHINE, OWN, Site};
 use super::tree::{self, is_copy, is_whiteout};
 use crate::error::{Error, Result};
 use netyard_core::layer::content::{is_left_out, is_of_var};
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Moves what the packages have added to the layer's folder and removes the rest. Returns its bytes. For a process that
-/// sees the machine's files.
-pub(super) fn gather(folder: &Path, order: &Order, tell: &mut dyn FnMut(Stage)) -> Result<u64> {
+/// What a layer holds.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Gathered {
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Files that strangers may not read, absolute in a node.
+    pub closed: Vec<String>,
+}
+
+/// Moves what the packages have added to the layer's folder and removes the rest. For a process that sees the machine's
+/// files.
+pub(super) fn gather(folder: &Path, order: &Order, tell: &mut dyn FnMut(Stage)) -> Result<Gathered> {
     tell(Stage::Gathering);
     let site = Site::of(folder);
-    moved(folder, order, &site)
-        .map_err(|error| Error::io("cannot gather what the packages have added", &error))
+    let gathered = moved(folder, order, &site).map(|bytes| {
+        let mut closed = Vec::new();
+        tree::closed(folder, Path::new("/"), &mut closed);
+        closed.sort();
+        Gathered { bytes, closed }
+    });
+    gathered.map_err(|error| Error::io("cannot gather what the packages have added", &error))
 }
 
 fn moved(folder: &Path, order: &Order, site: &Site) -> io::Result<u64> {

@@ -6,7 +6,7 @@
 //! what is seen of both.
 
 use super::build::{Order, Stage};
-use super::tree::{copy_folders, copy_readable, make_folder};
+use super::tree::{copy_folders, copy_readable, make_folder, replace_by_copy};
 use crate::error::{Error, Result};
 use netyard_core::layer::account::{self, Account};
 use netyard_core::layer::content::{NOT_UNPACKED, VAR, VAR_COPIED};
@@ -87,6 +87,7 @@ pub(super) fn install(folder: &Path, order: &Order, tell: &mut dyn FnMut(Stage))
     let lists = run_apt(&["update".to_owned()], tell).map_err(failed)?;
     let mut words = vec!["install".to_owned(), "--".to_owned()];
     words.extend(order.packages.iter().cloned());
+    replace_by_copies(&words, tell).map_err(failed)?;
     let ended = run_apt(&words, tell).map_err(failed)?;
     if !ended.status.success() {
         return Err(refusal(&ended, &lists));
@@ -250,6 +251,24 @@ fn remove_files(list: &str) {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// Replaces the files of packages that this run of apt would bring up to date by copies: dpkg links each to a name beside
+/// it first, and nobody may link files of the machine's root (proc_sys_fs(5), `protected_hardlinks`).
+fn replace_by_copies(words: &[String], tell: &mut dyn FnMut(Stage)) -> io::Result<()> {
+    let simulated = run_apt(&[&["--simulate".to_owned()], words].concat(), tell)?;
+    let packages = dpkg::upgraded(&simulated.said);
+    for entry in fs::read_dir("/var/lib/dpkg/info")?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let package = name.strip_suffix(".list").and_then(|package| package.split(':').next());
+        if package.is_some_and(|package| packages.contains(&package)) {
+            for path in read(&entry.path().to_string_lossy())?.lines() {
+                // What may not be read is told by dpkg, if it is in the way.
+                let _ = replace_by_copy(Path::new(path));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What a run of apt came to.

@@ -2,11 +2,12 @@
 
 use super::{Layer, Layers, named};
 use crate::error::{Error, Result};
-use netyard_core::lab::{Lab, NodeKind};
-use netyard_core::layer::{Lack, Machine, lacking, remedy, user_of};
+use netyard_core::lab::{Lab, NodeKind, RootBase};
+use netyard_core::layer::{Lack, Machine, Manifest, dpkg, lacking, release, remedy, user_of};
 use netyard_kernel::subid;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Where programs are looked for besides the caller's own `PATH`.
@@ -20,6 +21,8 @@ const FOLDERS: [&str; 8] = [
     "/usr/games",
     "/usr/lib/frr",
 ];
+/// Most files of a layer that are told.
+const FILES_MAX: usize = 5;
 /// Most lacks that are told one by one.
 const SHOWN_MAX: usize = 20;
 
@@ -29,6 +32,10 @@ const SHOWN_MAX: usize = 20;
 /// What is missing, who needs it, and what brings it.
 pub fn check(lab: &Lab) -> Result<()> {
     let layers = layers_of(lab)?;
+    let here = Here::read();
+    if let Some(error) = layers.values().find_map(|layer| here.refusal(layer)) {
+        return Err(error);
+    }
     let lacks = lacking(lab, &Found { layers: &layers, users: users_of_machine() });
     if lacks.is_empty() { Ok(()) } else { Err(refusal(&lacks)) }
 }
@@ -41,9 +48,23 @@ pub(crate) fn folders(lab: &Lab) -> Result<BTreeMap<String, PathBuf>> {
     Ok(layers_of(lab)?.into_iter().map(|(name, layer)| (name, layer.folder)).collect())
 }
 
-/// What an ordinary user without subordinate ids should know of a lab with daemons that have users of their own.
+/// What somebody should know of a lab before it is built: that its layers belong to another release of the system, that
+/// files of somebody else's are missing, that daemons cannot have users of their own.
 #[must_use]
-pub fn advice(lab: &Lab) -> Option<String> {
+pub fn advice(lab: &Lab) -> Vec<String> {
+    let here = Here::read();
+    // Over another root file system a layer may be of that one's release.
+    let over_machine = lab.nodes.iter().filter(|node| node.root.base == RootBase::Machine);
+    let names: BTreeSet<&String> = over_machine.flat_map(|node| &node.root.layers).collect();
+    let layers = layers_of(lab).unwrap_or_default();
+    let layers: Vec<&Layer> = names.into_iter().filter_map(|name| layers.get(name)).collect();
+    let of_releases = layers.iter().filter_map(|layer| here.other_release(layer));
+    let of_files = layers.iter().filter_map(|layer| lost_files(layer));
+    of_releases.chain(of_files).chain(one_id(lab)).collect()
+}
+
+/// What an ordinary user without subordinate ids should know of a lab with daemons that have users of their own.
+fn one_id(lab: &Lab) -> Option<String> {
     let full = lab.nodes.iter().filter(|node| node.kind == NodeKind::Full);
     let mut daemons = full.flat_map(|node| {
         let programs = node.programs.iter().filter_map(|program| program.argv.first());
@@ -57,6 +78,75 @@ pub fn advice(lab: &Lab) -> Option<String> {
          = help: {help}",
         lab.name
     ))
+}
+
+/// That the caller may not read files of somebody else's layer, and which.
+fn lost_files(layer: &Layer) -> Option<String> {
+    let Manifest { name, closed, asked, .. } = &layer.manifest;
+    // Its root is the caller, whose folder it is.
+    let owner = layer.folder.metadata().ok()?.uid();
+    if closed.is_empty() || owner == rustix::process::geteuid().as_raw() {
+        return None;
+    }
+    let more = if closed.len() > FILES_MAX {
+        format!(" and {} more", closed.len() - FILES_MAX)
+    } else {
+        String::new()
+    };
+    let shown = closed.iter().take(FILES_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    Some(format!(
+        "warning: layer `{name}` is somebody else's, and nodes do without its files that are closed to strangers: \
+         {shown}{more}\n  = help: `netyard layer build {name} --apt {}` makes one of your own",
+        asked.join(",")
+    ))
+}
+
+/// The system of this machine, as far as programs depend on it.
+pub(super) struct Here {
+    pub(super) release: Option<String>,
+    pub(super) architecture: Option<String>,
+}
+
+impl Here {
+    pub(super) fn read() -> Self {
+        let text = |path| fs::read_to_string(path).unwrap_or_default();
+        let status = text("/var/lib/dpkg/status");
+        Self {
+            release: release(&text("/etc/os-release")),
+            architecture: dpkg::architecture(&status).map(str::to_owned),
+        }
+    }
+
+    /// That programs of a layer cannot run here: they are for other processors.
+    fn refusal(&self, layer: &Layer) -> Option<Error> {
+        let Manifest { name, architecture, asked, .. } = &layer.manifest;
+        let (theirs, ours) = (architecture.as_ref()?, self.architecture.as_ref()?);
+        (theirs != ours).then(|| {
+            Error::input(
+                "U041",
+                format!("layer `{name}` is for processors `{theirs}`, and this machine has `{ours}`"),
+            )
+            .help(format!("{}, on this machine", anew(name.as_str(), asked)))
+        })
+    }
+
+    /// That a layer was built over another release, whose libraries may not be those of this one.
+    fn other_release(&self, layer: &Layer) -> Option<String> {
+        let Manifest { name, release, asked, .. } = &layer.manifest;
+        let (theirs, ours) = (release.as_ref()?, self.release.as_ref()?);
+        (theirs != ours).then(|| {
+            format!(
+                "warning: layer `{name}` was built on {theirs}, and this machine is {ours}: its programs may not find \
+                 their libraries\n  = help: {}",
+                anew(name.as_str(), asked)
+            )
+        })
+    }
+}
+
+/// How a layer is made again.
+fn anew(name: &str, asked: &[String]) -> String {
+    format!("`netyard layer remove {name}`, then `netyard layer build {name} --apt {}`", asked.join(","))
 }
 
 /// The layers that nodes name, by name.

@@ -49,12 +49,51 @@ pub(super) fn copy_readable(from: &Path, to: &Path) -> io::Result<()> {
             && metadata.mode() & 0o004 != 0
             && let Ok(bytes) = fs::read(&source)
         {
-            fs::write(&target, bytes)?;
-            fs::set_permissions(&target, fs::Permissions::from_mode(metadata.mode() & 0o7777))?;
-            mark(&target)?;
+            write_copy(&metadata, &bytes, &target)?;
         }
     }
     Ok(())
+}
+
+/// Puts a copy of a file, which is the caller's, in its place. What is no file stays.
+///
+/// # Errors
+/// Those of reading and writing.
+pub(super) fn replace_by_copy(path: &Path) -> io::Result<()> {
+    let metadata = path.symlink_metadata()?;
+    if !metadata.is_file() {
+        return Ok(());
+    }
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".netyard-copy");
+    let copy = path.with_file_name(name);
+    write_copy(&metadata, &fs::read(path)?, &copy)?;
+    fs::rename(copy, path)
+}
+
+fn write_copy(of: &fs::Metadata, bytes: &[u8], target: &Path) -> io::Result<()> {
+    fs::write(target, bytes)?;
+    fs::set_permissions(target, fs::Permissions::from_mode(of.mode() & 0o7777))?;
+    mark(target)
+}
+
+/// Finds the files of a tree that strangers may not read, by their paths below `at`: each that is closed itself, and the
+/// topmost folder that is.
+pub(super) fn closed(tree: &Path, at: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(tree).into_iter().flatten().flatten() {
+        let Ok(metadata) = entry.metadata() else { continue };
+        let at = at.join(entry.file_name());
+        match (metadata.is_dir(), metadata.is_file()) {
+            (true, _) if metadata.mode() & 0o005 == 0o005 => closed(&entry.path(), &at, found),
+            (true, _) if !is_empty(&entry.path()) => found.push(at.to_string_lossy().into_owned()),
+            (_, true) if metadata.mode() & 0o004 == 0 => found.push(at.to_string_lossy().into_owned()),
+            _ => {}
+        }
+    }
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// Makes a folder with these permission bits, whatever the umask; one that is there stays.
@@ -132,6 +171,10 @@ mod tests {
             fs::set_permissions(from.join(name), fs::Permissions::from_mode(mode)).unwrap();
         }
         symlink("open", from.join("link")).unwrap();
+        let mut closed = Vec::new();
+        super::closed(&from, Path::new("/"), &mut closed);
+        closed.sort();
+        assert_eq!(closed, ["/closed", "/secret"]);
         copy_readable(&from, &to).unwrap();
         let mut names: Vec<_> = fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
@@ -139,6 +182,11 @@ mod tests {
         assert_eq!(fs::read_to_string(to.join("open")).unwrap(), "open");
         let is_copy = |path: &Path| super::is_copy(&path.symlink_metadata().unwrap());
         assert!(is_copy(&to.join("open")) && is_copy(&to.join("link")) && !is_copy(&from.join("open")));
+        fs::hard_link(from.join("open"), from.join("other")).unwrap();
+        replace_by_copy(&from.join("other")).unwrap();
+        let inode = |name: &str| from.join(name).metadata().unwrap().ino();
+        assert!(is_copy(&from.join("other")) && inode("other") != inode("open"));
+        assert_eq!(fs::read_to_string(from.join("other")).unwrap(), "open");
         fs::write(to.join("open"), "changed").unwrap();
         assert!(!is_copy(&to.join("open")));
         fs::set_permissions(from.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();

@@ -18,6 +18,13 @@ const OTHER_NAMES: [(&str, &str); 4] = [
     ("zebra.service", "frr"),
 ];
 
+/// What units do otherwise in a node, as a drop-in below all others. keepalived tells only a pid 1 that has started it
+/// itself that it is ready; the clock is the machine's, so that chronyd may only tell the time.
+const IN_NODES: [(&str, &str); 2] = [
+    ("keepalived.service", "[Service]\nType=exec\n"),
+    ("chrony.service", "[Service]\nExecStart=\nExecStart=!/usr/sbin/chronyd -x $DAEMON_OPTS\n"),
+];
+
 /// The units of a node.
 #[derive(Debug, Clone)]
 pub struct Units {
@@ -83,6 +90,8 @@ impl Units {
         let text = if is_null { String::new() } else { read(&path)? };
         let mut files = vec![path.clone()];
         let mut texts = vec![text];
+        let own = IN_NODES.iter().filter(|(unit, _)| *unit == name.as_str());
+        texts.extend(own.map(|(_, text)| (*text).to_owned()));
         for drop_in in self.drop_ins(name) {
             texts.extend(read(&drop_in));
             files.push(drop_in);
@@ -232,6 +241,12 @@ mod tests {
             );
             assert_eq!(found.files.len(), 2);
         }
+        root.write(
+            "lib/systemd/system/chrony.service",
+            "[Service]\nType=forking\nExecStart=/usr/sbin/chronyd\n",
+        );
+        let clock = root.find("chrony").unwrap().unit.start;
+        assert_eq!((clock.len(), clock[0].text()), (1, "/usr/sbin/chronyd -x $DAEMON_OPTS".into()));
         assert_eq!(root.find("web@x").unwrap().unit.start[0].text(), "/web x");
         assert!(root.find("off").unwrap().is_masked);
         assert!(root.find("none").is_none() && root.find("quagga").is_none());

@@ -4,11 +4,12 @@ use super::find::{Found, Units};
 use super::keeper::{self, RELOAD, STARTED, STOP};
 use super::record::Record;
 use super::{init, made_anew, processes, quagga};
-use netyard_core::unit::{Activity, Outcome, UnitName, UnitState};
+use netyard_core::unit::{Activity, Condition, ConditionKind, Outcome, Unit, UnitName, UnitState};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -52,6 +53,8 @@ pub enum Failure {
     NotReloadable(UnitName),
     /// It could not be reloaded, and why.
     NotReloaded(UnitName, String),
+    /// An assertion of the unit is not met.
+    Assertion(UnitName),
     /// Another unit that it requires could not be started, and why.
     Dependency(UnitName, Box<Failure>),
     /// It was not started: its state, and the last lines that it printed.
@@ -87,6 +90,7 @@ impl Failure {
                 format!("{}: Job type reload is not applicable for unit {name}.", failed(name))
             }
             Self::NotReloaded(name, words) => format!("Job for {name} failed.\n  {words}"),
+            Self::Assertion(name) => format!("Assertion failed on job for {name}."),
             Self::Dependency(name, failure) => {
                 format!("A dependency job for {name} failed.\n{}", failure.text("start"))
             }
@@ -149,19 +153,23 @@ fn start_with(
         return Err(Failure::Masked(name.clone()));
     }
     begun.push(name.clone());
-    for (needed, is_required) in
-        unit.requires.iter().map(|name| (name, true)).chain(unit.wants.iter().map(|name| (name, false)))
-    {
-        if begun.contains(needed) {
+    let needed: Vec<UnitName> = unit.requires.iter().chain(&unit.wants).cloned().collect();
+    for needed in in_order(units, needed) {
+        if begun.contains(&needed) {
             continue;
         }
-        match start_with(units, needed, true, begun) {
-            Err(failure) if is_required => return Err(Failure::Dependency(name.clone(), Box::new(failure))),
+        match start_with(units, &needed, true, begun) {
+            Err(failure) if unit.requires.contains(&needed) => {
+                return Err(Failure::Dependency(name.clone(), Box::new(failure)));
+            }
             _ => {}
         }
     }
-    if !unit.condition_paths.iter().all(|path| is_met(path)) {
+    if !Condition::all_met(&unit.conditions, is_so) {
         return Ok(Job::ConditionFailed);
+    }
+    if !Condition::all_met(&unit.assertions, is_so) {
+        return Err(Failure::Assertion(name.clone()));
     }
     start_one(&found, waits).map_err(|error| match error {
         Refused::System(error) => Failure::System(name.clone(), error),
@@ -178,11 +186,41 @@ fn other_kind(units: &Units, name: &UnitName) -> Result<Job, Failure> {
     }
 }
 
-fn is_met(condition: &str) -> bool {
-    let condition = condition.trim_start_matches('|');
-    match condition.strip_prefix('!') {
-        Some(path) => !Path::new(path.trim()).exists(),
-        None => Path::new(condition).exists(),
+/// Units in an order in which each comes after those of them that it is to come after (`After=`, `Before=`), otherwise as
+/// they were.
+#[must_use]
+pub fn in_order(units: &Units, names: Vec<UnitName>) -> Vec<UnitName> {
+    let mut left: Vec<(UnitName, Option<Unit>)> =
+        names.into_iter().map(|name| (name.clone(), units.find(&name).map(|found| found.unit))).collect();
+    let mut ordered = Vec::new();
+    while !left.is_empty() {
+        let waits = |(name, unit): &(UnitName, Option<Unit>)| {
+            let names: Vec<&UnitName> = unit.iter().map(|unit| &unit.name).chain([name]).collect();
+            let is_after = |other: &UnitName| unit.as_ref().is_some_and(|unit| unit.after.contains(other));
+            left.iter().filter(|(other, _)| other != name).any(|(other, of)| {
+                let is_before = of.as_ref().is_some_and(|of| of.before.iter().any(|n| names.contains(&n)));
+                is_before || is_after(other) || of.as_ref().is_some_and(|of| is_after(&of.name))
+            })
+        };
+        // Of units that are to come after each other the first begins.
+        let first = left.iter().position(|unit| !waits(unit)).unwrap_or(0);
+        ordered.push(left.remove(first).0);
+    }
+    ordered
+}
+
+/// Whether a path is what a condition asks for.
+fn is_so(kind: ConditionKind, path: &str) -> bool {
+    let path = Path::new(path);
+    match kind {
+        ConditionKind::Exists => path.exists(),
+        ConditionKind::IsDirectory => path.is_dir(),
+        ConditionKind::IsSymbolicLink => path.is_symlink(),
+        ConditionKind::HasEntries => path.read_dir().is_ok_and(|mut entries| entries.next().is_some()),
+        ConditionKind::HasContent => path.metadata().is_ok_and(|file| file.is_file() && file.len() > 0),
+        ConditionKind::IsExecutable => {
+            path.metadata().is_ok_and(|file| file.is_file() && file.mode() & 0o111 != 0)
+        }
     }
 }
 
@@ -259,13 +297,23 @@ fn end_keeper(record: &Record) -> io::Result<()> {
     Ok(())
 }
 
-/// Stops a service, with all of its processes.
+/// Stops a service, with all of its processes, after those that require it or are part of it.
 ///
 /// # Errors
 /// [`Failure`]
 pub fn stop(units: &Units, name: &UnitName) -> Result<Job, Failure> {
+    stop_with(units, name, &mut Vec::new())
+}
+
+fn stop_with(units: &Units, name: &UnitName, begun: &mut Vec<UnitName>) -> Result<Job, Failure> {
     let found = units.find(name);
     let name = found.as_ref().map_or(name, |found| &found.unit.name);
+    begun.push(name.clone());
+    for other in dependents(units, name) {
+        if !begun.contains(&other) {
+            stop_with(units, &other, begun)?;
+        }
+    }
     let record = Record::of(name);
     let system = |error| Failure::System(name.clone(), error);
     if record.has_keeper() {
@@ -281,6 +329,34 @@ pub fn stop(units: &Units, name: &UnitName) -> Result<Job, Failure> {
         None if !name.is_service() && units.files().contains_key(name.as_str()) => Ok(Job::Already),
         None => Err(Failure::NotLoaded(name.clone())),
     }
+}
+
+/// Those that run and end with a unit: they require it (`Requires=`, `BindsTo=`), or are part of it (`PartOf=`).
+fn dependents(units: &Units, name: &UnitName) -> Vec<UnitName> {
+    let ends_with_it = |other: &UnitName| {
+        let is_it =
+            |named: &UnitName| named == name || units.find(named).is_some_and(|f| f.unit.name == *name);
+        units.find(other).is_some_and(|found| {
+            found.unit.requires.iter().chain(&found.unit.part_of).any(is_it) && found.unit.name != *name
+        })
+    };
+    let all = Record::all().into_iter();
+    all.filter(|other| Record::of(other).state().activity.is_active() && ends_with_it(other)).collect()
+}
+
+/// Stops a service and starts it, and with it those that end with it.
+///
+/// # Errors
+/// [`Failure`]
+pub fn restart(units: &Units, name: &UnitName, waits: bool) -> Result<Job, Failure> {
+    let found = units.find(name).ok_or_else(|| Failure::NotFound(name.clone()))?;
+    let others = dependents(units, &found.unit.name);
+    stop(units, name)?;
+    let done = start(units, name, waits)?;
+    for other in in_order(units, others) {
+        start(units, &other, waits)?;
+    }
+    Ok(done)
 }
 
 /// A service that was started without us: by its init script, or by hand.

@@ -18,7 +18,7 @@ mod record;
 
 pub use find::{Found, Units};
 pub use init::{INIT_SCRIPTS, init_script, script_command, script_names};
-pub use job::{Failure, Job, Native, native, reload, start, stop};
+pub use job::{Failure, Job, Native, in_order, native, reload, restart, start, stop};
 pub use processes::{all_of, signal_all};
 pub use record::{Record, now};
 

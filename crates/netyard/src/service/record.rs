@@ -154,6 +154,16 @@ impl Record {
         fs::metadata(self.log_path()).map_or(0, |file| file.len())
     }
 
+    /// The whole lines that the service has printed after so many bytes, and where to go on. A log that has become shorter
+    /// was cut in between, and is told from its beginning.
+    #[must_use]
+    pub fn log_from(&self, after: u64) -> (String, u64) {
+        let bytes = fs::read(self.log_path()).unwrap_or_default();
+        let after = usize::try_from(after).ok().filter(|after| *after <= bytes.len()).unwrap_or(0);
+        let end = bytes[after..].iter().rposition(|byte| *byte == b'\n').map_or(after, |at| after + at + 1);
+        (String::from_utf8_lossy(&bytes[after..end]).into_owned(), end as u64)
+    }
+
     /// The last lines of what the service printed, after so many bytes.
     #[must_use]
     pub fn log(&self, lines: usize, after: u64) -> String {

@@ -2,13 +2,13 @@
 
 use super::accounts::Accounts;
 use super::copy::{self, Rules};
-use super::{layers, tmpfiles};
+use super::{Making, layers, tmpfiles};
 use crate::full_node::VAR_LEFT_OUT;
 use crate::holder::sandbox;
 use crate::protocol::{Owned, Spec};
 use crate::sandbox::PROGRAM;
 use crate::service::FULL_STAND_INS;
-use netyard_core::lab::{NodeRoot, RootBase};
+use netyard_core::lab::NodeRoot;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, symlink};
@@ -37,7 +37,10 @@ const VAR_EMPTIED: [&str; 4] = ["log", "tmp", "mail", "spool"];
 
 /// A root file system to lay nodes over.
 pub(super) struct Base {
-    of: (RootBase, Vec<String>),
+    /// What it was made of.
+    pub(super) of: Making,
+    /// Everything of it.
+    folder: PathBuf,
     /// The tree below all nodes' own files.
     pub(super) tree: PathBuf,
     /// A root file system below that, in place of the machine's.
@@ -49,11 +52,6 @@ pub(super) struct Base {
 }
 
 impl Base {
-    /// Whether a node with this root lies over it.
-    pub(super) fn is_of(&self, root: &NodeRoot) -> bool {
-        self.of == (root.base.clone(), root.layers.clone())
-    }
-
     /// Makes it of layers, and of the machine's files or those of another root file system.
     ///
     /// # Errors
@@ -61,6 +59,7 @@ impl Base {
     pub(super) fn make(
         spec: &Spec,
         root: &NodeRoot,
+        of: Making,
         below: Option<&Path>,
         folder: &Path,
     ) -> io::Result<Self> {
@@ -79,15 +78,14 @@ impl Base {
         for root in [below.unwrap_or(Path::new("/"))].iter().chain(&layers) {
             tmpfiles::make(&root.join("usr/lib/tmpfiles.d"), &tree, &accounts)?;
         }
-        let of = (root.base.clone(), root.layers.clone());
-        let below_tree = below.map(Path::to_owned);
-        let mut base = Self { of, tree, below: below_tree, tops: Vec::new(), read_only: Vec::new() };
+        let (below_tree, folder) = (below.map(Path::to_owned), folder.to_owned());
+        let mut base = Self { of, folder, tree, below: below_tree, tops: Vec::new(), read_only: Vec::new() };
         if below.is_some() {
             link_stand_ins("usr", &base.tree.join("usr"))?;
             return Ok(base);
         }
         for name in SHOWN {
-            base.show(name, &layers, &folder.join("tops"))?;
+            base.show(name, &layers)?;
         }
         Ok(base)
     }
@@ -113,7 +111,7 @@ impl Base {
     }
 
     /// Shows a top folder of the machine: as the link that it is, or below each node's own.
-    fn show(&mut self, name: &str, layers: &[&Path], skeletons: &Path) -> io::Result<()> {
+    fn show(&mut self, name: &str, layers: &[&Path]) -> io::Result<()> {
         let host = Path::new("/").join(name);
         if let Ok(target) = fs::read_link(&host) {
             return symlink(target, self.tree.join(name));
@@ -129,7 +127,7 @@ impl Base {
             self.read_only.push(name.to_owned());
             return Ok(());
         }
-        let skeleton = skeletons.join(name);
+        let skeleton = self.folder.join("tops").join(name);
         make_skeleton(&lower, &skeleton, 2)?;
         if name == "usr" {
             make_skeleton(&[host.join("local")], &skeleton.join("local"), 4)?;
@@ -137,6 +135,13 @@ impl Base {
         }
         self.tops.push((name.to_owned(), [skeleton].into_iter().chain(lower).collect()));
         Ok(())
+    }
+}
+
+impl Drop for Base {
+    /// No node lies over it any more.
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

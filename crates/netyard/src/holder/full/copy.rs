@@ -33,7 +33,9 @@ fn below(from: &Path, to: &Path, path: &Path, device: u64, rules: &Rules<'_>) ->
     for entry in entries.flatten() {
         let (name, path) = (entry.file_name(), path.join(entry.file_name()));
         let Ok(of) = entry.metadata() else { continue };
-        if of.dev() != device || rules.left_out.iter().any(|left_out| path == Path::new(left_out)) {
+        // What is mounted below is no part of the tree. Files of an overlay may have other devices than its folders.
+        let is_other = of.is_dir() && of.dev() != device;
+        if is_other || rules.left_out.iter().any(|left_out| path == Path::new(left_out)) {
             continue;
         }
         let (from, to) = (from.join(&name), to.join(&name));

@@ -28,14 +28,14 @@ use netyard_core::state::Ns;
 use netyard_kernel::inside::{Inside, Owner};
 use netyard_kernel::mount;
 use netyard_kernel::process::{self, Ballast, LaunchError, NodeProcess, Room};
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// The most that all full nodes of a lab write together, in bytes; half of the machine's memory where that is less.
@@ -67,7 +67,7 @@ struct Tree {
     is_read_only: bool,
     fd: OwnedFd,
     /// Where it is attached, once it is.
-    place: OnceCell<PathBuf>,
+    place: OnceLock<PathBuf>,
 }
 
 impl Tree {
@@ -97,7 +97,7 @@ impl Supply {
     /// # Errors
     /// That the files are no archive.
     pub(super) fn new(given: Given) -> Result<Self> {
-        let tree = |(source, is_read_only, fd)| Tree { source, is_read_only, fd, place: OnceCell::new() };
+        let tree = |(source, is_read_only, fd)| Tree { source, is_read_only, fd, place: OnceLock::new() };
         let trees = given.trees.into_iter().map(tree).collect();
         let archives = given.archives.into_iter().map(|(source, fd)| (source, fd.into())).collect();
         Ok(Self { bundle: Bundle::new(given.bundle)?, trees, archives })
@@ -110,22 +110,68 @@ impl Supply {
         let is_it = |tree: &&Tree| tree.source == source && tree.is_read_only == is_read_only;
         self.trees.iter().find(is_it).map_or_else(|| Ok(source.to_owned()), Tree::place)
     }
+
+    fn archive(&self, source: &Path) -> Option<&File> {
+        self.archives.iter().find(|(path, _)| *path == *source).map(|(_, archive)| archive)
+    }
+
+    /// What a root file system is made of, as it is now.
+    fn making(&self, spec: &Spec, root: &NodeRoot) -> Making {
+        let archive = match &root.base {
+            RootBase::Archive(source) => self.archive(&spec.folder.join(source)),
+            RootBase::Machine | RootBase::Folder(_) => None,
+        };
+        let layers = root.layers.iter().map(|name| {
+            let folder = spec.layers.get(name);
+            (name.clone(), folder.and_then(|folder| folder.metadata().ok()).as_ref().map(Stamp::of))
+        });
+        Making {
+            base: root.base.clone(),
+            archive: archive.and_then(|archive| archive.metadata().ok()).as_ref().map(Stamp::of),
+            layers: layers.collect(),
+        }
+    }
+}
+
+/// What a root file system is made of: of the same name others may come later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Making {
+    base: RootBase,
+    archive: Option<Stamp>,
+    layers: Vec<(String, Option<Stamp>)>,
+}
+
+/// What tells a file from others of its name, before and after: where it is, how long, and when it was last changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stamp {
+    inode: (u64, u64),
+    len: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(file: &fs::Metadata) -> Self {
+        Self { inode: (file.dev(), file.ino()), len: file.len(), changed: (file.mtime(), file.mtime_nsec()) }
+    }
 }
 
 /// The full nodes of a lab.
 #[derive(Default)]
 pub(super) struct FullNodes {
-    supply: Rc<Supply>,
+    supply: Arc<Supply>,
     bases: Vec<Base>,
     nodes: BTreeMap<NodeName, FullNode>,
-    /// How many were made so far, in all.
+    /// How many nodes were made so far, in all.
     made: u64,
+    /// How many bases were made so far, in all.
+    bases_made: u64,
 }
 
 struct FullNode {
     process: NodeProcess,
     /// What it was made of.
-    root: NodeRoot,
+    making: Making,
+    binds: Vec<NodeBind>,
     hostname: String,
     files: Digests,
     /// The files that every node has of its own, below `/etc`.
@@ -138,6 +184,18 @@ struct FullNode {
 }
 
 impl FullNodes {
+    /// Makes what the nodes of a lab are laid over, before their networks are there.
+    ///
+    /// # Errors
+    /// The first that cannot be made.
+    pub(super) fn make_bases(&mut self, spec: &Spec, supply: Arc<Supply>) -> Result<()> {
+        self.supply = supply;
+        of_lab(spec).try_for_each(|node| match self.base(spec, &node.root) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(no_files(node, &error)),
+        })
+    }
+
     /// Makes those that are missing or have to be made of something else, ends those that are no longer wanted, and
     /// writes files that have changed.
     ///
@@ -146,12 +204,14 @@ impl FullNodes {
     pub(super) fn change_to(
         &mut self,
         spec: &Spec,
-        supply: Rc<Supply>,
+        supply: Arc<Supply>,
         namespaces: &Namespaces,
         user: Option<&OwnedFd>,
     ) -> Result<()> {
         let kept = self.kept(spec, &supply);
         self.nodes.retain(|name, _| kept.contains_key(name));
+        let wanted: Vec<Making> = of_lab(spec).map(|node| supply.making(spec, &node.root)).collect();
+        self.bases.retain(|base| wanted.contains(&base.of));
         self.supply = supply;
         let ballast = Ballast::of_self();
         for node in of_lab(spec) {
@@ -185,7 +245,10 @@ impl FullNodes {
     /// The nodes that [`FullNodes::change_to`] would leave as they are, but for files.
     pub(super) fn kept(&self, spec: &Spec, supply: &Supply) -> Numbers {
         let is_kept = |(name, made): &(&NodeName, &FullNode)| {
-            spec.lab.node(name.as_str()).is_some_and(|node| made.is_of(node, &supply.bundle.of(name)))
+            let is_same = |node: &Node| {
+                made.making == supply.making(spec, &node.root) && made.is_of(node, &supply.bundle.of(name))
+            };
+            spec.lab.node(name.as_str()).is_some_and(is_same)
         };
         self.nodes.iter().filter(is_kept).map(|(name, made)| (name.clone(), made.number)).collect()
     }
@@ -196,7 +259,7 @@ impl FullNodes {
     }
 
     /// What they were given.
-    pub(super) fn supply(&self) -> Rc<Supply> {
+    pub(super) fn supply(&self) -> Arc<Supply> {
         self.supply.clone()
     }
 
@@ -237,7 +300,7 @@ impl FullNodes {
     /// What differs in a node from the files that it began with.
     pub(super) fn differences(&self, node: &NodeName) -> Result<Vec<Difference>> {
         let made = self.node(node)?;
-        let Some(base) = self.bases.iter().find(|base| base.is_of(&made.root)) else { return Ok(Vec::new()) };
+        let Some(base) = self.bases.iter().find(|base| base.of == made.making) else { return Ok(Vec::new()) };
         let found = made.beginning.differences(base, &made.folder);
         found.map_err(|e| Error::io(format!("cannot read the files of node `{node}`"), &e))
     }
@@ -260,9 +323,6 @@ impl FullNodes {
         ballast: &Ballast,
     ) -> Result<FullNode> {
         let failed = |e: io::Error| no_files(node, &e);
-        if self.bases.is_empty() {
-            make_home().map_err(failed)?;
-        }
         self.made += 1;
         let number = self.made;
         let folder = home().join("nodes").join(number.to_string());
@@ -284,41 +344,43 @@ impl FullNodes {
         supply.bundle.write(&node.name, Inside(process.root.as_fd()), |_| true)?;
         let beginning =
             Beginning::of(self.base(spec, &node.root).map_err(failed)?, &folder).map_err(failed)?;
-        let (root, hostname) = (node.root.clone(), node.hostname().to_owned());
-        Ok(FullNode { beginning, process, root, hostname, files, texts, number, folder })
+        let (making, binds) = (supply.making(spec, &node.root), node.root.binds.clone());
+        let hostname = node.hostname().to_owned();
+        Ok(FullNode { beginning, process, making, binds, hostname, files, texts, number, folder })
     }
 
     /// What this root is laid over: made for the first node that has it.
     fn base(&mut self, spec: &Spec, root: &NodeRoot) -> io::Result<&Base> {
-        if let Some(at) = self.bases.iter().position(|base| base.is_of(root)) {
+        let of = self.supply.making(spec, root);
+        if let Some(at) = self.bases.iter().position(|base| base.of == of) {
             return Ok(&self.bases[at]);
         }
-        let folder = home().join("bases").join(self.bases.len().to_string());
+        if self.bases_made == 0 {
+            make_home()?;
+        }
+        let folder = home().join("bases").join(self.bases_made.to_string());
+        self.bases_made += 1;
         let below = match &root.base {
             RootBase::Folder(source) => Some(self.supply.seen(&spec.folder.join(source), true)?),
             RootBase::Archive(source) => {
-                let source = spec.folder.join(source);
-                let found = self.supply.archives.iter().find(|(path, _)| *path == source);
+                let archive = self.supply.archive(&spec.folder.join(source));
                 let below = folder.join("below");
-                archive::unpack(found.map(|(_, archive)| archive).ok_or(io::ErrorKind::NotFound)?, &below)?;
+                archive::unpack(archive.ok_or(io::ErrorKind::NotFound)?, &below)?;
                 Some(below)
             }
             RootBase::Machine => None,
         };
-        self.bases.push(Base::make(spec, root, below.as_deref(), &folder)?);
+        self.bases.push(Base::make(spec, root, of, below.as_deref(), &folder)?);
         Ok(self.bases.last().expect("it was just put there"))
     }
 }
 
 impl FullNode {
-    /// Whether it has not to be made anew for this node, with these files: one that is gone would show what is below it
-    /// only in a new node.
+    /// Whether it has not to be made anew for this node, made of the same, with these files: one that is gone would show
+    /// what is below it only in a new node.
     fn is_of(&self, node: &Node, files: &Digests) -> bool {
-        let NodeRoot { base, layers, binds, files: _ } = &node.root;
         node.kind == NodeKind::Full
-            && self.root.base == *base
-            && self.root.layers == *layers
-            && self.root.binds == *binds
+            && self.binds == node.root.binds
             && self.hostname == node.hostname()
             && self.files.keys().all(|path| files.contains_key(path))
     }
@@ -336,7 +398,7 @@ impl FullNode {
             }
         }
         bundle.write(&node.name, root, |path| self.files.get(path) != files.get(path))?;
-        (self.files, self.texts, self.root) = (files, texts, node.root.clone());
+        (self.files, self.texts) = (files, texts);
         Ok(())
     }
 }

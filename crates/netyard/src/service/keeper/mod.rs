@@ -14,7 +14,9 @@ use super::record::{Record, now};
 use super::{job, processes};
 use events::{Event, Events, Request};
 pub(super) use events::{RELOAD, STOP};
-use netyard_core::unit::{Account, Accounts, Activity, Outcome, Restart, Unit, UnitName, UnitState};
+use netyard_core::unit::{
+    Account, Accounts, Activity, Outcome, Restart, Statuses, Unit, UnitName, UnitState,
+};
 use netyard_kernel::process::{Credentials, adopt_orphans};
 pub(super) use start::pid_in;
 use std::fs;
@@ -149,7 +151,10 @@ impl Keeper {
         self.tell(Activity::Activating, "start");
         let leave = match self.start() {
             Ok(()) => {
-                let is_over = !self.unit.remains_after_exit && !self.has_something_left();
+                // The end of a main process is an event still to come, which tells how it ended.
+                let is_over = self.state.main_pid.is_none()
+                    && !self.unit.remains_after_exit
+                    && !self.has_something_left();
                 if is_over {
                     Leave::Ended(Outcome::Success)
                 } else {
@@ -161,7 +166,7 @@ impl Keeper {
             Err(trouble) => {
                 self.state.failure = Some(format!("{} ({})", trouble.what, trouble.outcome));
                 self.fail(trouble.outcome);
-                if trouble.outcome == Outcome::Canceled {
+                if matches!(trouble.outcome, Outcome::Canceled | Outcome::Skipped) {
                     Leave::Stopped
                 } else {
                     Leave::Ended(trouble.outcome)
@@ -174,7 +179,8 @@ impl Keeper {
 
     /// The first thing that went wrong is what a service is said to have failed by.
     fn fail(&mut self, outcome: Outcome) {
-        if self.state.outcome == Outcome::Success && outcome != Outcome::Canceled {
+        if self.state.outcome == Outcome::Success && !matches!(outcome, Outcome::Canceled | Outcome::Skipped)
+        {
             self.state.outcome = outcome;
         }
     }
@@ -225,13 +231,15 @@ impl Keeper {
 
     /// Runs the commands of a reload, and tells whoever asked how that went.
     fn reload(&mut self) {
-        if self.unit.reload.is_empty() {
+        if self.unit.reload.is_empty() && self.unit.reload_signal.is_none() {
             return self.events.answer_reload("none");
         }
         self.tell(Activity::Reloading, "reload");
         let deadline = self.unit.start_timeout.map(|limit| Instant::now() + limit);
         let lines = self.unit.reload.clone();
-        let done = self.run_all(&lines, "ExecReload", deadline);
+        let done = self
+            .run_all(&lines, "ExecReload", deadline)
+            .and_then(|()| self.unit.reload_signal.map_or(Ok(()), |signal| self.reload_by(signal, deadline)));
         // The main process may be another one now.
         if self.state.main_pid.is_none_or(|pid| processes::start_time(pid).is_none()) {
             self.state.main_pid = None;
@@ -244,6 +252,26 @@ impl Keeper {
         }
     }
 
+    /// Sends the main process a signal, and waits until it says that it has read its configuration anew.
+    fn reload_by(&mut self, signal: i32, deadline: Option<Instant>) -> Tried<()> {
+        let trouble = |outcome| Err(Trouble::new("the reload", outcome));
+        self.events.notice.is_ready = false;
+        // Its end is an event like any other.
+        let _ = processes::signal_all(self.state.main_pid.as_slice(), signal);
+        while !self.events.notice.is_ready {
+            match self.events.next(deadline) {
+                Event::Ended(pid, status) if self.state.main_pid == Some(pid) => {
+                    self.state.main_end = Some(start::outcome(status));
+                    return trouble(start::outcome(status));
+                }
+                Event::Notified => self.take_notice(),
+                Event::Deadline => return trouble(Outcome::Timeout),
+                Event::Ended(..) | Event::Asked(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     fn is_to_restart(&mut self, leave: Leave) -> bool {
         let Leave::Ended(outcome) = leave else { return false };
         let is_wanted = match (self.unit.restart, outcome) {
@@ -254,6 +282,9 @@ impl Keeper {
             (Restart::OnFailure, outcome) => outcome != Outcome::Success,
             _ => false,
         };
+        let is_end_among = |ends: &Statuses| self.state.main_end.is_some_and(|end| ends.has(end));
+        let is_wanted = (is_wanted || is_end_among(&self.unit.restart_forced_by))
+            && !is_end_among(&self.unit.restart_prevented_by);
         let interval = self.unit.start_limit_interval;
         let recent = self.starts.iter().filter(|start| start.elapsed() < interval).count();
         let is_too_often = self.unit.start_limit_burst > 0 && recent >= self.unit.start_limit_burst;
@@ -284,12 +315,8 @@ impl Keeper {
     /// `SuccessExitStatus=`).
     fn is_clean(&self, outcome: Outcome) -> bool {
         match outcome {
-            Outcome::Success => true,
-            Outcome::ExitCode(code) => code == 0 || self.unit.success_codes.contains(&code),
-            Outcome::Signal(signal) => {
-                matches!(signal, 1 | 2 | 13 | 15) || self.unit.success_signals.contains(&signal)
-            }
-            _ => false,
+            Outcome::Success | Outcome::ExitCode(0) | Outcome::Signal(1 | 2 | 13 | 15) => true,
+            outcome => self.unit.success.has(outcome),
         }
     }
 

@@ -28,6 +28,12 @@ impl Keeper {
     pub(super) fn start(&mut self) -> Tried<()> {
         let deadline = self.unit.start_timeout.map(|limit| Instant::now() + limit);
         self.make_folders()?;
+        let condition = self.unit.start_condition.clone();
+        self.run_all(&condition, "ExecCondition", deadline).map_err(|trouble| match trouble.outcome {
+            // 255 is a failure (systemd.service(5), `ExecCondition=`).
+            Outcome::ExitCode(1..=254) => Trouble { outcome: Outcome::Skipped, ..trouble },
+            _ => trouble,
+        })?;
         let (before, after) = (self.unit.start_pre.clone(), self.unit.start_post.clone());
         self.run_all(&before, "ExecStartPre", deadline)?;
         let lines = self.unit.start.clone();
@@ -180,8 +186,9 @@ impl Keeper {
         }
         command.current_dir(self.working_directory());
         let credentials = self.credentials.clone().filter(|_| !line.is_privileged);
-        let (umask, open_files) = (self.unit.umask, self.unit.open_files);
-        as_service(&mut command, ServiceSettings { credentials, umask, open_files });
+        let (umask, open_files, capabilities) =
+            (self.unit.umask, self.unit.open_files, self.unit.capabilities.0);
+        as_service(&mut command, ServiceSettings { credentials, umask, open_files, capabilities });
         let child = command.spawn().map_err(|error| {
             let text = error.to_string();
             trouble(text.split(" (os error").next().unwrap_or_default().to_owned(), Outcome::ExitCode(203))
