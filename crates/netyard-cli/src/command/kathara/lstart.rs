@@ -3,7 +3,7 @@
 use super::{devices, running, startup};
 use crate::args::kathara::Lstart;
 use crate::output::{self, Progress, json};
-use netyard::kathara::{KatharaLab, devices as devices_of, load};
+use netyard::kathara::{KatharaLab, devices as devices_of, load, name_servers};
 use netyard::protocol::Changes;
 use netyard::store::Store;
 use netyard::{Error, Result};
@@ -49,12 +49,13 @@ pub fn run(args: &Lstart) -> Result<ExitCode> {
     let upped = lab.up_named(&Store::of_user(), &mut |done, all| progress.at(done, all))?;
     drop(progress);
     let milliseconds = begun.elapsed().as_millis();
-    let count = output::count(lab.definition().nodes.len(), "device");
+    let started = devices_of(lab.definition());
+    let count = output::count(started.len(), "device");
     match upped.changes.as_ref().is_some_and(Changes::is_empty) {
         true => output::say(&format!("lab {lab} runs already: {count}")),
         false => output::say(&format!("lab {lab} is up: {count}, {milliseconds} ms")),
     }
-    let nodes: Vec<NodeName> = lab.definition().nodes.iter().map(|node| node.name.clone()).collect();
+    let nodes: Vec<NodeName> = started.into_values().collect();
     let limit = if args.no_wait { std::time::Duration::ZERO } else { startup::LIMIT };
     let devices = startup::wait_for(&upped.lab, &nodes, limit)?;
     if !args.no_wait {
@@ -75,11 +76,12 @@ pub fn run(args: &Lstart) -> Result<ExitCode> {
 fn wishes(args: &Lstart) -> Result<Wishes> {
     Ok(Wishes {
         overrides: overrides(&args.pass)?,
-        is_folders_only: args.force_lab,
+        takes_folders: args.force_lab,
         only: args.devices.iter().cloned().collect(),
         except: args.exclude.iter().cloned().collect(),
         makes_shared: args.shared,
         hides_shared: args.no_shared,
+        uplink: if args.uplink { Some(name_servers()) } else { None },
     })
 }
 
