@@ -48,7 +48,7 @@ pub fn load(folder: &Path, wishes: &Wishes, tries_all: bool, style: Style) -> Re
     if !lacks.is_empty() && !tries_all {
         return Err(refused_all(&lacks, folder, style));
     }
-    let mut lab = Lab::from_definition(imported.lab.clone()).of_file(path.join("lab.conf"));
+    let mut lab = Lab::from_definition(imported.lab.clone()).of_file(path.join("lab.conf")).keeping_changes();
     let warnings = imported.warnings.iter().chain(&lacks);
     lab.warnings = warnings.map(|problem| problem.diagnostic.render(&problem.source, style)).collect();
     Ok(KatharaLab { lab, imported })
@@ -83,7 +83,7 @@ pub fn is_device(node: &netyard_core::lab::Node) -> bool {
 /// # Errors
 /// That there is no such folder.
 pub fn change(lab: netyard_core::lab::Lab, folder: &Path) -> Result<Lab> {
-    Ok(Lab::from_definition(lab).of_file(canonical(folder)?.join("lab.conf")))
+    Ok(Lab::from_definition(lab).of_file(canonical(folder)?.join("lab.conf")).keeping_changes())
 }
 
 /// The name servers that the machine asks and that are not the machine itself (resolv.conf(5)); those behind the
