@@ -208,7 +208,8 @@ fn names_are_found_in_the_lab_about_dns() {
 #[test]
 fn a_startup_script_that_fails_is_told_with_its_line() {
     let files = [
-        ("lab.conf", "good[0]=A\nbad[0]=A\nodd[0]=A\nodd[exec]=\"echo $0 is done\"\n"),
+        ("lab.conf", "good[0]=A\nbad[0]=A\nodd[0]=A\nodd[exec]=\"echo $0 is done\"\nopen[0]=A\n"),
+        ("open.startup", "if true; then\necho\n"),
         (
             "good.startup",
             "#!/usr/bin/python3\r\nip address add 10.0.0.1/24 dev eth0\r\nif false; then :; fi\r\n",
@@ -224,7 +225,8 @@ fn a_startup_script_that_fails_is_told_with_its_line() {
     let json: Value = serde_json::from_str(&waited.stdout).unwrap();
     let states: Vec<&str> =
         json["devices"].as_array().unwrap().iter().map(|d| d["state"].as_str().unwrap()).collect();
-    assert_eq!(states, ["ready", "failed", "ready"]);
+    assert_eq!(states, ["ready", "failed", "ready", "failed"]);
+    assert!(told.contains("device open: /hostlab/open.startup: line 3: syntax error"), "{told}");
     assert_eq!(lab.run(&["wait", "good"]).code, Some(0));
     let log = lab.says("bad", "cat /var/log/startup.log");
     assert!(log.starts_with("+ ip address add 10.0.0.2/24 dev eth0\n+ ip link set eth7 up\n"), "{log}");
@@ -269,10 +271,22 @@ fn devices_have_their_files_values_and_names() {
 fn devices_come_and_go_while_others_run() {
     let lab = KatharaLab::new(
         "coming",
-        &[("lab.conf", "a[0]=A\nb[0]=A\nc[0]=A\n"), ("a.startup", "date +%N > /tmp/begun")],
+        &[
+            ("lab.conf", "a[0]=A\nb[0]=A\nc[0]=A\n"),
+            (
+                "a.startup",
+                "date +%N > /tmp/begun\nip address add 10.0.0.1/24 dev eth0\nip route add 10.9.0.0/16 via 10.0.0.2\n\
+                 ip link add br0 type bridge\nsysctl -qw net.ipv4.ip_forward=0\n",
+            ),
+        ],
     );
     assert_eq!(lab.run(&["lstart", "a"]).code, Some(0));
     let begun = lab.says("a", "cat /tmp/begun");
+    let own = || {
+        lab.says("a", "ip -br address show dev eth0; ip route; ls /sys/class/net; sysctl net.ipv4.ip_forward")
+    };
+    let before = own();
+    assert!(before.contains("10.9.0.0/16 via 10.0.0.2"), "{before}");
     assert_eq!(lab.run(&["lstart", "b"]).code, Some(0));
     let devices = |lab: &KatharaLab| {
         let json: Value = serde_json::from_str(&lab.run(&["linfo", "--json"]).stdout).unwrap();
@@ -284,10 +298,11 @@ fn devices_come_and_go_while_others_run() {
             .collect::<Vec<_>>()
     };
     assert_eq!(devices(&lab), ["a", "b"]);
+    assert_eq!(own(), before, "what its script did stays");
     assert_eq!(lab.run(&["lconfig", "-n", "a", "--add", "B/02:00:00:00:00:07"]).code, Some(0));
     assert_eq!(lab.says("a", "cat /sys/class/net/eth1/address"), "02:00:00:00:00:07\n");
     assert_eq!(lab.run(&["lconfig", "-n", "a", "--rm", "A"]).code, Some(0));
-    assert_eq!(lab.says("a", "ls /sys/class/net"), "eth1\nlo\n");
+    assert_eq!(lab.says("a", "ls /sys/class/net"), "br0\neth1\nlo\n");
     assert_eq!(lab.run(&["lclean", "b"]).code, Some(0));
     assert_eq!(devices(&lab), ["a"]);
     assert_eq!(lab.says("a", "cat /tmp/begun"), begun, "it was not started again");
@@ -466,7 +481,7 @@ fn bridged_devices_reach_an_internet_that_answers() {
     until("the world answers", || reaches(lab.says("r", "ping -c 1 -W 1 8.8.8.8")));
     until("its names are known", || reaches(lab.says("r", "ping -c 1 -W 1 www.example.com")));
     assert_eq!(lab.says("pc", "ip route show default; cat /etc/resolv.conf"), "");
-    assert_eq!(lab.run(&["wait"]).stdout, "pc ready\nr ready\n");
+    assert_eq!(lab.run(&["wait"]).stdout, "r ready\npc ready\n");
     assert_eq!(lab.run(&["exec", "internet", "true"]).code, Some(2), "the world is no device");
     assert_eq!(lab.run(&["lclean", "r"]).code, Some(0));
     assert_eq!(interfaces(&lab), json!([["eth0:A"]]));
@@ -566,4 +581,28 @@ fn zebra_of_old_labs_is_run_by_frr() {
     let lab = KatharaLab::new("zebra", &files);
     lab.start();
     until("the route is learnt", || lab.says("r2", "ip route").contains("10.1.0.0/24"));
+}
+
+#[test]
+fn devices_of_lab_dep_start_one_after_another() {
+    let script = "date +%s%N > /shared/$(hostname)\n";
+    let files = [
+        ("lab.conf", "a[0]=A\nb[0]=A\nc[0]=A\nd[0]=A\n"),
+        ("lab.dep", "a: b c\nb: c\n"),
+        ("a.startup", script),
+        ("b.startup", script),
+        ("c.startup", script),
+        ("shared/", ""),
+    ];
+    let lab = KatharaLab::new("ordered", &files);
+    let told = lab.start().stderr;
+    assert!(told.contains("lab.dep: c, b, a: `lstart` starts devices one after another"), "{told}");
+    let time = |device: &str| fs::read_to_string(lab.folder.join("shared").join(device)).unwrap();
+    assert!(time("c") < time("b") && time("b") < time("a"), "{}{}{}", time("c"), time("b"), time("a"));
+    let before = time("a");
+    assert_eq!(lab.run(&["lclean", "b"]).code, Some(0));
+    let earlier = time("b");
+    assert_eq!(lab.run(&["lstart"]).code, Some(0));
+    assert!(time("b") > earlier);
+    assert_eq!(time("a"), before, "it was not started again");
 }

@@ -54,6 +54,8 @@ pub struct Imported {
     pub lab: Lab,
     /// The node of each device.
     pub nodes: BTreeMap<String, NodeName>,
+    /// Whether devices are to start one after another, in the order of the lab's nodes (`lab.dep`).
+    pub is_ordered: bool,
     /// What became of what is written.
     pub remarks: Vec<Remark>,
     /// What is probably not meant so.
@@ -108,7 +110,7 @@ pub fn import(folder: &Folder, wishes: &Wishes) -> Result<Imported, Vec<Problem>
     let hosts = conf.devices.iter().map(|device| device.name.clone()).zip(bridged::HOST_FIRST..).collect();
     importer.external();
     importer.select(&mut conf);
-    importer.order(&mut conf);
+    let is_ordered = importer.order(&mut conf);
     let overrides = importer.overrides();
     for device in &mut conf.devices {
         for at in &overrides {
@@ -122,7 +124,7 @@ pub fn import(folder: &Folder, wishes: &Wishes) -> Result<Imported, Vec<Problem>
     if problems.iter().any(|problem| problem.diagnostic.severity == Severity::Error) {
         return Err(problems);
     }
-    Ok(Imported { lab, nodes, remarks, warnings: problems, needs })
+    Ok(Imported { lab, nodes, is_ordered, remarks, warnings: problems, needs })
 }
 
 /// The name of the lab in a folder: `LAB_NAME`, else the folder's own, made a legal name.
@@ -286,20 +288,24 @@ impl Importer<'_> {
         conf.devices.retain(|device| !self.wishes.except.contains(&device.name));
     }
 
-    /// Puts devices that wait for others behind them, and behind those that wait for nobody.
-    fn order(&mut self, conf: &mut Conf) {
+    /// Puts devices that wait for others behind them, and behind those that wait for nobody. Whether any is named.
+    fn order(&mut self, conf: &mut Conf) -> bool {
         if !self.folder.texts.contains_key("lab.dep") {
-            return;
+            return false;
         }
-        match dep::order(&self.source("lab.dep")) {
-            Ok(order) => {
-                let place = |name: &str| order.iter().position(|other| other == name).map_or(0, |at| at + 1);
-                conf.devices.sort_by_key(|device| place(&device.name));
-                let reason = "startup scripts begin in this order; none waits for another, nor does Kathara wait for scripts";
-                self.remark(Fidelity::Approximated, "lab.dep", Span::default(), order.join(", "), reason);
-            }
-            Err(problems) => problems.into_iter().for_each(|problem| self.problem("lab.dep", problem)),
+        let order = dep::order(&self.source("lab.dep")).unwrap_or_else(|problems| {
+            problems.into_iter().for_each(|problem| self.problem("lab.dep", problem));
+            Vec::new()
+        });
+        if order.is_empty() {
+            return false;
         }
+        let place = |name: &str| order.iter().position(|other| other == name).map_or(0, |at| at + 1);
+        conf.devices.sort_by_key(|device| place(&device.name));
+        let reason = "`lstart` starts devices one after another in this order, a lab file all at once; nobody waits until \
+                      a startup script has ended, nor does Kathara";
+        self.remark(Fidelity::Approximated, "lab.dep", Span::default(), order.join(", "), reason);
+        true
     }
 
     fn overrides(&mut self) -> Vec<At<(String, Setting)>> {

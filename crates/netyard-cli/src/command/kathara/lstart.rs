@@ -3,14 +3,16 @@
 use super::{devices, running, startup};
 use crate::args::kathara::Lstart;
 use crate::output::{self, Progress, json};
-use netyard::kathara::{KatharaLab, devices as devices_of, load, name_servers};
+use netyard::kathara::{KatharaLab, change, devices as devices_of, is_device, load, name_servers};
 use netyard::protocol::Changes;
 use netyard::store::Store;
-use netyard::{Error, Result};
+use netyard::{Error, Result, RunningLab};
 use netyard_core::kathara::Wishes;
 use netyard_core::kathara::report::{Fidelity, Remark};
+use netyard_core::lab::{Lab, Node};
 use netyard_core::name::NodeName;
 use serde::Serialize;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -46,6 +48,9 @@ pub fn run(args: &Lstart) -> Result<ExitCode> {
     told.for_each(|remark| output::say(&remark.to_string()));
     let begun = Instant::now();
     let mut progress = Progress::new(format!("starting lab {lab}"));
+    if imported.is_ordered {
+        start_in_order(lab.definition(), folder)?;
+    }
     let upped = lab.up_named(&Store::of_user(), &mut |done, all| progress.at(done, all))?;
     drop(progress);
     let milliseconds = begun.elapsed().as_millis();
@@ -71,6 +76,30 @@ pub fn run(args: &Lstart) -> Result<ExitCode> {
         devices::print(&upped.lab, None)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Starts all devices but the last one, each when the script of the one before has begun. A lab that runs keeps what it has.
+fn start_in_order(definition: &Lab, folder: &Path) -> Result<()> {
+    let present = running(folder)?;
+    let running = present.as_ref().map(RunningLab::definition).transpose()?;
+    let runs = |node: &Node| running.as_ref().is_some_and(|lab| lab.node(node.name.as_str()).is_some());
+    let result = (1..definition.nodes.len()).try_for_each(|count| {
+        let (started, rest) = definition.nodes.split_at(count);
+        let last = &started[count - 1];
+        if runs(last) || !is_device(last) {
+            return Ok(());
+        }
+        let mut lab = definition.clone();
+        // What is no device is there from the beginning, for those that are bridged.
+        let present = rest.iter().filter(|node| runs(node) || !is_device(node));
+        lab.nodes = started.iter().chain(present).cloned().collect();
+        let upped = change(lab, folder)?.up_named(&Store::of_user(), &mut |_, _| {})?;
+        startup::wait_until_begun(&upped.lab, &last.name)
+    });
+    if let (Err(_), None, Some(lab)) = (&result, present, super::running(folder)?) {
+        super::remove(lab.name())?;
+    }
+    result
 }
 
 fn wishes(args: &Lstart) -> Result<Wishes> {

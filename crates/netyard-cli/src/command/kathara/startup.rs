@@ -94,6 +94,20 @@ pub fn wait_for(lab: &RunningLab, nodes: &[NodeName], limit: Duration) -> Result
     }
 }
 
+/// Waits until the scripts of a node have begun, or have nothing to do: each command is in a log before it runs.
+pub fn wait_until_begun(lab: &RunningLab, node: &NodeName) -> Result<()> {
+    const HAS_BEGUN: &str = "[ -e /tmp/EOS ] || [ -s /var/log/shared.log ] || [ -s /var/log/startup.log ]";
+    let begun = Instant::now();
+    while begun.elapsed() < LIMIT {
+        let output = lab.known_node(node.clone()).command("/bin/sh").args(["-c", HAS_BEGUN]).output()?;
+        if output.status.success() {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
 /// Says which devices failed, or are not ready yet.
 pub fn tell(devices: &[Device]) {
     for device in devices {
