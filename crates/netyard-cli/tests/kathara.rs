@@ -300,10 +300,11 @@ fn devices_come_and_go_while_others_run() {
     assert_eq!(devices(&lab), ["a", "b"]);
     assert_eq!(own(), before, "what its script did stays");
     assert_eq!(lab.run(&["lconfig", "-n", "a", "--add", "B/02:00:00:00:00:07"]).code, Some(0));
+    assert_eq!(lab.run(&["lstart", "c"]).code, Some(0));
     assert_eq!(lab.says("a", "cat /sys/class/net/eth1/address"), "02:00:00:00:00:07\n");
     assert_eq!(lab.run(&["lconfig", "-n", "a", "--rm", "A"]).code, Some(0));
     assert_eq!(lab.says("a", "ls /sys/class/net"), "br0\neth1\nlo\n");
-    assert_eq!(lab.run(&["lclean", "b"]).code, Some(0));
+    assert_eq!(lab.run(&["lclean", "b", "c"]).code, Some(0));
     assert_eq!(devices(&lab), ["a"]);
     assert_eq!(lab.says("a", "cat /tmp/begun"), begun, "it was not started again");
     assert_eq!(lab.run(&["exec", "a", "exit 7"]).code, Some(7));

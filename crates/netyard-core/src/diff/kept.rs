@@ -76,7 +76,7 @@ mod tests {
     fn lived_in() -> State {
         let mut live = state(LAB);
         let pc = of_pc(&mut live);
-        let eth0 = pc.links.get_mut(&"eth0".parse().unwrap()).unwrap();
+        let eth0 = pc.links.get_mut(&"eth0".parse::<IfName>().unwrap()).unwrap();
         eth0.addresses.insert("10.0.0.1/24".parse().unwrap());
         let to = "10.9.0.0/16".parse().unwrap();
         pc.routes.insert(crate::state::Route::via(to, "10.0.0.2".parse().unwrap(), "eth0".parse().unwrap()));

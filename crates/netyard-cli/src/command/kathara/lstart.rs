@@ -28,14 +28,15 @@ pub fn run(args: &Lstart) -> Result<ExitCode> {
     args.unused.notes().iter().for_each(|note| output::say(&format!("note: {note}")));
     let folder = &args.place.directory;
     let mut wishes = wishes(args)?;
-    if !args.devices.is_empty()
-        && let Some(lab) = running(folder)?
-    {
-        // Devices that run already go on.
-        wishes.only.extend(devices_of(&lab.definition()?).into_keys());
-    }
-    let KatharaLab { lab, imported } = load(folder, &wishes, args.force, output::style())?;
+    let present = if args.devices.is_empty() { None } else { running(folder)? };
+    let present = present.map(|lab| lab.definition()).transpose()?;
+    // Devices that run already go on.
+    wishes.only.extend(present.iter().flat_map(|lab| devices_of(lab).into_keys()));
+    let KatharaLab { mut lab, imported } = load(folder, &wishes, args.force, output::style())?;
     lab.warnings.iter().for_each(|warning| output::say(warning.trim_end()));
+    if let Some(present) = &present {
+        lab = change(joined(lab.definition().clone(), present), folder)?;
+    }
     if args.print {
         return printed(args, lab.definition().name.as_str(), &imported.remarks);
     }
@@ -76,6 +77,21 @@ pub fn run(args: &Lstart) -> Result<ExitCode> {
         devices::print(&upped.lab, None)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The lab with the devices that run as they are: `lconfig` may have connected them otherwise than `lab.conf` says.
+fn joined(mut lab: Lab, present: &Lab) -> Lab {
+    for node in &mut lab.nodes {
+        if let Some(own) = present.node(node.name.as_str()).filter(|own| own.hostname() == node.hostname()) {
+            node.clone_from(own);
+        }
+    }
+    for network in &present.networks {
+        if lab.network(network.name.as_str()).is_none() {
+            lab.networks.push(network.clone());
+        }
+    }
+    lab
 }
 
 /// Starts all devices but the last one, each when the script of the one before has begun. A lab that runs keeps what it has.
