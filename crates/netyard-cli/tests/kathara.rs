@@ -208,7 +208,8 @@ fn names_are_found_in_the_lab_about_dns() {
 #[test]
 fn a_startup_script_that_fails_is_told_with_its_line() {
     let files = [
-        ("lab.conf", "good[0]=A\nbad[0]=A\nodd[0]=A\nodd[exec]=\"echo $0 is done\"\n"),
+        ("lab.conf", "good[0]=A\nbad[0]=A\nodd[0]=A\nodd[exec]=\"echo $0 is done\"\nopen[0]=A\n"),
+        ("open.startup", "if true; then\necho\n"),
         (
             "good.startup",
             "#!/usr/bin/python3\r\nip address add 10.0.0.1/24 dev eth0\r\nif false; then :; fi\r\n",
@@ -224,7 +225,8 @@ fn a_startup_script_that_fails_is_told_with_its_line() {
     let json: Value = serde_json::from_str(&waited.stdout).unwrap();
     let states: Vec<&str> =
         json["devices"].as_array().unwrap().iter().map(|d| d["state"].as_str().unwrap()).collect();
-    assert_eq!(states, ["ready", "failed", "ready"]);
+    assert_eq!(states, ["ready", "failed", "ready", "failed"]);
+    assert!(told.contains("device open: /hostlab/open.startup: line 3: syntax error"), "{told}");
     assert_eq!(lab.run(&["wait", "good"]).code, Some(0));
     let log = lab.says("bad", "cat /var/log/startup.log");
     assert!(log.starts_with("+ ip address add 10.0.0.2/24 dev eth0\n+ ip link set eth7 up\n"), "{log}");
@@ -244,12 +246,13 @@ fn devices_have_their_files_values_and_names() {
         ("lab.conf", conf),
         ("r_1/etc/motd", "\u{feff}hello\r\n"),
         ("r_1/etc/deep/er/file", "x"),
+        ("r_1/etc/.DS_Store", "x"),
         ("r_1.shutdown", "echo bye > /shared/bye\n"),
         ("shared/", ""),
     ];
     let lab = KatharaLab::new("files", &files);
     lab.start();
-    let script = "cat /etc/motd /etc/deep/er/file; hostname; cat /proc/sys/net/ipv4/conf/eth1/rp_filter \
+    let script = "cat /etc/motd /etc/deep/er/file; ls -A /etc | grep DS_Store; hostname; cat /proc/sys/net/ipv4/conf/eth1/rp_filter \
                   /proc/sys/net/ipv6/conf/all/disable_ipv6 /proc/sys/net/ipv4/icmp_ratelimit /proc/sys/net/ipv4/ip_forward; \
                   cat /sys/class/net/eth0/address /etc/resolv.conf; head -1 /etc/hosts";
     let wanted = "hello\nxr_1\n2\n1\n0\n1\n02:00:00:00:00:09\n127.0.0.1 localhost\n";
@@ -268,10 +271,22 @@ fn devices_have_their_files_values_and_names() {
 fn devices_come_and_go_while_others_run() {
     let lab = KatharaLab::new(
         "coming",
-        &[("lab.conf", "a[0]=A\nb[0]=A\nc[0]=A\n"), ("a.startup", "date +%N > /tmp/begun")],
+        &[
+            ("lab.conf", "a[0]=A\nb[0]=A\nc[0]=A\n"),
+            (
+                "a.startup",
+                "date +%N > /tmp/begun\nip address add 10.0.0.1/24 dev eth0\nip route add 10.9.0.0/16 via 10.0.0.2\n\
+                 ip link add br0 type bridge\nsysctl -qw net.ipv4.ip_forward=0\n",
+            ),
+        ],
     );
     assert_eq!(lab.run(&["lstart", "a"]).code, Some(0));
     let begun = lab.says("a", "cat /tmp/begun");
+    let own = || {
+        lab.says("a", "ip -br address show dev eth0; ip route; ls /sys/class/net; sysctl net.ipv4.ip_forward")
+    };
+    let before = own();
+    assert!(before.contains("10.9.0.0/16 via 10.0.0.2"), "{before}");
     assert_eq!(lab.run(&["lstart", "b"]).code, Some(0));
     let devices = |lab: &KatharaLab| {
         let json: Value = serde_json::from_str(&lab.run(&["linfo", "--json"]).stdout).unwrap();
@@ -283,11 +298,13 @@ fn devices_come_and_go_while_others_run() {
             .collect::<Vec<_>>()
     };
     assert_eq!(devices(&lab), ["a", "b"]);
+    assert_eq!(own(), before, "what its script did stays");
     assert_eq!(lab.run(&["lconfig", "-n", "a", "--add", "B/02:00:00:00:00:07"]).code, Some(0));
+    assert_eq!(lab.run(&["lstart", "c"]).code, Some(0));
     assert_eq!(lab.says("a", "cat /sys/class/net/eth1/address"), "02:00:00:00:00:07\n");
     assert_eq!(lab.run(&["lconfig", "-n", "a", "--rm", "A"]).code, Some(0));
-    assert_eq!(lab.says("a", "ls /sys/class/net"), "eth1\nlo\n");
-    assert_eq!(lab.run(&["lclean", "b"]).code, Some(0));
+    assert_eq!(lab.says("a", "ls /sys/class/net"), "br0\neth1\nlo\n");
+    assert_eq!(lab.run(&["lclean", "b", "c"]).code, Some(0));
     assert_eq!(devices(&lab), ["a"]);
     assert_eq!(lab.says("a", "cat /tmp/begun"), begun, "it was not started again");
     assert_eq!(lab.run(&["exec", "a", "exit 7"]).code, Some(7));
@@ -325,6 +342,7 @@ fn what_the_kernel_lacks_is_told_with_the_line_that_needs_it() {
         ("vlans", "ip link add br0 type bridge vlan_filtering 1", "VLAN filtering"),
         ("bond", "ip link add bond0 type bond", "bonds"),
         ("ipip", "ip link add t0 type ipip remote 10.0.0.1", "IP-in-IP"),
+        ("sit", "ip tunnel add t0 mode sit remote 10.0.0.1", "IPv6-in-IPv4"),
     ] {
         let script = format!("ip link set eth0 up\n{line}\n");
         let lab = KatharaLab::new(test, &[("lab.conf", "r1[0]=A\n"), ("r1.startup", &script)]);
@@ -439,4 +457,153 @@ fn links_in_a_lab_lead_nowhere_outside_of_it() {
     let ran = lab.run(&["lstart"]);
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
     assert!(ran.stderr.contains("a.startup"), "{}", ran.stderr);
+}
+
+/// The interfaces of each device, as `linfo` shows them.
+fn interfaces(lab: &KatharaLab) -> Value {
+    let json: Value = serde_json::from_str(&lab.run(&["linfo", "--json"]).stdout).unwrap();
+    json["devices"].as_array().unwrap().iter().map(|device| device["interfaces"].clone()).collect()
+}
+
+#[test]
+fn bridged_devices_reach_an_internet_that_answers() {
+    let files = [
+        ("lab.conf", "r[0]=A\nr[bridged]=true\nr[port]=\"8080:80\"\npc[0]=A\n"),
+        ("r.startup", "ip address add 10.0.0.1/24 dev eth0\n"),
+    ];
+    let lab = KatharaLab::new("bridged", &files);
+    let told = lab.start().stderr;
+    assert!(told.contains("approximated: lab.conf:2: r[bridged]: one more interface"), "{told}");
+    assert!(told.contains("ignored: lab.conf:3: r[port]"), "{told}");
+    assert!(told.contains("is up: 2 devices"), "{told}");
+    assert_eq!(interfaces(&lab), json!([["eth0:A", "eth1:bridged"], ["eth0:A"]]));
+    assert_eq!(lab.says("r", "ip route show default"), "default via 172.17.0.1 dev eth1 \n");
+    let reaches = |answer: String| answer.contains(" 0% packet loss");
+    until("the world answers", || reaches(lab.says("r", "ping -c 1 -W 1 8.8.8.8")));
+    until("its names are known", || reaches(lab.says("r", "ping -c 1 -W 1 www.example.com")));
+    assert_eq!(lab.says("pc", "ip route show default; cat /etc/resolv.conf"), "");
+    assert_eq!(lab.run(&["wait"]).stdout, "r ready\npc ready\n");
+    assert_eq!(lab.run(&["exec", "internet", "true"]).code, Some(2), "the world is no device");
+    assert_eq!(lab.run(&["lclean", "r"]).code, Some(0));
+    assert_eq!(interfaces(&lab), json!([["eth0:A"]]));
+    assert_eq!(lab.run(&["lstart", "r"]).code, Some(0));
+    until("the world answers again", || reaches(lab.says("r", "ping -c 1 -W 1 8.8.8.8")));
+    assert_eq!(lab.run(&["lclean", "r", "pc"]).code, Some(0));
+    assert!(lab.run(&["linfo"]).stderr.contains("does not run"));
+
+    let yaml = lab.yard.prints(&["import", "kathara", lab.folder.to_str().unwrap()]);
+    let file = lab.folder.join("lab.yaml");
+    fs::write(&file, yaml).unwrap();
+    lab.yard.prints(&["up", "--quiet", file.to_str().unwrap()]);
+    let ping = ["exec", "r", "--", "ping", "-c", "1", "-W", "1", "www.example.com"];
+    until("the world answers the lab file's", || reaches(lab.yard.run(&ping).stdout));
+}
+
+#[test]
+fn limits_hold_for_scripts_and_commands() {
+    let files = [
+        ("lab.conf", "a[0]=A\na[ulimit]=\"nofile=200:300\"\na[ulimit]=\"core=0\"\nb[0]=A\n"),
+        ("a.startup", "ulimit -Sn > /tmp/soft\n"),
+    ];
+    let lab = KatharaLab::new("limits", &files);
+    lab.start();
+    assert_eq!(lab.says("a", "cat /tmp/soft; ulimit -Sn; ulimit -Hn; ulimit -Hc"), "200\n200\n300\n0\n");
+    assert_ne!(lab.says("b", "ulimit -Sn"), "200\n");
+    assert_eq!(lab.run(&["exec", "a", "exit 7"]).code, Some(7));
+}
+
+#[test]
+fn collision_domains_may_differ_in_case_only() {
+    let files = [
+        ("lab.conf", "a[0]=A\nb[0]=a\n"),
+        ("a.startup", "ip address add 10.0.0.1/24 dev eth0\n"),
+        ("b.startup", "ip address add 10.0.0.2/24 dev eth0\n"),
+    ];
+    let lab = KatharaLab::new("case", &files);
+    lab.start();
+    assert!(!lab.says("b", "ping -c 1 -W 1 10.0.0.1").contains(" 0% packet loss"));
+    assert_eq!(lab.run(&["lconfig", "-n", "b", "--add", "A"]).code, Some(0));
+    assert_eq!(interfaces(&lab), json!([["eth0:A"], ["eth0:a", "eth1:A"]]));
+    lab.says("b", "ip address flush dev eth0; ip address add 10.0.0.2/24 dev eth1");
+    until("b is on A", || lab.says("b", "ping -c 1 -W 1 10.0.0.1").contains(" 0% packet loss"));
+    assert_eq!(lab.run(&["lconfig", "-n", "b", "--rm", "a"]).code, Some(0));
+    assert_eq!(interfaces(&lab), json!([["eth0:A"], ["eth1:A"]]));
+}
+
+#[test]
+fn folders_are_devices_where_there_is_no_lab_conf() {
+    let lab = KatharaLab::new("folder", &[("pc1/etc/own", "mine\n")]);
+    assert_eq!(lab.run(&["lstart"]).code, Some(2));
+    assert_eq!(lab.run(&["lstart", "-F", "-S"]).code, Some(0));
+    assert_eq!(lab.says("pc1", "cat /etc/own"), "mine\n");
+}
+
+#[test]
+fn bridges_inside_of_devices_are_checked() {
+    let script = "ip link add br0 type bridge\nfor i in 0 1; do ip link set eth$i up master br0; done\n";
+    let files = [
+        ("lab.conf", "s[0]=A\ns[1]=B\ns[2]=C\n"),
+        ("s.startup", script),
+        ("good.yaml", "test: { bridges: { s: [{ interfaces: { eth0: {}, eth1: {} } }] } }\n"),
+        (
+            "bad.yaml",
+            "convergence_time: 0\ntest: { bridges: { s: [{ interfaces: { eth0: {}, eth2: { pvid: 7 } } }] } }\n",
+        ),
+    ];
+    let lab = KatharaLab::new("inside", &files);
+    lab.start();
+    let test = |file: &str| lab.yard.run(&["test", lab.folder.join(file).to_str().unwrap()]);
+    let good = test("good.yaml");
+    assert_eq!(good.code, Some(0), "{}{}", good.stdout, good.stderr);
+    let bad = test("bad.yaml");
+    assert_eq!(bad.code, Some(1), "{}{}", bad.stdout, bad.stderr);
+    assert!(bad.stdout.contains("eth2 is in no bridge"), "{}", bad.stdout);
+    assert!(bad.stdout.contains("no VLANs are set on eth2"), "{}", bad.stdout);
+}
+
+#[test]
+fn zebra_of_old_labs_is_run_by_frr() {
+    if !has("/usr/lib/frr/ripd") {
+        return;
+    }
+    let rip = "router rip\n redistribute connected\n network 10.0.0.0/24\n";
+    let files = [
+        ("lab.conf", "r1[0]=A\nr1[1]=B\nr2[0]=A\n"),
+        (
+            "r1.startup",
+            "ip a add 10.0.0.1/24 dev eth0\nip a add 10.1.0.1/24 dev eth1\n/etc/init.d/zebra start\n",
+        ),
+        ("r2.startup", "ip a add 10.0.0.2/24 dev eth0\n/etc/init.d/zebra start\n"),
+        ("r1/etc/zebra/daemons", "zebra=yes\nripd=yes\n"),
+        ("r1/etc/zebra/ripd.conf", rip),
+        ("r2/etc/zebra/daemons", "zebra=yes\nripd=yes\n"),
+        ("r2/etc/zebra/ripd.conf", rip),
+    ];
+    let lab = KatharaLab::new("zebra", &files);
+    lab.start();
+    until("the route is learnt", || lab.says("r2", "ip route").contains("10.1.0.0/24"));
+}
+
+#[test]
+fn devices_of_lab_dep_start_one_after_another() {
+    let script = "date +%s%N > /shared/$(hostname)\n";
+    let files = [
+        ("lab.conf", "a[0]=A\nb[0]=A\nc[0]=A\nd[0]=A\n"),
+        ("lab.dep", "a: b c\nb: c\n"),
+        ("a.startup", script),
+        ("b.startup", script),
+        ("c.startup", script),
+        ("shared/", ""),
+    ];
+    let lab = KatharaLab::new("ordered", &files);
+    let told = lab.start().stderr;
+    assert!(told.contains("lab.dep: c, b, a: `lstart` starts devices one after another"), "{told}");
+    let time = |device: &str| fs::read_to_string(lab.folder.join("shared").join(device)).unwrap();
+    assert!(time("c") < time("b") && time("b") < time("a"), "{}{}{}", time("c"), time("b"), time("a"));
+    let before = time("a");
+    assert_eq!(lab.run(&["lclean", "b"]).code, Some(0));
+    let earlier = time("b");
+    assert_eq!(lab.run(&["lstart"]).code, Some(0));
+    assert!(time("b") > earlier);
+    assert_eq!(time("a"), before, "it was not started again");
 }

@@ -45,13 +45,19 @@ pub enum Kind {
     Ipip,
     /// Generic routing encapsulation.
     Gre,
+    /// IPv6 in IPv4.
+    Sit,
+    /// IPv4 and IPv6 in IPv6.
+    Ip6tnl,
+    /// Generic routing encapsulation in IPv6.
+    Ip6gre,
     /// Mounting a proc of its own in a new pid namespace.
     FreshProc,
 }
 
 impl Kind {
     /// All, in the order in which they are tried and shown.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Veth,
         Self::Bridge,
         Self::BridgeVlanFiltering,
@@ -71,6 +77,9 @@ impl Kind {
         Self::Bond,
         Self::Ipip,
         Self::Gre,
+        Self::Sit,
+        Self::Ip6tnl,
+        Self::Ip6gre,
         Self::FreshProc,
     ];
 
@@ -114,6 +123,9 @@ impl Kind {
             Self::Bond => "bonds of links",
             Self::Ipip => "IP-in-IP tunnels",
             Self::Gre => "GRE tunnels",
+            Self::Sit => "IPv6-in-IPv4 tunnels",
+            Self::Ip6tnl => "tunnels in IPv6",
+            Self::Ip6gre => "GRE tunnels in IPv6",
             Self::FreshProc => "/proc for a new pid namespace",
         }
     }
@@ -143,6 +155,9 @@ impl Kind {
             Self::Bond => "bond",
             Self::Ipip => "ipip",
             Self::Gre => "gre",
+            Self::Sit => "sit",
+            Self::Ip6tnl => "ip6tnl",
+            Self::Ip6gre => "ip6gre",
             _ => "",
         }
     }
@@ -168,7 +183,7 @@ impl Kind {
             Self::Vrf => "routers with several routing tables by interface",
             Self::Wireguard => "WireGuard tunnels",
             Self::Bond => "links that are bonded in imported labs",
-            Self::Ipip | Self::Gre => "tunnels in imported labs",
+            Self::Ipip | Self::Gre | Self::Sit | Self::Ip6tnl | Self::Ip6gre => "tunnels in imported labs",
             Self::FreshProc => "every lab: its processes must not see the host's",
         }
     }
@@ -195,6 +210,9 @@ impl Kind {
             Self::Bond => ("bonding", "CONFIG_BONDING"),
             Self::Ipip => ("ipip", "CONFIG_NET_IPIP"),
             Self::Gre => ("ip_gre", "CONFIG_NET_IPGRE"),
+            Self::Sit => ("sit", "CONFIG_IPV6_SIT"),
+            Self::Ip6tnl => ("ip6_tunnel", "CONFIG_IPV6_TUNNEL"),
+            Self::Ip6gre => ("ip6_gre", "CONFIG_IPV6_GRE"),
             Self::FreshProc => ("", ""),
         }
     }

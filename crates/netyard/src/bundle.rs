@@ -17,6 +17,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tar::{Builder, EntryType, Header};
 
+/// What the Finder of macOS leaves in folders; Kathara copies no such file.
+const FINDER: &str = ".DS_Store";
 /// The most that all files together take, in bytes: they are in memory, once packed and once in the lab.
 pub(crate) const BYTES_MAX: u64 = 512 << 20;
 /// How deep folders may lie in each other: symbolic links that are followed can go in circles.
@@ -174,7 +176,8 @@ impl Bundle {
         for entry in rustix::fs::Dir::read_from(folder).map_err(|e| told(&e.into()))? {
             let entry = entry.map_err(|e| told(&e.into()))?;
             let name = OsStr::from_bytes(entry.file_name().to_bytes()).to_owned();
-            if name != "." && name != ".." {
+            let is_left_out = copied.fixes_text && name == FINDER;
+            if name != "." && name != ".." && !is_left_out {
                 names.push(name);
             }
         }

@@ -38,6 +38,7 @@ pub struct Lab {
     allows_host: bool,
     /// Whether persons are to play in its nodes.
     pub(crate) is_sandbox: bool,
+    pub(crate) keeps_changes: bool,
     /// The change to the kernel that shall fail, for tests of what happens then.
     #[doc(hidden)]
     pub fail_at: Option<usize>,
@@ -111,6 +112,7 @@ impl Lab {
             warnings: Vec::new(),
             allows_host: false,
             is_sandbox: false,
+            keeps_changes: false,
             fail_at: None,
         }
     }
@@ -122,6 +124,13 @@ impl Lab {
             self.folder = folder.to_owned();
         }
         self.file = Some(file);
+        self
+    }
+
+    /// Keeps what its nodes have changed by themselves (addresses, routes, links ...) when it changes while it runs.
+    #[must_use]
+    pub(crate) fn keeping_changes(mut self) -> Self {
+        self.keeps_changes = true;
         self
     }
 
@@ -195,6 +204,7 @@ impl Lab {
             homes: homes(),
             allows_host: self.allows_host,
             is_sandbox: self.is_sandbox,
+            keeps_changes: self.keeps_changes,
             fail_at: self.fail_at,
             layers: BTreeMap::new(),
             enclosed: Vec::new(),

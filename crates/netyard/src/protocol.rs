@@ -148,6 +148,9 @@ pub struct Spec {
     /// Whether persons are to play in its nodes: they find small programs there in place of those that the machine
     /// lacks, and daemons can give up root.
     pub is_sandbox: bool,
+    /// Whether what its nodes have changed by themselves stays when the lab changes.
+    #[serde(default)]
+    pub keeps_changes: bool,
     /// The change to the kernel that shall fail, for tests.
     pub fail_at: Option<usize>,
     /// Where the package layers are that full nodes name: a folder with `usr`, `etc`, `var` and so on, by name.

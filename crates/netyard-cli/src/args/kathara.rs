@@ -66,7 +66,7 @@ pub struct Where {
 pub struct Lstart {
     #[command(flatten)]
     pub place: Where,
-    /// Each folder is a device; lab.conf does not count
+    /// Without lab.conf each folder is a device
     #[arg(short = 'F', long)]
     pub force_lab: bool,
     /// An option for all devices, for example `ipv6=true`
@@ -82,8 +82,11 @@ pub struct Lstart {
     #[arg(long, overrides_with = "no_shared")]
     pub shared: bool,
     /// Show devices no folder `shared`
-    #[arg(long)]
+    #[arg(short = 'S', long)]
     pub no_shared: bool,
+    /// Bridged devices reach the real network, by the program pasta
+    #[arg(long)]
+    pub uplink: bool,
     /// Not these devices
     #[arg(long, value_name = "DEVICE", num_args = 1..)]
     pub exclude: Vec<String>,

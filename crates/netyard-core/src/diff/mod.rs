@@ -13,7 +13,10 @@
 //! remains of them differs between IPv4 and IPv6.
 
 mod added;
+mod kept;
 mod removed;
+
+pub use kept::with_changes_kept;
 
 use crate::desired;
 use crate::name::IfName;

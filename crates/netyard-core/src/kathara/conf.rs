@@ -67,6 +67,13 @@ impl Device {
         self.settings.iter().rev().find_map(|at| Some(At { value: pick(&at.value)?, span: at.span }))
     }
 
+    /// Whether it reaches out of the lab.
+    #[must_use]
+    pub fn is_bridged(&self) -> bool {
+        self.last(|s| if let Setting::Bridged(is_so) = s { Some(*is_so) } else { None })
+            .is_some_and(|at| at.value)
+    }
+
     /// Its image, where one is given.
     #[must_use]
     pub fn image(&self) -> Option<At<&str>> {

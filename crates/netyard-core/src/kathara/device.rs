@@ -1,6 +1,7 @@
 //! The node of a device: files, programs, values.
 
 use super::bind;
+use super::bridged::GATEWAY;
 use super::conf::{At, Device};
 use super::image::{Image, image};
 use super::import::Importer;
@@ -12,6 +13,7 @@ use crate::lab::{
 };
 use crate::name::NodeName;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// What runs in a device that starts.
 const STARTUP: &str = include_str!("startup.sh");
@@ -68,8 +70,17 @@ pub(super) fn node(
         env,
         hostname,
         uplink: None,
-        labels: BTreeMap::from([("image".to_owned(), image)]),
+        labels: labels(device, image),
     }
+}
+
+/// The label of a device that tells its image; no other node has it.
+pub const IMAGE_LABEL: &str = "image";
+
+/// Its image, and the collision domain of each interface as it is written: networks have names of their own.
+fn labels(device: &Device, image: String) -> BTreeMap<String, String> {
+    let domains = device.interfaces.iter().map(|i| (format!("eth{}", i.number), i.domain.clone()));
+    domains.chain([(IMAGE_LABEL.to_owned(), image)]).collect()
 }
 
 fn ipv6(importer: &mut Importer<'_>, device: &Device) -> bool {
@@ -137,12 +148,16 @@ fn setting(
         Setting::Mem(_) => ("mem", Ignored, "devices share the memory of the machine"),
         Setting::Cpus(_) => ("cpus", Ignored, "devices share the processors of the machine"),
         Setting::Port(_) => {
-            let reason = "no port of the machine leads into a lab; `netyard exec` and `netyard shell` do";
+            let reason = "no port of the machine leads into a lab: ask from inside, `netyard kathara exec DEVICE curl URL`";
             ("port", Ignored, reason)
         }
+        Setting::Bridged(true) if importer.wishes.uplink.is_some() => {
+            ("bridged", Approximated, "one more interface, and a way to the real network by pasta(1)")
+        }
         Setting::Bridged(true) => {
-            let reason = "a lab has no part in the machine's network; in a lab file `uplink: pasta` gives a node a way out";
-            ("bridged", Ignored, reason)
+            let reason = "one more interface, and a way to an internet that answers pings, DNS and HTTP; `lstart --uplink` \
+                          leads to the real one";
+            ("bridged", Approximated, reason)
         }
         Setting::Bridged(false) => ("bridged", Used, "no way to the machine's network"),
         Setting::Ipv6(_) => ("ipv6", Used, "with the values of sysctl that Kathara sets"),
@@ -159,7 +174,11 @@ fn setting(
         Setting::Terminals(_) => {
             ("num_terms", Ignored, "no terminals open by themselves; `connect` gives one")
         }
-        Setting::Ulimit(..) => ("ulimit", Ignored, "limits are those of whoever starts the lab"),
+        Setting::Ulimit(..) => (
+            "ulimit",
+            Approximated,
+            "set by prlimit(1); no hard limit is above that of whoever starts the lab",
+        ),
         Setting::Privileged(true) => (
             "privileged",
             Ignored,
@@ -199,7 +218,7 @@ fn shared(importer: &Importer<'_>) -> Vec<NodeBind> {
 fn files(importer: &mut Importer<'_>, device: &Device, image_name: &str) -> Vec<NodeFile> {
     let name = &device.name;
     let hosts = format!("127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {name}\n");
-    let mut files = vec![text("/etc/hosts", hosts), text("/etc/resolv.conf", String::new())];
+    let mut files = vec![text("/etc/hosts", hosts), text("/etc/resolv.conf", name_servers(importer, device))];
     if matches!(image(image_name), Image::Package("FRR", ..) | Image::Quagga) {
         files.extend(frr_defaults());
     }
@@ -227,6 +246,17 @@ fn files(importer: &mut Importer<'_>, device: &Device, image_name: &str) -> Vec<
     files.push(NodeFile { mode: Some(0o755), ..text(STARTUP_PATH, STARTUP.to_owned()) });
     files.extend(named_without_old_options(importer, name));
     files
+}
+
+/// `/etc/resolv.conf`: empty, but for devices that reach out of the lab.
+fn name_servers(importer: &Importer<'_>, device: &Device) -> String {
+    let own = [IpAddr::V4(GATEWAY)];
+    let servers = match &importer.wishes.uplink {
+        _ if !device.is_bridged() => &[],
+        Some(servers) => servers.as_slice(),
+        None => &own,
+    };
+    servers.iter().map(|server| format!("nameserver {server}\n")).collect()
 }
 
 /// What the image of FRR has in `/etc/frr`: nothing is on, and each daemon has a file of its own.
@@ -274,13 +304,53 @@ fn copy(path: &str, from: &str, mode: Option<u32>) -> NodeFile {
 /// The program that does what Kathara does in a device that starts, in its order.
 fn startup(device: &Device, shell: &str) -> Program {
     let interpreter = if shell.ends_with("bash") { shell } else { "/bin/sh" };
-    let mut argv: Vec<String> = [interpreter, STARTUP_PATH, shell, &device.name].map(str::to_owned).into();
+    let mut argv = limited(&limits(device));
+    argv.extend([interpreter, STARTUP_PATH, shell, &device.name].map(str::to_owned));
     for at in &device.settings {
         if let Setting::Exec(command) = &at.value {
             argv.push(command.clone());
         }
     }
     program(STARTUP_NAME, argv)
+}
+
+/// `NAME=SOFT:HARD` of each limit of a device; of several with one name the last counts.
+fn limits(device: &Device) -> Vec<String> {
+    let all = device.settings.iter().filter_map(|at| match &at.value {
+        Setting::Ulimit(name, soft, hard) => Some((name, format!("{name}={soft}:{hard}"))),
+        _ => None,
+    });
+    all.collect::<BTreeMap<_, _>>().into_values().collect()
+}
+
+/// The words before a command that set limits for it (prlimit(1)); none where there are none. A limit that may not be
+/// set stays as it is.
+fn limited(limits: &[String]) -> Vec<String> {
+    if limits.is_empty() {
+        return Vec::new();
+    }
+    let set: Vec<String> =
+        limits.iter().map(|limit| format!("prlimit --pid $$ --{limit} 2> /dev/null")).collect();
+    ["/bin/sh".to_owned(), "-c".to_owned(), set.join("; ") + "; exec \"$@\"", "sh".to_owned()].into()
+}
+
+/// The words before any command in a device that set its limits, and its shell, as its startup program has them.
+///
+/// ```
+/// use netyard_core::kathara::{Folder, Wishes, import, surroundings};
+/// let mut folder = Folder { name: "lab".into(), ..Folder::default() };
+/// folder.texts.insert("lab.conf".into(), "a[0]=A\na[shell]=/bin/sh\n".into());
+/// let lab = import(&folder, &Wishes::default()).unwrap().lab;
+/// assert_eq!(surroundings(&lab.nodes[0]), (&[][..], "/bin/sh"));
+/// ```
+#[must_use]
+pub fn surroundings(node: &Node) -> (&[String], &str) {
+    let startup = node.programs.iter().find(|program| program.name == STARTUP_NAME);
+    let words = startup.map_or(&[][..], |program| program.argv.as_slice());
+    match words.iter().position(|word| word == STARTUP_PATH) {
+        Some(at) => (&words[..at - 1], words.get(at + 1).map_or("/bin/bash", String::as_str)),
+        None => (&[], "/bin/bash"),
+    }
 }
 
 /// The scripts that run before the lab ends, and in which order.

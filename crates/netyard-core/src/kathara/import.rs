@@ -4,16 +4,18 @@ use super::conf::{self, At, Conf, Device};
 use super::image::{Image, image};
 use super::report::{Fidelity, Problem, Remark};
 use super::setting::{self, Setting};
-use super::{dep, device, scan};
+use super::{bridged, dep, device, scan};
 use crate::diagnostic::{Code, Diagnostic, Severity, Source, Span};
 use crate::feature::Kind;
-use crate::lab::{Arp, Interface, Lab, Network, NetworkKind, Profile};
+use crate::lab::{Arp, Interface, Lab, Network, NetworkKind, Profile, Uplink};
 use crate::look::label::{Labels, label};
 use crate::mac::Mac;
 use crate::name::{IfName, LabName, NetworkName, NodeName};
 use crate::shaping::Shaping;
+use ipnet::IpNet;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// What lies in the folder of a lab.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,8 +33,8 @@ pub struct Folder {
 pub struct Wishes {
     /// Options for all devices, which go before those of the file (`-o NAME=VALUE`).
     pub overrides: Vec<(String, String)>,
-    /// Whether each folder is a device, and `lab.conf` does not count (`-F`).
-    pub is_folders_only: bool,
+    /// Whether each folder is a device where there is no `lab.conf`, or an empty one (`-F`).
+    pub takes_folders: bool,
     /// Only these devices, if any.
     pub only: BTreeSet<String>,
     /// Not these devices.
@@ -41,6 +43,8 @@ pub struct Wishes {
     pub makes_shared: bool,
     /// Whether devices do not see `shared/` although it is there.
     pub hides_shared: bool,
+    /// That bridged devices reach the real network, by an uplink, and the name servers which they ask there.
+    pub uplink: Option<Vec<IpAddr>>,
 }
 
 /// A lab of Kathara as understood.
@@ -50,6 +54,8 @@ pub struct Imported {
     pub lab: Lab,
     /// The node of each device.
     pub nodes: BTreeMap<String, NodeName>,
+    /// Whether devices are to start one after another, in the order of the lab's nodes (`lab.dep`).
+    pub is_ordered: bool,
     /// What became of what is written.
     pub remarks: Vec<Remark>,
     /// What is probably not meant so.
@@ -100,9 +106,11 @@ pub fn import(folder: &Folder, wishes: &Wishes) -> Result<Imported, Vec<Problem>
     let mut importer = Importer { settings, folder, wishes, problems, remarks, needs };
     importer.settings();
     let mut conf = importer.conf();
+    // By their places in the file: whoever starts later changes nobody's address.
+    let hosts = conf.devices.iter().map(|device| device.name.clone()).zip(bridged::HOST_FIRST..).collect();
     importer.external();
     importer.select(&mut conf);
-    importer.order(&mut conf);
+    let is_ordered = importer.order(&mut conf);
     let overrides = importer.overrides();
     for device in &mut conf.devices {
         for at in &overrides {
@@ -111,12 +119,12 @@ pub fn import(folder: &Folder, wishes: &Wishes) -> Result<Imported, Vec<Problem>
         }
     }
     importer.images(&conf);
-    let (lab, nodes) = importer.lab(&conf);
+    let (lab, nodes) = importer.lab(&conf, &hosts);
     let Importer { problems, remarks, needs, .. } = importer;
     if problems.iter().any(|problem| problem.diagnostic.severity == Severity::Error) {
         return Err(problems);
     }
-    Ok(Imported { lab, nodes, remarks, warnings: problems, needs })
+    Ok(Imported { lab, nodes, is_ordered, remarks, warnings: problems, needs })
 }
 
 /// The name of the lab in a folder: `LAB_NAME`, else the folder's own, made a legal name.
@@ -220,21 +228,32 @@ impl Importer<'_> {
     }
 
     fn conf(&mut self) -> Conf {
-        if self.wishes.is_folders_only {
-            return self.devices_by_folder();
-        }
-        if !self.folder.texts.contains_key("lab.conf") {
+        let text = self.folder.texts.get("lab.conf");
+        let conf = if self.wishes.takes_folders && text.is_none_or(String::is_empty) {
+            self.devices_by_folder()
+        } else if text.is_none() {
             let help = "say where the lab is with `-d FOLDER`; `-F` takes each folder as a device";
             let problem =
                 Diagnostic::without_place(Code::FileUnreadable, "there is no lab.conf in the folder");
             self.problem("lab.conf", problem.help(help));
             return Conf::default();
-        }
-        let (conf, problems) = match conf::parse(&self.source("lab.conf")) {
-            Ok((conf, warnings)) => (conf, warnings),
-            Err(problems) => (Conf::default(), problems),
+        } else {
+            match conf::parse(&self.source("lab.conf")) {
+                Ok((conf, warnings)) => {
+                    warnings.into_iter().for_each(|warning| self.problem("lab.conf", warning));
+                    conf
+                }
+                Err(problems) => {
+                    problems.into_iter().for_each(|problem| self.problem("lab.conf", problem));
+                    return Conf::default();
+                }
+            }
         };
-        problems.into_iter().for_each(|problem| self.problem("lab.conf", problem));
+        if conf.devices.is_empty() {
+            let problem = Diagnostic::without_place(Code::NoSuchNode, "the lab has no device");
+            let help = "a line such as `pc1[0]=\"A\"` in lab.conf for each interface";
+            self.problem("lab.conf", problem.help(help));
+        }
         conf
     }
 
@@ -269,20 +288,24 @@ impl Importer<'_> {
         conf.devices.retain(|device| !self.wishes.except.contains(&device.name));
     }
 
-    /// Puts devices that wait for others behind them, and behind those that wait for nobody.
-    fn order(&mut self, conf: &mut Conf) {
+    /// Puts devices that wait for others behind them, and behind those that wait for nobody. Whether any is named.
+    fn order(&mut self, conf: &mut Conf) -> bool {
         if !self.folder.texts.contains_key("lab.dep") {
-            return;
+            return false;
         }
-        match dep::order(&self.source("lab.dep")) {
-            Ok(order) => {
-                let place = |name: &str| order.iter().position(|other| other == name).map_or(0, |at| at + 1);
-                conf.devices.sort_by_key(|device| place(&device.name));
-                let reason = "startup scripts begin in this order; none waits for another, nor does Kathara wait for scripts";
-                self.remark(Fidelity::Approximated, "lab.dep", Span::default(), order.join(", "), reason);
-            }
-            Err(problems) => problems.into_iter().for_each(|problem| self.problem("lab.dep", problem)),
+        let order = dep::order(&self.source("lab.dep")).unwrap_or_else(|problems| {
+            problems.into_iter().for_each(|problem| self.problem("lab.dep", problem));
+            Vec::new()
+        });
+        if order.is_empty() {
+            return false;
         }
+        let place = |name: &str| order.iter().position(|other| other == name).map_or(0, |at| at + 1);
+        conf.devices.sort_by_key(|device| place(&device.name));
+        let reason = "`lstart` starts devices one after another in this order, a lab file all at once; nobody waits until \
+                      a startup script has ended, nor does Kathara";
+        self.remark(Fidelity::Approximated, "lab.dep", Span::default(), order.join(", "), reason);
+        true
     }
 
     fn overrides(&mut self) -> Vec<At<(String, Setting)>> {
@@ -344,7 +367,7 @@ impl Importer<'_> {
         }
     }
 
-    fn lab(&mut self, conf: &Conf) -> (Lab, BTreeMap<String, NodeName>) {
+    fn lab(&mut self, conf: &Conf, hosts: &BTreeMap<String, u32>) -> (Lab, BTreeMap<String, NodeName>) {
         for (word, at) in &conf.metadata {
             let reason = if word == "LAB_NAME" { "the name of the lab" } else { "told by `linfo`" };
             self.remark(Fidelity::Used, "lab.conf", at.span, word.clone(), reason);
@@ -356,16 +379,23 @@ impl Importer<'_> {
         let mut nodes = Vec::new();
         let mut names = BTreeMap::new();
         let mut labels = Labels::default();
+        let mut bridged = Vec::new();
         for device in &conf.devices {
             let node = labels.give(&device.name);
             let interfaces = device.interfaces.iter().map(|interface| {
-                cables.interface(&name, &node, interface.number, &interface.domain, interface.mac)
+                let network = cables.network(&interface.domain);
+                cables.interface(&name, &node, interface.number, network, interface.mac)
             });
             let interfaces: Vec<Interface> = interfaces.collect();
             names.insert(device.name.clone(), node.clone());
+            if device.is_bridged() {
+                bridged.extend(hosts.get(&device.name).map(|host| (nodes.len(), *host)));
+            }
             nodes.push(device::node(self, device, node, interfaces));
             self.scan(device);
         }
+        let uplink = self.wishes.uplink.as_ref().map(|_| Uplink::Pasta);
+        bridged::connect(&name, &mut cables, &mut labels, &mut nodes, &bridged, uplink);
         let networks = cables.networks;
         let (expectations, profile, arp) = (Vec::new(), Profile::Realistic, Arp::Dynamic);
         (Lab { name, networks, nodes, expectations, profile, arp, dad: false }, names)
@@ -387,7 +417,7 @@ impl Importer<'_> {
 
 /// Networks and names of the fabric, while they are given out.
 #[derive(Default)]
-struct Cables {
+pub(super) struct Cables {
     networks: Vec<Network>,
     by_domain: BTreeMap<String, NetworkName>,
     labels: Labels,
@@ -399,26 +429,31 @@ impl Cables {
         if let Some(name) = self.by_domain.get(domain) {
             return name.clone();
         }
-        let name = NetworkName::new(self.labels.give(domain).as_str())
-            .expect("the label of a node is one of a network");
-        let network = Network { name: name.clone(), kind: NetworkKind::Hub, prefixes: Vec::new(), mtu: MTU };
-        self.taken.insert(network.bridge_name());
-        self.networks.push(network);
+        let name = self.add(domain, NetworkKind::Hub, Vec::new());
         self.by_domain.insert(domain.to_owned(), name.clone());
         name
     }
 
-    fn interface(
+    /// A new network, called like this text as far as that can be.
+    pub(super) fn add(&mut self, text: &str, kind: NetworkKind, prefixes: Vec<IpNet>) -> NetworkName {
+        let name = NetworkName::new(self.labels.give(text).as_str())
+            .expect("the label of a node is one of a network");
+        let network = Network { name: name.clone(), kind, prefixes, mtu: MTU };
+        self.taken.insert(network.bridge_name());
+        self.networks.push(network);
+        name
+    }
+
+    pub(super) fn interface(
         &mut self,
         lab: &LabName,
         node: &NodeName,
         number: i64,
-        domain: &str,
+        network: NetworkName,
         mac: Option<Mac>,
     ) -> Interface {
         let name = IfName::shortened(&format!("eth{number}"));
         let mac = mac.unwrap_or_else(|| Mac::of_interface(lab.as_str(), node.as_str(), name.as_str()));
-        let network = self.network(domain);
         let long = format!("{node}-{name}");
         let mut port = IfName::shortened(&long);
         let mut salt = 0_u32;

@@ -17,13 +17,16 @@ pub struct ScriptNeed {
 }
 
 /// Kinds of links by their words in `ip link add ... type KIND`.
-const LINKS: [(&str, Kind); 10] = [
+const LINKS: [(&str, Kind); 13] = [
     ("bond", Kind::Bond),
     ("dummy", Kind::Dummy),
     ("gre", Kind::Gre),
     ("gretap", Kind::Gre),
     ("ipip", Kind::Ipip),
+    ("ip6gre", Kind::Ip6gre),
+    ("ip6tnl", Kind::Ip6tnl),
     ("macvlan", Kind::Macvlan),
+    ("sit", Kind::Sit),
     ("vlan", Kind::Vlan),
     ("vrf", Kind::Vrf),
     ("vxlan", Kind::Vxlan),
@@ -31,7 +34,7 @@ const LINKS: [(&str, Kind); 10] = [
 ];
 
 /// Services by the names under which scripts start them: what they are, a file of them, their package in Debian.
-const SERVICES: [(&[&str], &str, &str, &str); 12] = [
+const SERVICES: [(&[&str], &str, &str, &str); 19] = [
     (&["frr", "quagga", "zebra"], "FRR", "/usr/lib/frr/zebra", "frr"),
     (&["bind", "bind9", "named"], "BIND", "/usr/sbin/named", "bind9"),
     (&["apache2"], "Apache", "/usr/sbin/apache2", "apache2"),
@@ -43,6 +46,13 @@ const SERVICES: [(&[&str], &str, &str, &str); 12] = [
     (&["squid"], "Squid", "/usr/sbin/squid", "squid"),
     (&["snmpd"], "the agent of SNMP", "/usr/sbin/snmpd", "snmpd"),
     (&["bird"], "BIRD", "/usr/sbin/bird", "bird2"),
+    (&["lighttpd"], "lighttpd", "/usr/sbin/lighttpd", "lighttpd"),
+    (&["isc-dhcp-relay"], "the DHCP relay of ISC", "/usr/sbin/dhcrelay", "isc-dhcp-relay"),
+    (&["vsftpd"], "vsftpd", "/usr/sbin/vsftpd", "vsftpd"),
+    (&["postfix"], "Postfix", "/usr/sbin/postfix", "postfix"),
+    (&["keepalived"], "keepalived", "/usr/sbin/keepalived", "keepalived"),
+    (&["haproxy"], "HAProxy", "/usr/sbin/haproxy", "haproxy"),
+    (&["openvpn"], "OpenVPN", "/usr/sbin/openvpn", "openvpn"),
     (&["openvswitch-switch"], "Open vSwitch", "/usr/sbin/ovs-vswitchd", "openvswitch-switch"),
 ];
 
@@ -115,7 +125,12 @@ fn kinds(command: &str) -> Vec<Kind> {
         "ip" => {
             let link = after("type").and_then(|word| LINKS.iter().find(|(kind, _)| *kind == word));
             kinds.extend(link.filter(|_| has("add") || has("a")).map(|(_, kind)| *kind));
-            let tunnel = after("mode").and_then(|word| LINKS.iter().find(|(kind, _)| *kind == word));
+            let of_mode = |word| match word {
+                "ip6ip6" | "ipip6" | "ip4ip6" | "any" if has("-6") => "ip6tnl",
+                other => other,
+            };
+            let tunnel =
+                after("mode").map(of_mode).and_then(|word| LINKS.iter().find(|(kind, _)| *kind == word));
             kinds.extend(tunnel.filter(|_| has("tunnel") || has("tun")).map(|(_, kind)| *kind));
             let filters = after("vlan_filtering").is_some_and(|value| !matches!(value, "0" | "off"));
             kinds.extend(filters.then_some(Kind::BridgeVlanFiltering));
@@ -144,6 +159,9 @@ mod tests {
         check("bridge vlan add dev eth0 vid 10", &[Kind::BridgeVlanFiltering]);
         check("ip link add bond0 type bond mode 802.3ad", &[Kind::Bond]);
         check("ip tunnel add t0 mode ipip remote 10.0.0.1", &[Kind::Ipip]);
+        check("ip tunnel add t0 mode sit remote 10.0.0.1", &[Kind::Sit]);
+        check("ip link add t0 type ip6tnl remote fd00::1", &[Kind::Ip6tnl]);
+        check("ip -6 tunnel add t0 mode ipip6 remote fd00::1", &[Kind::Ip6tnl]);
         check("/sbin/ip link add link eth0 name eth0.10 type vlan id 10", &[Kind::Vlan]);
         check("sleep 1; tc qdisc add dev eth0 root netem loss 1%", &[Kind::Netem]);
         check("# tc qdisc add dev eth0 root netem loss 1%", &[]);

@@ -24,7 +24,12 @@ run() {
         *) "$shell" -x "$1" > "$2" 2>&1 ;;
     esac
     code=$?
-    if [ $code != 0 ] && [ ! -s $failures ]; then printf '%s %s: exit\n' $code "$1" >> $failures; fi
+    if [ $code != 0 ] && [ ! -s $failures ]; then
+        # A shell that does not understand a script says so in the last line.
+        what=$(tail -n 1 "$2")
+        case $what in "$1: line "*) ;; *) what="$1: exit" ;; esac
+        printf '%s %s\n' $code "$what" >> $failures
+    fi
 }
 
 run /hostlab/shared.startup /var/log/shared.log

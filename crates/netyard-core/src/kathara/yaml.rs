@@ -1,6 +1,7 @@
 //! A lab of Kathara as a lab file.
 
-use crate::lab::{FileContent, Lab, Node, NodeFile, Program, Role};
+use crate::lab::{FileContent, Lab, Node, NodeFile, NodeKind, Program, Role};
+use crate::state::RouteTarget;
 use std::collections::BTreeSet;
 use std::fmt::{Display, Write as _};
 
@@ -11,7 +12,11 @@ pub fn yaml(lab: &Lab) -> String {
     file.line(0, format_args!("lab: {}", quoted(&lab.name)));
     file.line(0, "networks:");
     for network in &lab.networks {
-        file.line(1, format_args!("{}: {{ kind: hub }}", quoted(&network.name)));
+        let name = quoted(&network.name);
+        match network.prefixes.first() {
+            Some(prefix) => file.line(1, format_args!("{name}: {}", quoted(prefix))),
+            None => file.line(1, format_args!("{name}: {{ kind: hub }}")),
+        }
     }
     file.line(0, "nodes:");
     lab.nodes.iter().for_each(|node| file.node(node));
@@ -31,8 +36,18 @@ impl File {
 
     fn node(&mut self, node: &Node) {
         self.line(1, format_args!("{}:", quoted(&node.name)));
-        self.line(2, "kind: full");
-        self.line(2, if node.role == Role::Router { "role: router" } else { "role: host" });
+        self.line(2, if node.kind == NodeKind::Full { "kind: full" } else { "kind: net" });
+        self.line(
+            2,
+            match node.role {
+                Role::Internet => "role: internet",
+                Role::Router => "role: router",
+                Role::Host | Role::Bridge => "role: host",
+            },
+        );
+        if node.uplink.is_some() {
+            self.line(2, "uplink: pasta");
+        }
         // Host names of Kathara may hold what the lab file does not take for one.
         let is_plain = |name: &&String| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         if let Some(name) = node.hostname.as_ref().filter(is_plain) {
@@ -44,9 +59,20 @@ impl File {
         for interface in &node.interfaces {
             let (network, name, mac) =
                 (quoted(&interface.network), quoted(&interface.name), quoted(interface.mac));
-            self.line(3, format_args!("- {{ network: {network}, name: {name}, address: none, mac: {mac} }}"));
+            let address = interface.addresses.first().map_or_else(|| "none".to_owned(), quoted);
+            self.line(
+                3,
+                format_args!("- {{ network: {network}, name: {name}, address: {address}, mac: {mac} }}"),
+            );
         }
-        self.line(2, "gateway: none");
+        let gateway = node.routes.iter().find_map(|route| match &route.target {
+            RouteTarget::Unicast(hops) => hops.first().and_then(|hop| hop.via),
+            _ => None,
+        });
+        match gateway {
+            Some(gateway) => self.line(2, format_args!("gateway: {}", quoted(gateway))),
+            None => self.line(2, "gateway: none"),
+        }
         self.line(2, format_args!("forward: [ipv4{}]", if node.forwards_ipv6 { ", ipv6" } else { "" }));
         self.map("sysctls", &node.sysctls);
         self.map("env", &node.env);

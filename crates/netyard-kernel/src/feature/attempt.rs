@@ -6,7 +6,7 @@ use netyard_core::feature::Kind;
 use netyard_core::nft::{
     Action, BaseChain, Chain, ChainKind, CtStates, Family, Hook, Match, Policy, Rule, Table,
 };
-use std::net::UdpSocket;
+use std::net::{Ipv6Addr, UdpSocket};
 
 /// The interfaces that later attempts build on.
 const VETH_INDEX: u32 = 100;
@@ -58,6 +58,9 @@ pub(super) fn attempt(kind: Kind) -> Result<(), Refusal> {
         // With addresses: one tunnel without any is there already in each namespace.
         Kind::Ipip => link("ipip", "nyipip", 0, |m| put_ends(m, 2, 3)),
         Kind::Gre => link("gre", "nygre", 0, |m| put_ends(m, 6, 7)),
+        Kind::Sit => link("sit", "nysit", 0, |m| put_ends(m, 2, 3)),
+        Kind::Ip6tnl => link("ip6tnl", "nyip6tnl", 0, |m| put_ends_ipv6(m, 2, 3)),
+        Kind::Ip6gre => link("ip6gre", "nyip6gre", 0, |m| put_ends_ipv6(m, 6, 7)),
         Kind::Tbf => tbf(),
         // struct tc_netem_qopt: latency, limit, loss, gap, duplicate, jitter; four bytes each.
         Kind::Netem => {
@@ -110,6 +113,12 @@ fn link(kind: &str, name: &str, index: u32, options: impl FnOnce(&mut Message<'_
 fn put_ends(message: &mut Message<'_>, local: u16, remote: u16) {
     message.put(local, &[127, 0, 0, 1]);
     message.put(remote, &[127, 0, 0, 2]);
+}
+
+/// The same of a tunnel in IPv6.
+fn put_ends_ipv6(message: &mut Message<'_>, local: u16, remote: u16) {
+    message.put(local, &Ipv6Addr::LOCALHOST.octets());
+    message.put(remote, &Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1).octets());
 }
 
 /// `ip link set nybr type bridge ...`

@@ -19,7 +19,7 @@ use crate::probe::SocketKind;
 use crate::protocol::{Changes, Description, Difference, Entrance, NamespaceNames, ServiceChange, Spec};
 use netyard_core::desired;
 use netyard_core::desired::sysctls::interface_of_sysctl;
-use netyard_core::diff::{diff, diff_from};
+use netyard_core::diff::{diff, diff_from, with_changes_kept};
 use netyard_core::lab::{Lab, NodeKind};
 use netyard_core::labfile::nearest;
 use netyard_core::name::{IfName, NodeName};
@@ -141,7 +141,9 @@ impl HeldLab {
     pub(super) fn plan(&mut self, spec: &Spec, given: Given) -> Result<Changes> {
         let supply = Supply::new(given)?;
         let desired = self.desired(spec)?;
-        let steps = diff_from(&desired::state(&self.spec.lab), &self.read(&desired)?, &desired);
+        let previous = desired::state(&self.spec.lab);
+        let live = self.read(&desired)?;
+        let steps = diff_from(&previous, &live, &wanted(spec, &previous, &live, desired));
         Ok(Changes { steps, services: self.service_changes(spec, &supply) })
     }
 
@@ -159,6 +161,7 @@ impl HeldLab {
         // Also the values that only the lab of now asks for: a node that is taken away may have to come back.
         let previous = desired::state(&self.spec.lab);
         let before = self.read_with(&desired, &previous)?;
+        let desired = wanted(&spec, &previous, &before, desired);
         let steps = diff_from(&previous, &before, &desired);
         let services = self.service_changes(&spec, &supply);
         let gone = self.namespaces.iter().filter(|(ns, _)| !desired.namespaces.contains_key(*ns));
@@ -627,6 +630,11 @@ fn default_key(key: &str) -> String {
         Some(name) => key.replacen(&format!(".{}.", name.as_str().replace('.', "/")), ".default.", 1),
         None => key.to_owned(),
     }
+}
+
+/// The desired state, with what nodes have changed by themselves where the lab is to keep that.
+fn wanted(spec: &Spec, previous: &State, live: &State, desired: State) -> State {
+    if spec.keeps_changes { with_changes_kept(previous, live, &desired) } else { desired }
 }
 
 /// Brings an interface up, and brings back what the kernel took away with it: its IPv6 addresses, its permanent

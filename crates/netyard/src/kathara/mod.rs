@@ -17,6 +17,7 @@ use netyard_kernel::feature::{Availability, Reason, probe_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// Longest text that is looked into, in bytes; longer ones are copied into devices all the same.
@@ -47,7 +48,7 @@ pub fn load(folder: &Path, wishes: &Wishes, tries_all: bool, style: Style) -> Re
     if !lacks.is_empty() && !tries_all {
         return Err(refused_all(&lacks, folder, style));
     }
-    let mut lab = Lab::from_definition(imported.lab.clone()).of_file(path.join("lab.conf"));
+    let mut lab = Lab::from_definition(imported.lab.clone()).of_file(path.join("lab.conf")).keeping_changes();
     let warnings = imported.warnings.iter().chain(&lacks);
     lab.warnings = warnings.map(|problem| problem.diagnostic.render(&problem.source, style)).collect();
     Ok(KatharaLab { lab, imported })
@@ -67,7 +68,14 @@ pub fn identity(folder: &Path) -> Result<(LabName, PathBuf)> {
 /// The node of each device of a running lab, by the device's name.
 #[must_use]
 pub fn devices(lab: &netyard_core::lab::Lab) -> BTreeMap<String, NodeName> {
-    lab.nodes.iter().map(|node| (node.hostname().to_owned(), node.name.clone())).collect()
+    let devices = lab.nodes.iter().filter(|node| is_device(node));
+    devices.map(|node| (node.hostname().to_owned(), node.name.clone())).collect()
+}
+
+/// Whether a node is a device: the one behind which the world is for those that are bridged is none.
+#[must_use]
+pub fn is_device(node: &netyard_core::lab::Node) -> bool {
+    node.labels.contains_key(kathara::IMAGE_LABEL)
 }
 
 /// Another state of the lab in a folder, which runs.
@@ -75,7 +83,23 @@ pub fn devices(lab: &netyard_core::lab::Lab) -> BTreeMap<String, NodeName> {
 /// # Errors
 /// That there is no such folder.
 pub fn change(lab: netyard_core::lab::Lab, folder: &Path) -> Result<Lab> {
-    Ok(Lab::from_definition(lab).of_file(canonical(folder)?.join("lab.conf")))
+    Ok(Lab::from_definition(lab).of_file(canonical(folder)?.join("lab.conf")).keeping_changes())
+}
+
+/// The name servers that the machine asks and that are not the machine itself (resolv.conf(5)); those behind the
+/// resolver of systemd where that is what it asks.
+#[must_use]
+pub fn name_servers() -> Vec<IpAddr> {
+    let of = |path: &str| -> Vec<IpAddr> {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let words = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver "));
+        words
+            .filter_map(|word| word.trim().parse().ok())
+            .filter(|server: &IpAddr| !server.is_loopback())
+            .collect()
+    };
+    let servers = of("/etc/resolv.conf");
+    if servers.is_empty() { of("/run/systemd/resolve/resolv.conf") } else { servers }
 }
 
 fn canonical(folder: &Path) -> Result<PathBuf> {
@@ -184,7 +208,10 @@ fn feature_of(need: &DeviceNeed) -> Option<Kind> {
 fn add_layer(imported: &mut Imported, layers: &Layers, need: &DeviceNeed, package: &str) -> bool {
     let Some(node) = imported.nodes.get(&need.device).cloned() else { return false };
     let Some(node) = imported.lab.nodes.iter_mut().find(|other| other.name == node) else { return false };
-    let image = node.labels.get("image").map(|image| image.split(':').next().unwrap_or(image).to_owned());
+    let image = node
+        .labels
+        .get(kathara::IMAGE_LABEL)
+        .map(|image| image.split(':').next().unwrap_or(image).to_owned());
     let names = image.into_iter().chain([package.to_owned()]);
     let mut built = names.filter(|name| LayerName::new(name).is_ok_and(|name| layers.find(&name).is_ok()));
     let Some(name) = built.next() else { return false };

@@ -1,6 +1,7 @@
 //! Where units are, and which one a name means.
 
 use super::init::init_script;
+use super::quagga;
 use netyard_core::unit::{Unit, UnitName, unit_of_init_script};
 use std::collections::BTreeMap;
 use std::fs;
@@ -146,7 +147,7 @@ impl Units {
     fn by_other_name(&self, name: &UnitName) -> Option<Found> {
         let (other, own) = OTHER_NAMES.iter().find(|(other, _)| *other == name.as_str())?;
         let is_quagga = *own == "frr";
-        if is_quagga && !self.root.join("etc/quagga").is_dir() {
+        if is_quagga && !quagga::FOLDERS.iter().any(|folder| self.root.join(folder).is_dir()) {
             return None;
         }
         let found = self.find(&UnitName::new(own)?).filter(|found| found.unit.name.as_str() != *other)?;
@@ -258,6 +259,8 @@ mod tests {
         root.write("lib/systemd/system/frr.service", "[Service]\nExecStart=/frr\n");
         root.write("etc/init.d/old", "#!/bin/sh\n# Short-Description: x\n");
         assert!(root.find("zebra").is_none());
+        root.write("etc/zebra/daemons", "zebra=yes\n");
+        assert!(root.find("quagga").unwrap().is_quagga);
         root.write("etc/quagga/daemons", "zebra=yes\n");
         let found = root.find("zebra").unwrap();
         assert!(found.is_quagga && found.unit.name.as_str() == "frr.service");

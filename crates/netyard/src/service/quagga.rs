@@ -8,18 +8,22 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 
-const QUAGGA: &str = "/etc/quagga";
+/// Where it is; in Kathara's image both are one folder. Files of the later one go before those of the earlier.
+pub(super) const FOLDERS: [&str; 2] = ["etc/zebra", "etc/quagga"];
 const FRR: &str = "/etc/frr";
 
-/// Makes FRR's configuration out of `/etc/quagga`, in place of the one that is there.
+/// Makes FRR's configuration out of Quagga's, in place of the one that is there.
 ///
 /// # Errors
 /// Those of reading and writing.
 pub(super) fn translate() -> io::Result<()> {
     let mut files = BTreeMap::new();
-    for entry in fs::read_dir(QUAGGA)?.flatten().filter(|entry| entry.path().is_file()) {
-        let text = String::from_utf8_lossy(&fs::read(entry.path())?).into_owned();
-        files.insert(entry.file_name().to_string_lossy().into_owned(), text);
+    let folders = FOLDERS.map(|folder| Path::new("/").join(folder));
+    for entry in folders.iter().flat_map(fs::read_dir).flatten().flatten() {
+        if entry.path().is_file() {
+            let text = String::from_utf8_lossy(&fs::read(entry.path())?).into_owned();
+            files.insert(entry.file_name().to_string_lossy().into_owned(), text);
+        }
     }
     fs::create_dir_all(FRR)?;
     // What the package, or an earlier start, has left would be read besides or instead.

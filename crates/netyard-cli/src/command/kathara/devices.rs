@@ -6,11 +6,13 @@ use crate::args::kathara::{Linfo, List};
 use crate::output::table::{aligned, heading};
 use crate::output::theme::{Cell, Label, Theme};
 use crate::output::{self, json};
-use netyard::kathara::identity;
+use netyard::kathara::{identity, is_device};
 use netyard::store::Store;
 use netyard::{Error, Result, RunningLab};
 use netyard_core::diagnostic::Source;
-use netyard_core::kathara::conf;
+use netyard_core::kathara::connect::domain_of;
+use netyard_core::kathara::{IMAGE_LABEL, conf};
+use netyard_core::lab::Node;
 use netyard_core::name::NodeName;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -108,17 +110,17 @@ pub fn print(lab: &RunningLab, only: Option<&NodeName>) -> Result<()> {
 
 fn rows(lab: &RunningLab, only: Option<&NodeName>) -> Result<Vec<Row>> {
     let definition = lab.definition()?;
-    let nodes = definition.nodes.iter().filter(|node| only.is_none_or(|only| node.name == *only));
-    let nodes: Vec<_> = nodes.collect();
+    let is_meant = |node: &&Node| is_device(node) && only.is_none_or(|only| node.name == *only);
+    let nodes: Vec<&Node> = definition.nodes.iter().filter(is_meant).collect();
     let names: Vec<NodeName> = nodes.iter().map(|node| node.name.clone()).collect();
     let states = startup::states(lab, &names)?;
-    let row = |(node, state): (&&netyard_core::lab::Node, startup::Device)| Row {
+    let row = |(node, state): (&&Node, startup::Device)| Row {
         lab: lab.name().to_string(),
         device: state.device,
         status: state.state.word(),
         failure: state.failure,
-        image: node.labels.get("image").cloned().unwrap_or_default(),
-        interfaces: node.interfaces.iter().map(|i| format!("{}:{}", i.name, i.network)).collect(),
+        image: node.labels.get(IMAGE_LABEL).cloned().unwrap_or_default(),
+        interfaces: node.interfaces.iter().map(|i| format!("{}:{}", i.name, domain_of(node, i))).collect(),
     };
     Ok(nodes.iter().zip(states).map(row).collect())
 }

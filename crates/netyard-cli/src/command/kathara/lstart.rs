@@ -3,14 +3,16 @@
 use super::{devices, running, startup};
 use crate::args::kathara::Lstart;
 use crate::output::{self, Progress, json};
-use netyard::kathara::{KatharaLab, devices as devices_of, load};
+use netyard::kathara::{KatharaLab, change, devices as devices_of, is_device, load, name_servers};
 use netyard::protocol::Changes;
 use netyard::store::Store;
-use netyard::{Error, Result};
+use netyard::{Error, Result, RunningLab};
 use netyard_core::kathara::Wishes;
 use netyard_core::kathara::report::{Fidelity, Remark};
+use netyard_core::lab::{Lab, Node};
 use netyard_core::name::NodeName;
 use serde::Serialize;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -26,14 +28,15 @@ pub fn run(args: &Lstart) -> Result<ExitCode> {
     args.unused.notes().iter().for_each(|note| output::say(&format!("note: {note}")));
     let folder = &args.place.directory;
     let mut wishes = wishes(args)?;
-    if !args.devices.is_empty()
-        && let Some(lab) = running(folder)?
-    {
-        // Devices that run already go on.
-        wishes.only.extend(devices_of(&lab.definition()?).into_keys());
-    }
-    let KatharaLab { lab, imported } = load(folder, &wishes, args.force, output::style())?;
+    let present = if args.devices.is_empty() { None } else { running(folder)? };
+    let present = present.map(|lab| lab.definition()).transpose()?;
+    // Devices that run already go on.
+    wishes.only.extend(present.iter().flat_map(|lab| devices_of(lab).into_keys()));
+    let KatharaLab { mut lab, imported } = load(folder, &wishes, args.force, output::style())?;
     lab.warnings.iter().for_each(|warning| output::say(warning.trim_end()));
+    if let Some(present) = &present {
+        lab = change(joined(lab.definition().clone(), present), folder)?;
+    }
     if args.print {
         return printed(args, lab.definition().name.as_str(), &imported.remarks);
     }
@@ -46,15 +49,19 @@ pub fn run(args: &Lstart) -> Result<ExitCode> {
     told.for_each(|remark| output::say(&remark.to_string()));
     let begun = Instant::now();
     let mut progress = Progress::new(format!("starting lab {lab}"));
+    if imported.is_ordered {
+        start_in_order(lab.definition(), folder)?;
+    }
     let upped = lab.up_named(&Store::of_user(), &mut |done, all| progress.at(done, all))?;
     drop(progress);
     let milliseconds = begun.elapsed().as_millis();
-    let count = output::count(lab.definition().nodes.len(), "device");
+    let started = devices_of(lab.definition());
+    let count = output::count(started.len(), "device");
     match upped.changes.as_ref().is_some_and(Changes::is_empty) {
         true => output::say(&format!("lab {lab} runs already: {count}")),
         false => output::say(&format!("lab {lab} is up: {count}, {milliseconds} ms")),
     }
-    let nodes: Vec<NodeName> = lab.definition().nodes.iter().map(|node| node.name.clone()).collect();
+    let nodes: Vec<NodeName> = started.into_values().collect();
     let limit = if args.no_wait { std::time::Duration::ZERO } else { startup::LIMIT };
     let devices = startup::wait_for(&upped.lab, &nodes, limit)?;
     if !args.no_wait {
@@ -72,14 +79,54 @@ pub fn run(args: &Lstart) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The lab with the devices that run as they are: `lconfig` may have connected them otherwise than `lab.conf` says.
+fn joined(mut lab: Lab, present: &Lab) -> Lab {
+    for node in &mut lab.nodes {
+        if let Some(own) = present.node(node.name.as_str()).filter(|own| own.hostname() == node.hostname()) {
+            node.clone_from(own);
+        }
+    }
+    for network in &present.networks {
+        if lab.network(network.name.as_str()).is_none() {
+            lab.networks.push(network.clone());
+        }
+    }
+    lab
+}
+
+/// Starts all devices but the last one, each when the script of the one before has begun. A lab that runs keeps what it has.
+fn start_in_order(definition: &Lab, folder: &Path) -> Result<()> {
+    let present = running(folder)?;
+    let running = present.as_ref().map(RunningLab::definition).transpose()?;
+    let runs = |node: &Node| running.as_ref().is_some_and(|lab| lab.node(node.name.as_str()).is_some());
+    let result = (1..definition.nodes.len()).try_for_each(|count| {
+        let (started, rest) = definition.nodes.split_at(count);
+        let last = &started[count - 1];
+        if runs(last) || !is_device(last) {
+            return Ok(());
+        }
+        let mut lab = definition.clone();
+        // What is no device is there from the beginning, for those that are bridged.
+        let present = rest.iter().filter(|node| runs(node) || !is_device(node));
+        lab.nodes = started.iter().chain(present).cloned().collect();
+        let upped = change(lab, folder)?.up_named(&Store::of_user(), &mut |_, _| {})?;
+        startup::wait_until_begun(&upped.lab, &last.name)
+    });
+    if let (Err(_), None, Some(lab)) = (&result, present, super::running(folder)?) {
+        super::remove(lab.name())?;
+    }
+    result
+}
+
 fn wishes(args: &Lstart) -> Result<Wishes> {
     Ok(Wishes {
         overrides: overrides(&args.pass)?,
-        is_folders_only: args.force_lab,
+        takes_folders: args.force_lab,
         only: args.devices.iter().cloned().collect(),
         except: args.exclude.iter().cloned().collect(),
         makes_shared: args.shared,
         hides_shared: args.no_shared,
+        uplink: if args.uplink { Some(name_servers()) } else { None },
     })
 }
 

@@ -10,11 +10,13 @@ use super::{doctor, down, exec};
 use crate::args::kathara::{Connect, Exec, Kathara, Lclean, Wipe};
 use crate::args::{Down, Json};
 use crate::output;
-use netyard::kathara::{devices as devices_of, identity};
+use netyard::kathara::{devices as devices_of, identity, is_device};
 use netyard::store::Store;
-use netyard::{Error, Result, RunningLab};
+use netyard::{Error, NodeCommand, Result, RunningLab};
+use netyard_core::kathara::surroundings;
 use netyard_core::labfile::nearest;
 use netyard_core::name::{LabName, NodeName};
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{BufRead, IsTerminal};
 use std::path::Path;
@@ -92,17 +94,17 @@ fn lclean(args: &Lclean) -> Result<ExitCode> {
         is_named && !args.exclude.iter().any(|name| name == device)
     };
     let definition = lab.definition()?;
-    let kept = definition.nodes.iter().filter(|node| !is_meant(node.hostname())).count();
+    let kept = devices_of(&definition).keys().filter(|device| !is_meant(device)).count();
     if kept == 0 {
         return remove(lab.name());
     }
-    for node in definition.nodes.iter().filter(|node| is_meant(node.hostname())) {
+    for node in definition.nodes.iter().filter(|node| is_device(node) && is_meant(node.hostname())) {
         for program in node.on_down.iter().filter_map(|program| program.argv.split_first()) {
             lab.known_node(node.name.clone()).command(program.0).args(program.1).status()?;
         }
     }
     let mut rest = definition;
-    rest.nodes.retain(|node| !is_meant(node.hostname()));
+    rest.nodes.retain(|node| !is_device(node) || !is_meant(node.hostname()));
     lconfig::apply(rest, folder)?;
     output::say(&format!("lab {} goes on with {}", lab.name(), output::count(kept, "device")));
     Ok(ExitCode::SUCCESS)
@@ -124,9 +126,19 @@ fn connect(args: &Connect) -> Result<ExitCode> {
                 .status()?;
         }
     }
-    let own = startup::shell(&lab.definition()?, &node);
+    let definition = lab.definition()?;
+    let own = definition.node(node.as_str()).map_or("/bin/bash", |node| surroundings(node).1);
     let shell = args.shell.clone().unwrap_or_else(|| own.into());
-    exec::in_foreground(lab.known_node(node).command(shell))
+    exec::in_foreground(command(&lab, &node, &[shell])?)
+}
+
+/// A command in a device, with the limits that the device has.
+fn command<'a>(lab: &'a RunningLab, node: &NodeName, words: &[OsString]) -> Result<NodeCommand<'a>> {
+    let definition = lab.definition()?;
+    let limits = definition.node(node.as_str()).map_or(&[][..], |node| surroundings(node).0);
+    let mut words = limits.iter().map(OsString::from).chain(words.iter().cloned());
+    let program = words.next().unwrap_or_default();
+    Ok(lab.known_node(node.clone()).command(program).args(words))
 }
 
 fn exec_in(args: &Exec) -> Result<ExitCode> {
@@ -135,13 +147,11 @@ fn exec_in(args: &Exec) -> Result<ExitCode> {
     if args.wait {
         startup::wait_for(&lab, std::slice::from_ref(&node), startup::LIMIT)?;
     }
-    let node = lab.known_node(node);
     let mut command = match args.command.as_slice() {
         [line] if line.to_string_lossy().contains(char::is_whitespace) => {
-            node.command("sh").arg("-c").arg(line)
+            command(&lab, &node, &["sh".into(), "-c".into(), line.clone()])?
         }
-        [program, rest @ ..] => node.command(program).args(rest),
-        [] => return Ok(ExitCode::SUCCESS),
+        words => command(&lab, &node, words)?,
     };
     let null = || {
         OpenOptions::new().write(true).open("/dev/null").map_err(|e| Error::io("cannot open /dev/null", &e))

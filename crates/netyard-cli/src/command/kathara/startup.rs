@@ -3,10 +3,10 @@
 use super::{must_run, node_of};
 use crate::args::kathara::Wait;
 use crate::output::{self, json};
+use netyard::kathara::devices;
 use netyard::protocol::ProgramState;
 use netyard::{Result, RunningLab};
 use netyard_core::kathara::STARTUP_NAME;
-use netyard_core::lab::Lab;
 use netyard_core::name::NodeName;
 use serde::Serialize;
 use std::process::ExitCode;
@@ -94,6 +94,20 @@ pub fn wait_for(lab: &RunningLab, nodes: &[NodeName], limit: Duration) -> Result
     }
 }
 
+/// Waits until the scripts of a node have begun, or have nothing to do: each command is in a log before it runs.
+pub fn wait_until_begun(lab: &RunningLab, node: &NodeName) -> Result<()> {
+    const HAS_BEGUN: &str = "[ -e /tmp/EOS ] || [ -s /var/log/shared.log ] || [ -s /var/log/startup.log ]";
+    let begun = Instant::now();
+    while begun.elapsed() < LIMIT {
+        let output = lab.known_node(node.clone()).command("/bin/sh").args(["-c", HAS_BEGUN]).output()?;
+        if output.status.success() {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
 /// Says which devices failed, or are not ready yet.
 pub fn tell(devices: &[Device]) {
     for device in devices {
@@ -112,7 +126,7 @@ pub fn tell(devices: &[Device]) {
 pub fn wait(args: &Wait) -> Result<ExitCode> {
     let lab = must_run(&args.place.directory)?;
     let nodes = match args.devices.is_empty() {
-        true => lab.definition()?.nodes.iter().map(|node| node.name.clone()).collect(),
+        true => devices(&lab.definition()?).into_values().collect(),
         false => args.devices.iter().map(|device| node_of(&lab, device)).collect::<Result<Vec<_>>>()?,
     };
     let devices = wait_for(&lab, &nodes, args.within)?;
@@ -131,11 +145,4 @@ pub fn wait(args: &Wait) -> Result<ExitCode> {
 #[derive(Serialize)]
 struct Waited {
     devices: Vec<Device>,
-}
-
-/// The shell of a device: that which its startup program was told.
-pub fn shell(lab: &Lab, node: &NodeName) -> String {
-    let programs = lab.node(node.as_str()).map_or(&[][..], |node| &node.programs);
-    let startup = programs.iter().find(|program| program.name == STARTUP_NAME);
-    startup.and_then(|program| program.argv.get(2)).cloned().unwrap_or_else(|| "/bin/bash".to_owned())
 }

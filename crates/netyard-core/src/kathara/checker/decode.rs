@@ -1,6 +1,6 @@
 //! A file of tests: tree to checks.
 
-use super::{About, Check, Checks, Command, Http};
+use super::{About, Check, Checks, Command, Http, Port};
 use crate::diagnostic::{Code, Diagnostic, Source};
 use crate::labfile::read::{Problems, one_or_many};
 use crate::labfile::tree::{Entry, Tree, Value};
@@ -121,7 +121,7 @@ impl Decoder<'_> {
                 "ipv6_enabled" => self.devices(tree, "has IPv6 on", |_| About::Ipv6),
                 "ip_mapping" => {}
                 "sysctls" => self.sysctls(tree),
-                "bridges" => self.impossible(tree, "bridges inside of devices are not checked here"),
+                "bridges" => self.bridges(tree),
                 "daemons" => {
                     self.words(tree, |device, name| {
                         (format!("{device} runs {name}"), About::Daemon(name.to_owned()))
@@ -151,6 +151,50 @@ impl Decoder<'_> {
         for entry in self.entries(tree) {
             let text = format!("{}: a check that cannot be made", entry.key);
             self.push(&entry.value, &entry.key, text, About::Impossible(reason.to_owned()));
+        }
+    }
+
+    fn bridges(&mut self, tree: &Tree) {
+        for device in self.entries(tree) {
+            for bridge in items(&device.value) {
+                let ports = child(bridge, "interfaces").map_or(&[][..], |tree| self.entries(tree));
+                let vxlans = child(bridge, "vxlan").map_or(&[][..], |tree| self.entries(tree));
+                let named = ports.iter().map(|entry| (Port::Interface(entry.key.clone()), &entry.value));
+                let mut all: Vec<(Port, &Tree)> = named.collect();
+                for entry in vxlans {
+                    match entry.key.parse() {
+                        Ok(vni) => all.push((Port::Vxlan(vni), &entry.value)),
+                        Err(_) => self.wrong(bridge, "the number of a VXLAN"),
+                    }
+                }
+                if all.is_empty() {
+                    self.wrong(bridge, "a map with `interfaces`");
+                    continue;
+                }
+                let words: Vec<String> = all.iter().map(|(port, _)| port.to_string()).collect();
+                let text = format!("{} has {} in one bridge", device.key, words.join(", "));
+                let of_bridge = all.iter().map(|(port, _)| port.clone()).collect();
+                self.push(bridge, &device.key, text, About::Bridge(of_bridge));
+                all.into_iter().for_each(|(port, values)| self.vlans(&device.key, &port, values));
+            }
+        }
+    }
+
+    /// What VLANs a port of a bridge has.
+    fn vlans(&mut self, device: &str, port: &Port, values: &Tree) {
+        if let Some(tags) = child(values, "vlan_tags") {
+            let numbers: Option<BTreeSet<i64>> = items(tags).iter().map(|item| self.number(item)).collect();
+            if let Some(numbers) = numbers {
+                let words: Vec<String> = numbers.iter().map(i64::to_string).collect();
+                let text = format!("{device} has VLANs {} on {port}", words.join(", "));
+                self.push(tags, device, text, About::VlanTags(port.clone(), numbers));
+            }
+        }
+        if let Some(pvid) = child(values, "pvid")
+            && let Some(number) = self.number(pvid)
+        {
+            let text = format!("{device} takes untagged frames on {port} for VLAN {number}");
+            self.push(pvid, device, text, About::Pvid(port.clone(), number));
         }
     }
 
@@ -239,9 +283,7 @@ impl Decoder<'_> {
 
     /// A field of a map, as text.
     fn field(&mut self, tree: &Tree, key: &str) -> Option<String> {
-        let Value::Map(entries) = &tree.value else { return None };
-        let entry = entries.iter().find(|entry| entry.key == key)?;
-        self.text(&entry.value)
+        self.text(child(tree, key)?)
     }
 
     fn needed(&mut self, tree: &Tree, key: &str) -> Option<String> {
@@ -272,12 +314,7 @@ impl Decoder<'_> {
         for device in self.entries(tree) {
             for item in items(&device.value) {
                 let Some(route) = self.needed(item, "route") else { continue };
-                let paths = match &item.value {
-                    Value::Map(entries) => {
-                        entries.iter().find(|entry| entry.key == "aspath").map(|entry| &entry.value)
-                    }
-                    _ => None,
-                };
+                let paths = child(item, "aspath");
                 let path = |tree: &Tree| -> Vec<u64> {
                     let words = one_or_many(tree).iter().filter_map(|part| match &part.value {
                         Value::Scalar { text, .. } => Some(text.as_str()),
@@ -454,6 +491,12 @@ impl Decoder<'_> {
             }
         }
     }
+}
+
+/// A value of a map.
+fn child<'t>(tree: &'t Tree, key: &str) -> Option<&'t Tree> {
+    let Value::Map(entries) = &tree.value else { return None };
+    entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
 }
 
 /// The items of a list, or the one thing that stands in its place; of nothing none.

@@ -1,6 +1,6 @@
 //! What to ask a device for a check, and whether the answer is right.
 
-use super::{About, Answer, Check, Command, Facts, Http};
+use super::{About, Answer, Check, Command, Facts, Http, bridge};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,7 @@ impl Check {
             About::Sysctl(key, _) => {
                 format!("cat {}", quoted(&format!("/proc/sys/{}", key.replace('.', "/"))))
             }
+            About::Bridge(_) | About::VlanTags(..) | About::Pvid(..) => bridge::COMMAND.to_owned(),
             About::Daemon(_) => PROCESSES.to_owned(),
             About::Routes(_) => "ip -j route && echo && ip -j nexthop".to_owned(),
             About::BgpNeighbour(..) => "vtysh -c 'show bgp summary json'".to_owned(),
@@ -80,6 +81,9 @@ impl Check {
                     format!("it is {found}")
                 })
             }
+            About::Bridge(ports) => bridge::one(answer, ports),
+            About::VlanTags(port, wanted) => bridge::tags(answer, port, wanted),
+            About::Pvid(port, wanted) => bridge::pvid(answer, port, *wanted),
             About::Daemon(name) => {
                 // The kernel keeps 15 bytes of a name.
                 let name = name.get(..15).unwrap_or(name);
@@ -124,7 +128,7 @@ impl Check {
     }
 }
 
-fn is(is_so: bool, reason: impl FnOnce() -> String) -> Result<(), String> {
+pub(super) fn is(is_so: bool, reason: impl FnOnce() -> String) -> Result<(), String> {
     if is_so { Ok(()) } else { Err(reason()) }
 }
 
@@ -138,7 +142,7 @@ fn listed(output: &str) -> String {
 }
 
 /// What a command said of its failure, in one line.
-fn reason(answer: &Answer, otherwise: &str) -> String {
+pub(super) fn reason(answer: &Answer, otherwise: &str) -> String {
     let line = answer.stderr.lines().find(|line| !line.trim().is_empty());
     line.map_or_else(|| otherwise.to_owned(), str::to_owned)
 }

@@ -3,6 +3,7 @@
 //! A check is one command in a device, or a look at the lab's files, and a verdict on what came back. Nothing here runs
 //! anything: [`Check::command`] says what to run, [`Check::verdict`] judges.
 
+mod bridge;
 mod decode;
 mod judge;
 
@@ -53,6 +54,12 @@ pub enum About {
     Ipv6,
     /// A value below `/proc/sys`, by dotted key.
     Sysctl(String, String),
+    /// These are ports of one bridge.
+    Bridge(Vec<Port>),
+    /// The VLANs of a port of a bridge, but for that which each port has (1).
+    VlanTags(Port, BTreeSet<i64>),
+    /// The VLAN that a port of a bridge takes untagged frames for.
+    Pvid(Port, i64),
     /// A process whose name has this in it runs.
     Daemon(String),
     /// The routing table: exactly these destinations, with next hops or interfaces where some are given.
@@ -85,6 +92,24 @@ pub enum About {
     Command(Command),
     /// A check that cannot be made here, and why.
     Impossible(String),
+}
+
+/// A port of a bridge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Port {
+    /// By its name.
+    Interface(String),
+    /// The VXLAN link of that number.
+    Vxlan(i64),
+}
+
+impl std::fmt::Display for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Interface(name) => f.write_str(name),
+            Self::Vxlan(vni) => write!(f, "VXLAN {vni}"),
+        }
+    }
 }
 
 /// A request to a web server.

@@ -57,7 +57,7 @@ fn each_option_is_told_with_what_became_of_it() {
     let conf = "a[0]=A\na[mem]=1g\na[bridged]=true\na[exec]=\"echo hi\"\na[volume]=\"x|/y|rw\"\na[env]=\"B=c\"\na[shell]=/bin/sh\n";
     let imported = imported(&[("lab.conf", conf), ("lab.dep", "a: b\n"), ("a.shutdown", "echo bye")], &[]);
     assert_eq!(fidelity(&imported, "a[mem]"), [Fidelity::Ignored]);
-    assert_eq!(fidelity(&imported, "a[bridged]"), [Fidelity::Ignored]);
+    assert_eq!(fidelity(&imported, "a[bridged]"), [Fidelity::Approximated]);
     assert_eq!(fidelity(&imported, "a[volume]"), [Fidelity::Approximated]);
     assert_eq!(fidelity(&imported, "a[exec]"), [Fidelity::Used]);
     let mem = imported.remarks.iter().find(|remark| remark.what == "a[mem]").unwrap();
@@ -173,4 +173,72 @@ fn settings_of_the_lab_hold_where_a_device_says_nothing() {
     assert!(nodes[0].root.binds.is_empty());
     let files = [("lab.conf", conf), ("kathara.conf", "{")];
     assert!(import(&folder(&files, &[]), &Wishes::default()).is_err());
+}
+
+#[test]
+fn bridged_devices_have_one_more_interface_and_a_way_out() {
+    let conf = "internet[0]=A\ninternet[bridged]=true\npc[0]=bridged\nsolo[bridged]=yes\n";
+    let files = [("lab.conf", conf)];
+    let imported = imported(&files, &[]);
+    let shown: Vec<String> = imported
+        .lab
+        .nodes
+        .iter()
+        .flat_map(|node| node.interfaces.iter().map(move |i| (node, i)))
+        .map(|(node, i)| format!("{} {} {} {:?}", node.name, i.name, i.network, i.addresses))
+        .collect();
+    let wanted = [
+        "internet eth0 a []",
+        "internet eth1 bridged-2 [172.17.0.2/16]",
+        "pc eth0 bridged []",
+        "solo eth0 bridged-2 [172.17.0.4/16]",
+        "internet-2 eth0 bridged-2 [172.17.0.1/16]",
+    ];
+    assert_eq!(shown, wanted);
+    assert_eq!(imported.nodes.len(), 3, "the world is no device");
+    let text_of = |lab: &Lab, at: usize| match &lab.nodes[at].root.files[1].content {
+        FileContent::Text(text) => text.clone(),
+        FileContent::From { .. } => panic!("no text"),
+    };
+    assert_eq!(text_of(&imported.lab, 0), "nameserver 172.17.0.1\n");
+    assert_eq!(text_of(&imported.lab, 1), "");
+    let wishes = Wishes { uplink: Some(vec!["9.9.9.9".parse().unwrap()]), ..Wishes::default() };
+    let real = import(&folder(&files, &[]), &wishes).unwrap().lab;
+    assert_eq!((real.nodes[3].role, real.nodes[3].uplink), (crate::lab::Role::Router, Some(Uplink::Pasta)));
+    assert_eq!(text_of(&real, 2), "nameserver 9.9.9.9\n");
+    for lab in [imported.lab, real] {
+        let source = Source::new("lab.yaml", yaml(&lab));
+        let parsed = crate::labfile::parse(&source).unwrap_or_else(|problems| {
+            panic!("{}\n{}", problems[0].render(&source, crate::diagnostic::Style::Plain), source.text)
+        });
+        assert_eq!(parsed.lab.nodes[0].routes, lab.nodes[0].routes);
+        assert_eq!(parsed.lab.nodes[3].uplink, lab.nodes[3].uplink);
+        assert_eq!(parsed.lab.nodes[3].role, lab.nodes[3].role);
+        assert_eq!(parsed.lab.networks, lab.networks);
+    }
+}
+
+#[test]
+fn limits_are_set_before_anything_runs_in_a_device() {
+    let conf = "a[0]=A\na[ulimit]=nofile=9:5\na[ulimit]=core=-1\na[ulimit]=nofile=7\nb[0]=A\n";
+    let imported = imported(&[("lab.conf", conf)], &[]);
+    let (limits, shell) = super::super::surroundings(&imported.lab.nodes[0]);
+    let set =
+        "prlimit --pid $$ --core=-1:-1 2> /dev/null; prlimit --pid $$ --nofile=7:7 2> /dev/null; exec \"$@\"";
+    assert_eq!((limits, shell), (&["/bin/sh", "-c", set, "sh"].map(str::to_owned)[..], "/bin/bash"));
+    assert_eq!(imported.lab.nodes[1].programs[0].argv[..2], ["/bin/bash", "/hostlab/startup.sh"]);
+}
+
+#[test]
+fn folders_are_devices_where_there_is_no_lab_conf_and_a_lab_has_some() {
+    let wishes = Wishes { takes_folders: true, ..Wishes::default() };
+    let names = |files: &[(&str, &str)], wishes: &Wishes| {
+        let lab = import(&folder(files, &["pc1", "Images", "shared"]), wishes).map(|imported| imported.lab);
+        lab.map(|lab| lab.nodes.iter().map(|node| node.name.to_string()).collect::<Vec<_>>())
+    };
+    assert_eq!(names(&[], &wishes).unwrap(), ["pc1"]);
+    assert_eq!(names(&[("lab.conf", "")], &wishes).unwrap(), ["pc1"]);
+    assert_eq!(names(&[("lab.conf", "a[0]=A\n")], &wishes).unwrap(), ["a"]);
+    let problems = names(&[("lab.conf", "# nothing\n")], &Wishes::default()).unwrap_err();
+    assert_eq!(problems[0].diagnostic.code, Code::NoSuchNode);
 }
