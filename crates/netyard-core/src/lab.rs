@@ -503,6 +503,37 @@ impl Network {
 }
 
 impl Node {
+    /// An end node without interfaces, routes, files or programs.
+    #[must_use]
+    pub fn named(name: NodeName) -> Self {
+        Self {
+            name,
+            kind: NodeKind::default(),
+            role: Role::default(),
+            interfaces: Vec::new(),
+            bridges: Vec::new(),
+            own_links: Vec::new(),
+            loopback: Vec::new(),
+            down: Vec::new(),
+            tables: Vec::new(),
+            routes: Vec::new(),
+            rules: Vec::new(),
+            forwards_ipv4: false,
+            forwards_ipv6: false,
+            nat: Vec::new(),
+            firewall: None,
+            sysctls: BTreeMap::new(),
+            neighbours: Vec::new(),
+            programs: Vec::new(),
+            on_down: Vec::new(),
+            root: NodeRoot::default(),
+            env: BTreeMap::new(),
+            hostname: None,
+            uplink: None,
+            labels: BTreeMap::new(),
+        }
+    }
+
     /// The name of the interface of its uplink: the first of `uplink0`, `uplink1`, ... that nothing else in it has.
     ///
     /// # Panics

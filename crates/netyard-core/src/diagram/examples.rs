@@ -1,7 +1,7 @@
 //! Labs and pictures that the tests of this folder draw.
 
 use super::model::{Block, NoteKind, Picture, Port, Role};
-use crate::lab::{Arp, Interface, Lab, Nat, Network, NetworkKind, Node, NodeKind, NodeRoot, Profile};
+use crate::lab::{Arp, Interface, Lab, Nat, Network, NetworkKind, Node, Profile};
 use crate::mac::Mac;
 use crate::name::{IfName, LabName, NetworkName, NodeName};
 use crate::shaping::Shaping;
@@ -44,30 +44,10 @@ pub(super) fn node(name: &str, role: crate::lab::Role, links: &[(&str, &str)]) -
         down: Shaping::default(),
     };
     Node {
-        name: NodeName::new(name).unwrap(),
-        kind: NodeKind::Net,
         role,
         interfaces: links.iter().enumerate().map(interface).collect(),
-        bridges: Vec::new(),
-        own_links: Vec::new(),
-        loopback: Vec::new(),
-        down: Vec::new(),
-        tables: Vec::new(),
-        routes: Vec::new(),
-        rules: Vec::new(),
         forwards_ipv4: role == crate::lab::Role::Router,
-        forwards_ipv6: false,
-        nat: Vec::new(),
-        firewall: None,
-        sysctls: BTreeMap::new(),
-        neighbours: Vec::new(),
-        programs: Vec::new(),
-        env: BTreeMap::new(),
-        hostname: None,
-        uplink: None,
-        labels: BTreeMap::new(),
-        on_down: Vec::new(),
-        root: NodeRoot::default(),
+        ..Node::named(NodeName::new(name).unwrap())
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 /// The desired state with what is otherwise in the nodes than the previous one asked for: only what differs between
 /// the two is changed. For labs whose nodes are set up by their own programs (`ip address add` in a startup script).
 ///
-/// A link that is asked for as before stays as it is, and so do links, routes, neighbours and tables that nobody asked
+/// A link that is asked for as before stays as it is, and so do links, routes, rules, neighbours and tables that nobody asked
 /// for. The fabric is no node: it is as desired.
 #[must_use]
 pub fn with_changes_kept(previous: &State, live: &State, desired: &State) -> State {
@@ -44,6 +44,7 @@ fn namespace(previous: &Namespace, live: &Namespace, desired: &Namespace) -> Nam
         neighbours,
         sysctls,
         tables: merged(&previous.tables, &live.tables, &desired.tables),
+        rules: merged(&previous.rules, &live.rules, &desired.rules),
     }
 }
 

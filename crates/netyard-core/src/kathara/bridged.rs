@@ -4,12 +4,11 @@
 //! the prefix that Docker takes, and behind it the lab's own internet, or by `pasta` the machine's.
 
 use super::import::Cables;
-use crate::lab::{Interface, NetworkKind, Node, NodeKind, NodeRoot, Role, Uplink};
+use crate::lab::{Interface, NetworkKind, Node, Role, Uplink};
 use crate::look::label::Labels;
 use crate::name::{LabName, NodeName};
 use crate::state::Route;
 use ipnet::{IpNet, Ipv4Net};
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The prefix of Docker's bridge.
@@ -58,28 +57,10 @@ fn address(host: u32) -> IpNet {
 /// The node behind which the world is: it answers for the world itself, or passes on what is for it.
 fn gateway(name: NodeName, interface: Interface, uplink: Option<Uplink>) -> Node {
     Node {
-        name,
-        kind: NodeKind::Net,
         role: if uplink.is_some() { Role::Router } else { Role::Internet },
         interfaces: vec![interface],
-        bridges: Vec::new(),
-        own_links: Vec::new(),
-        loopback: Vec::new(),
-        down: Vec::new(),
-        tables: Vec::new(),
-        routes: Vec::new(),
         forwards_ipv4: true,
-        forwards_ipv6: false,
-        nat: Vec::new(),
-        firewall: None,
-        sysctls: BTreeMap::new(),
-        neighbours: Vec::new(),
-        programs: Vec::new(),
-        on_down: Vec::new(),
-        root: NodeRoot::default(),
-        env: BTreeMap::new(),
-        hostname: None,
         uplink,
-        labels: BTreeMap::new(),
+        ..Node::named(name)
     }
 }

@@ -47,30 +47,19 @@ pub(super) fn node(
     // Every device forwards; those that have somewhere to forward to are shown as what they are for.
     let role = if interfaces.len() > 1 { Role::Router } else { Role::Host };
     Node {
-        name,
         kind: NodeKind::Full,
         role,
         interfaces,
-        bridges: Vec::new(),
-        own_links: Vec::new(),
-        loopback: Vec::new(),
-        down: Vec::new(),
-        tables: Vec::new(),
-        routes: Vec::new(),
-        rules: Vec::new(),
         forwards_ipv4: true,
         forwards_ipv6: ipv6,
-        nat: Vec::new(),
-        firewall: None,
         sysctls,
-        neighbours: Vec::new(),
         programs: vec![startup(device, &shell)],
         on_down: shutdown(importer, device, &shell),
         root: NodeRoot { files, binds, ..NodeRoot::default() },
         env,
         hostname,
-        uplink: None,
         labels: labels(device, image),
+        ..Node::named(name)
     }
 }
 

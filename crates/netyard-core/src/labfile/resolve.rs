@@ -15,7 +15,7 @@ use super::{
     resolve_nat, resolve_order, resolve_own, resolve_port, resolve_program, resolve_root, resolve_route,
 };
 use crate::diagnostic::{Code, Diagnostic, Source, Span};
-use crate::lab::{Lab, Network, NetworkKind, Node, NodeRoot, Role};
+use crate::lab::{Lab, Network, NetworkKind, Node, Role};
 use crate::mac::Mac;
 use crate::name::{IfName, LabName, NameError, NetworkName, NodeName};
 use ipnet::IpNet;
@@ -427,30 +427,14 @@ const MTU: u32 = 1500;
 
 fn plain_node(name: NodeName, decl: &NodeDecl) -> Node {
     Node {
-        name,
         kind: resolve_root::kind(decl),
         role: decl.role.unwrap_or(Role::Host),
-        interfaces: Vec::new(),
-        bridges: Vec::new(),
-        own_links: Vec::new(),
-        loopback: Vec::new(),
-        down: Vec::new(),
-        tables: Vec::new(),
-        routes: Vec::new(),
-        rules: Vec::new(),
-        forwards_ipv4: false,
-        forwards_ipv6: false,
-        nat: Vec::new(),
-        firewall: None,
         sysctls: decl.sysctls.clone(),
-        neighbours: Vec::new(),
-        programs: Vec::new(),
         env: BTreeMap::clone(&decl.env),
         hostname: decl.hostname.clone(),
         uplink: decl.uplink.flatten(),
         labels: decl.labels.clone(),
-        on_down: Vec::new(),
-        root: NodeRoot::default(),
+        ..Node::named(name)
     }
 }
 

@@ -1,10 +1,9 @@
 //! Labs for tests, made without a lab file.
 
-use netyard_core::lab::{Arp, Interface, Lab, Network, NetworkKind, Node, NodeKind, NodeRoot, Profile, Role};
+use netyard_core::lab::{Arp, Interface, Lab, Network, NetworkKind, Node, Profile, Role};
 use netyard_core::mac::Mac;
 use netyard_core::name::{IfName, LabName, NetworkName, NodeName};
 use netyard_core::shaping::Shaping;
-use std::collections::BTreeMap;
 
 /// A lab with one network `lan`, and nodes given by name, role and the addresses of `eth0`, `eth1` ...
 pub fn lab(nodes: &[(&str, Role, &[&[&str]])]) -> Lab {
@@ -35,29 +34,10 @@ fn node(name: &str, role: Role, links: &[&[&str]]) -> Node {
         down: Shaping::default(),
     });
     Node {
-        name: NodeName::new(name).unwrap(),
-        kind: NodeKind::default(),
         role,
         interfaces: interfaces.collect(),
-        bridges: Vec::new(),
-        own_links: Vec::new(),
-        loopback: Vec::new(),
-        down: Vec::new(),
-        tables: Vec::new(),
-        routes: Vec::new(),
-        rules: Vec::new(),
         forwards_ipv4: role == Role::Router,
         forwards_ipv6: role == Role::Router,
-        nat: Vec::new(),
-        firewall: None,
-        sysctls: BTreeMap::new(),
-        neighbours: Vec::new(),
-        programs: Vec::new(),
-        env: BTreeMap::new(),
-        hostname: None,
-        uplink: None,
-        labels: BTreeMap::new(),
-        on_down: Vec::new(),
-        root: NodeRoot::default(),
+        ..Node::named(NodeName::new(name).unwrap())
     }
 }
