@@ -110,6 +110,7 @@ labs! {
     mtu_black_hole: "mtu-black-hole", [];
     napt: "napt", ["tcp:80"];
     no_forwarding: "no-forwarding", [];
+    policy_routing: "policy-routing", ["tcp:80"];
     port_forward: "port-forward", ["tcp:80", "tcp:8080"];
     programs: "programs", ["tcp:80"];
     router: "router", [];
