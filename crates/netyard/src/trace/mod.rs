@@ -209,15 +209,21 @@ impl Trace {
         for (node, packet, at_ns) in touched {
             self.follower.touch(&node, &packet, at_ns);
         }
-        self.until_ns = begun_ns.saturating_sub(READING_NS);
-        self.take_in(self.until_ns);
+        let until_ns = begun_ns.saturating_sub(READING_NS);
+        if self.take_in(until_ns) {
+            self.until_ns = until_ns;
+        }
         Ok(())
     }
 
-    /// Hands over what was seen before a time, in order.
-    fn take_in(&mut self, before_ns: u64) {
+    /// Hands over what was seen before a time, in order, unless that has to wait for the tables of connections: a
+    /// packet is understood by what they tell after it has passed.
+    fn take_in(&mut self, before_ns: u64) -> bool {
         if !self.pending.iter().any(|seen| seen.at_ns < before_ns) {
-            return;
+            return true;
+        }
+        if !self.ask_connections(before_ns == u64::MAX) {
+            return false;
         }
         let mut ready = Vec::new();
         let mut late = Vec::new();
@@ -225,11 +231,11 @@ impl Trace {
             if seen.at_ns < before_ns { ready.push(seen) } else { late.push(seen) }
         }
         self.pending = late;
-        self.ask_connections(before_ns == u64::MAX);
         sighting::sort(&mut ready, &self.follower.known().topology);
         for seen in ready {
             self.follower.see(seen);
         }
+        true
     }
 
     /// Tells of conversations in which nothing was seen for so long.
@@ -266,12 +272,15 @@ impl Trace {
         journeys
     }
 
-    /// The tables of connections change while packets pass; later ones tell more.
-    fn ask_connections(&mut self, is_last: bool) {
+    /// The tables of connections change while packets pass; later ones tell more. Whether they were asked now.
+    fn ask_connections(&mut self, is_last: bool) -> bool {
         // Each answer takes the kernel a walk through the table of the machine.
         const PAUSE: Duration = Duration::from_millis(250);
+        if self.trackers.is_empty() {
+            return true;
+        }
         if !is_last && self.asked.is_some_and(|asked| asked.elapsed() < PAUSE) {
-            return;
+            return false;
         }
         self.asked = Some(Instant::now());
         let asked = self.trackers.iter().map(|node| (node.clone(), Question::Connections)).collect();
@@ -285,6 +294,7 @@ impl Trace {
             let excess = known.len().saturating_sub(CONNECTIONS_MAX);
             known.drain(..excess);
         }
+        true
     }
 
     fn ask_routes(&mut self) {
